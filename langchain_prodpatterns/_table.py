@@ -1,0 +1,70 @@
+"""The ledger's sums as a table of plain text."""
+
+from io import StringIO
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from langchain_prodpatterns.ledger import LedgerSummary
+
+_COLUMNS = (
+    "pattern",
+    "decisions",
+    "calls",
+    "tokens in",
+    "tokens out",
+    "usd",
+    "seconds",
+    "saved calls",
+    "saved tokens",
+    "saved usd",
+    "saved s",
+)
+_WIDTH = 140
+
+
+def ledger_table(summary: LedgerSummary) -> str:
+    """Render one row a pattern and one of totals."""
+    table = Table(box=SIMPLE_HEAD, show_footer=False)
+    for column in _COLUMNS:
+        table.add_column(column, justify="left" if column == "pattern" else "right")
+    for pattern, group in summary.by_pattern.items():
+        table.add_row(pattern, *_cells(group))
+    table.add_section()
+    table.add_row("total", *_cells(summary))
+    console = Console(file=StringIO(), width=_WIDTH, color_system=None)
+    console.print(table)
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]  # it is the StringIO above
+    text = "\n".join(line.rstrip() for line in lines if line.strip())
+    return text + _footnote(summary)
+
+
+def _cells(group: LedgerSummary) -> tuple[str, ...]:
+    return (
+        str(group.decisions),
+        str(group.calls),
+        str(group.input_tokens),
+        str(group.output_tokens),
+        _money(group.usd),
+        f"{group.seconds:.2f}",
+        str(group.saved_calls),
+        str(group.saved_tokens),
+        _money(group.saved_usd),
+        f"{group.saved_seconds:.2f}",
+    )
+
+
+def _money(usd: float | None) -> str:
+    return "unknown" if usd is None else f"{usd:.4f}"
+
+
+def _footnote(summary: LedgerSummary) -> str:
+    notes = []
+    if summary.unmetered_calls:
+        notes.append(
+            f"{summary.unmetered_calls} calls sent no usage: tokens not counted"
+        )
+    if summary.failed_calls:
+        notes.append(f"{summary.failed_calls} calls failed")
+    return "".join(f"\n{note}" for note in notes)

@@ -1,0 +1,240 @@
+"""How much a component may spend on one input, and who checks it.
+
+`Budget` is what the user writes. `Budget.start()` gives the `BudgetMeter` of one run;
+the component opens a ticket on it around every model call. A call is admitted only
+while nothing is spent up, so what is overshot is at most the call in flight.
+"""
+
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, fields
+
+from langchain_prodpatterns.errors import BudgetSpent, ConfigurationError
+from langchain_prodpatterns.turns import Turn
+from langchain_prodpatterns.usage import NO_USAGE, Usage, UsageProbe
+
+Clock = Callable[[], float]
+"""Seconds on a clock that never goes back."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """Limits on what one run of a component may spend. `None` is no limit.
+
+    What happens when it is spent is the component's business: `StructuredRetryParser`
+    raises `BudgetExceeded`, `RefineChain` returns the best so far.
+
+    A limit on `tokens` or `usd` admits one call at a time, because what a call costs
+    is known only after it: so the overshoot stays one call, also where a component
+    works in parallel.
+    """
+
+    attempts: int | None = None
+    """Attempts at the whole task."""
+    calls: int | None = None
+    """Model calls, judges and critics included."""
+    tokens: int | None = None
+    """Tokens of prompts and answers together."""
+    usd: float | None = None
+    """Money. A call whose price is unknown counts as the limit reached."""
+    seconds: float | None = None
+    """Wall-clock seconds since the run began."""
+    prices: Mapping[str, tuple[float, float]] | None = field(default=None, repr=False)
+    """Model name to (input, output) usd per million tokens, for the `usd` limit."""
+
+    def __post_init__(self) -> None:
+        for entry in fields(self):
+            if entry.name == "prices":
+                continue
+            _check_limit(entry.name, getattr(self, entry.name))
+
+    def start(self, clock: Clock = time.monotonic) -> "BudgetMeter":
+        """Begin a run.
+
+        Args:
+            clock: Where the time comes from.
+
+        Returns:
+            The meter of this run.
+        """
+        return BudgetMeter(self, clock)
+
+
+def _check_limit(name: str, value: float | None) -> None:
+    """Refuse limits that would mean nothing or surprise."""
+    if value is None:
+        return
+    whole = name in {"attempts", "calls", "tokens"}
+    kind = int if whole else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kind) or not value > 0:
+        what = "a whole number" if whole else "a number"
+        msg = f"Budget({name}=...) must be {what} above 0 or None, got {value!r}"
+        raise ConfigurationError(msg)
+
+
+class Ticket:
+    """The leave to make one model call, and the account of what it used."""
+
+    def __init__(self, probe: UsageProbe) -> None:
+        self.probe = probe
+        """The callback handler to hand to the call."""
+
+    @property
+    def usage(self) -> Usage:
+        """What the call used so far."""
+        return self.probe.usage
+
+
+class BudgetMeter:
+    """What one run has spent. Safe to share between threads and tasks."""
+
+    def __init__(self, budget: Budget, clock: Clock = time.monotonic) -> None:
+        """Begin at zero.
+
+        Args:
+            budget: The limits.
+            clock: Where the time comes from, in seconds.
+        """
+        self.budget = budget
+        self._clock = clock
+        self._began = clock()
+        self._lock = threading.Lock()
+        self._turn = Turn() if budget.tokens or budget.usd else None
+        self._attempts = 0
+        self._calls = 0
+        self._usage = NO_USAGE
+        self._unpriced: str | None = None
+
+    @property
+    def usage(self) -> Usage:
+        """What the finished calls used."""
+        with self._lock:
+            return self._usage
+
+    @property
+    def attempts(self) -> int:
+        """Attempts begun."""
+        with self._lock:
+            return self._attempts
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the run began."""
+        return self._clock() - self._began
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds until the limit, at least 0; `None` without a limit."""
+        if self.budget.seconds is None:
+            return None
+        return max(0.0, self.budget.seconds - self.seconds)
+
+    def spent(self) -> BudgetSpent | None:
+        """Say which limit, if any, leaves no room for another call."""
+        with self._lock:
+            return self._call_limit()
+
+    def begin_attempt(self) -> None:
+        """Count an attempt.
+
+        Raises:
+            BudgetSpent: When there is no room for another one.
+        """
+        with self._lock:
+            reached = self._attempt_limit() or self._call_limit()
+            if reached is not None:
+                raise reached
+            self._attempts += 1
+
+    def return_attempt(self) -> None:
+        """Take back an attempt that turned out to be none of the task's fault."""
+        with self._lock:
+            self._attempts -= 1
+
+    @contextmanager
+    def call(self) -> Iterator[Ticket]:
+        """Open a ticket around one model call.
+
+        Yields:
+            The ticket, whose `probe` the call must be given as a callback handler.
+
+        Raises:
+            BudgetSpent: Instead of admitting a call over the limit.
+        """
+        if self._turn is not None:
+            self._turn.acquire()
+        try:
+            ticket = self._admit()
+            try:
+                yield ticket
+            finally:
+                self._settle(ticket)
+        finally:
+            if self._turn is not None:
+                self._turn.release()
+
+    @asynccontextmanager
+    async def acall(self) -> AsyncIterator[Ticket]:
+        """Open a ticket around one model call, without blocking the event loop.
+
+        Yields:
+            The ticket, whose `probe` the call must be given as a callback handler.
+
+        Raises:
+            BudgetSpent: Instead of admitting a call over the limit.
+        """
+        if self._turn is not None:
+            await self._turn.aacquire()
+        try:
+            ticket = self._admit()
+            try:
+                yield ticket
+            finally:
+                self._settle(ticket)
+        finally:
+            if self._turn is not None:
+                self._turn.release()
+
+    def _admit(self) -> Ticket:
+        with self._lock:
+            reached = self._call_limit()
+            if reached is not None:
+                raise reached
+            self._calls += 1
+        return Ticket(UsageProbe(prices=self.budget.prices))
+
+    def _settle(self, ticket: Ticket) -> None:
+        """Book what the call really used: a chain may have made several."""
+        used = ticket.usage
+        with self._lock:
+            self._calls += max(used.calls - 1, 0)
+            self._usage += used
+            if used.usd is None:
+                self._unpriced = ", ".join(ticket.probe.models) or "unnamed"
+
+    def _attempt_limit(self) -> BudgetSpent | None:
+        allowed = self.budget.attempts
+        if allowed is None or self._attempts < allowed:
+            return None
+        return BudgetSpent("attempts", f"{self._attempts} of {allowed} attempts made")
+
+    def _call_limit(self) -> BudgetSpent | None:
+        budget, used = self.budget, self._usage
+        if budget.calls is not None and self._calls >= budget.calls:
+            detail = f"{self._calls} of {budget.calls} calls made"
+            return BudgetSpent("calls", detail)
+        if budget.tokens is not None and used.total_tokens >= budget.tokens:
+            detail = f"{used.total_tokens} of {budget.tokens} tokens used"
+            return BudgetSpent("tokens", detail)
+        if budget.usd is not None and self._unpriced is not None:
+            detail = f"no price is known for {self._unpriced}; give Budget(prices=...)"
+            return BudgetSpent("usd", detail)
+        if budget.usd is not None and (used.usd or 0.0) >= budget.usd:
+            detail = f"${used.usd:.6f} of ${budget.usd:.6f} spent"
+            return BudgetSpent("usd", detail)
+        if budget.seconds is not None and self.seconds >= budget.seconds:
+            detail = f"{self.seconds:.2f} of {budget.seconds:.2f} seconds gone"
+            return BudgetSpent("seconds", detail)
+        return None

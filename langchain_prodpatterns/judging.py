@@ -1,0 +1,430 @@
+"""The one way this package asks a language model for a verdict.
+
+Text from users, documents and models is data: each piece stands between delimiters
+that carry a random nonce, which the text cannot know. The verdict is one small JSON
+object that must echo the nonce; quotes in it must occur in the text they come from.
+Whatever is late, garbled or unproven is no verdict, and no verdict is never a yes.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Generic, Literal, cast
+
+from langchain_core.callbacks import (
+    AsyncCallbackManagerForChainRun,
+    CallbackManagerForChainRun,
+)
+from langchain_core.language_models import BaseLanguageModel
+from langchain_core.runnables import (
+    Runnable,
+    RunnableBinding,
+    RunnableConfig,
+    RunnableLambda,
+    RunnableSerializable,
+)
+from langchain_core.runnables.config import ensure_config, merge_configs, patch_config
+from langchain_core.runnables.fallbacks import RunnableWithFallbacks
+from pydantic import ConfigDict, ValidationError
+
+from langchain_prodpatterns.deadlines import call_with_deadline
+from langchain_prodpatterns.errors import ConfigurationError, JudgeError
+from langchain_prodpatterns.hearing import Hearing
+from langchain_prodpatterns.runnable import HIDDEN
+from langchain_prodpatterns.verdicts import (
+    JudgeFailure,
+    Judgement,
+    JudgeRequest,
+    QuoteOf,
+    Request,
+    V,
+    Verdict,
+    YesNoVerdict,
+    describe_errors,
+    no_verdict,
+)
+
+__all__ = [
+    "BoundJudge",
+    "Judge",
+    "JudgeFailure",
+    "JudgeLike",
+    "JudgeRequest",
+    "Judgement",
+    "QuoteOf",
+    "Verdict",
+    "YesNoVerdict",
+    "is_language_model",
+]
+
+logger = logging.getLogger(__name__)
+
+
+JudgeLike = Runnable[Any, Any] | Callable[[Any], Any] | Callable[[Any], Awaitable[Any]]
+"""What `judge=` takes: a chat model, or a Runnable or callable from the component's
+request type to its verdict type (or a bare `bool` where the verdict is yes or no)."""
+
+
+class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
+    """Asks a chat model a question about texts it must not obey.
+
+    ```python
+    judge = Judge(llm, "Do both questions ask for the same thing?", YesNoVerdict)
+    judge.invoke(MyRequest(first="...", second="..."))  # YesNoVerdict(yes=..., ...)
+    ```
+
+    One repair is asked for when the answer is not the JSON that was asked for; both
+    calls share one deadline.
+    """
+
+    model: Runnable[Any, Any]
+    """The model that judges: a chat model, also with `bind`, retry or fallbacks."""
+    question: str
+    """What to decide, in the words of the developer: the only trusted text."""
+    verdict_type: type[Verdict]
+    """The type of the verdict."""
+    timeout: float | None = 5.0
+    """Seconds for the verdict, the repair included; `None` waits for ever."""
+    on_failure: Literal["closed", "raise"] = "closed"
+    """What `invoke` does without a verdict: `closed` answers no (and raises where the
+    verdict is not yes or no), `raise` raises `JudgeError`."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    def __init__(
+        self,
+        model: Runnable[Any, Any],
+        question: str,
+        verdict_type: type[Verdict] = YesNoVerdict,
+        **kwargs: Any,
+    ) -> None:
+        """Set up a judge.
+
+        Args:
+            model: The model that judges.
+            question: What to decide. Trusted: never build it from a user's text.
+            verdict_type: The type of the verdict.
+            **kwargs: `timeout` in seconds, `on_failure`, and `name` for traces.
+
+        Raises:
+            ConfigurationError: When an argument cannot work.
+        """
+        if not is_language_model(model):
+            msg = (
+                "Judge needs a chat model (also with bind, retry or fallbacks), got "
+                f"{type(model).__name__}"
+            )
+            raise ConfigurationError(msg)
+        if not question.strip():
+            msg = "Judge needs a question to decide"
+            raise ConfigurationError(msg)
+        check_timeout(kwargs.get("timeout", 5.0))
+        unknown = set(kwargs) - {"timeout", "on_failure", "name"}
+        if unknown:
+            msg = f"Judge has no argument {min(unknown)!r}"
+            raise ConfigurationError(msg)
+        kwargs.setdefault("name", "judge")
+        super().__init__(
+            model=model, question=question, verdict_type=verdict_type, **kwargs
+        )
+
+    def invoke(
+        self, input: JudgeRequest, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> V:
+        """Ask for a verdict.
+
+        Args:
+            input: The texts to judge.
+            config: The config of the run.
+            **kwargs: Passed on to the model.
+
+        Returns:
+            The verdict; on a failure what `on_failure` says.
+
+        Raises:
+            JudgeError: On a failure that has no safe verdict.
+        """
+        return self._settle(self.ask(input, config, **kwargs))
+
+    async def ainvoke(
+        self, input: JudgeRequest, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> V:
+        """Ask for a verdict, natively async.
+
+        Args:
+            input: The texts to judge.
+            config: The config of the run.
+            **kwargs: Passed on to the model.
+
+        Returns:
+            The verdict; on a failure what `on_failure` says.
+
+        Raises:
+            JudgeError: On a failure that has no safe verdict.
+        """
+        return self._settle(await self.aask(input, config, **kwargs))
+
+    def ask(
+        self, request: JudgeRequest, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Judgement[V]:
+        """Ask for a verdict, and tell a failure from a no.
+
+        Args:
+            request: The texts to judge.
+            config: The config of the run.
+            **kwargs: Passed on to the model.
+
+        Returns:
+            The verdict or the failure; only `KeyboardInterrupt` and its like raise.
+        """
+        work = partial(self._ask, request)
+        return self._runs_of_ask()._call_with_config(  # noqa: SLF001 - it is self
+            lambda _, run_manager, config: call_quietly(
+                partial(work, run_manager, config, **kwargs), self.timeout
+            ),
+            request,
+            merge_configs(config, {"metadata": HIDDEN}),
+        )
+
+    async def aask(
+        self, request: JudgeRequest, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Judgement[V]:
+        """Ask for a verdict, and tell a failure from a no; natively async.
+
+        Args:
+            request: The texts to judge.
+            config: The config of the run.
+            **kwargs: Passed on to the model.
+
+        Returns:
+            The verdict or the failure; only cancellation and its like raise.
+        """
+
+        async def work(
+            _: JudgeRequest,
+            run_manager: AsyncCallbackManagerForChainRun,
+            config: RunnableConfig,
+        ) -> Judgement[V]:
+            return await acall_quietly(
+                self._aask(request, run_manager, config, **kwargs), self.timeout
+            )
+
+        return await self._runs_of_ask()._acall_with_config(  # noqa: SLF001 - it is self
+            work, request, merge_configs(config, {"metadata": HIDDEN})
+        )
+
+    def _ask(
+        self,
+        request: JudgeRequest,
+        run_manager: CallbackManagerForChainRun,
+        config: RunnableConfig,
+        **kwargs: Any,
+    ) -> Judgement[V]:
+        hearing: Hearing[V] = Hearing(self.question, self.verdict_type, request)
+        for step, messages in hearing.turns():
+            child = patch_config(config, callbacks=run_manager.get_child(step))
+            hearing.hear(self.model.invoke(messages, child, **kwargs))
+        return hearing.judgement
+
+    async def _aask(
+        self,
+        request: JudgeRequest,
+        run_manager: AsyncCallbackManagerForChainRun,
+        config: RunnableConfig,
+        **kwargs: Any,
+    ) -> Judgement[V]:
+        hearing: Hearing[V] = Hearing(self.question, self.verdict_type, request)
+        for step, messages in hearing.turns():
+            child = patch_config(config, callbacks=run_manager.get_child(step))
+            hearing.hear(await self.model.ainvoke(messages, child, **kwargs))
+        return hearing.judgement
+
+    def _runs_of_ask(self) -> Runnable[JudgeRequest, Judgement[V]]:
+        """Return itself as what it is within a run: a giver of judgements."""
+        return cast("Runnable[JudgeRequest, Judgement[V]]", self)
+
+    def _settle(self, judgement: Judgement[V]) -> V:
+        """Apply the fail policy."""
+        if judgement.failure is None:
+            return cast("V", judgement.verdict)
+        if self.on_failure == "raise":
+            raise JudgeError(judgement.failure.kind, judgement.failure.detail)
+        return cast("V", self.verdict_type.closed(judgement.failure))
+
+
+class BoundJudge(Generic[Request, V]):
+    """Any `judge=` argument behind one face: a request in, a `Judgement` out."""
+
+    def __init__(
+        self,
+        judge: JudgeLike,
+        *,
+        question: str,
+        verdict_type: type[V],
+        timeout: float | None = 5.0,
+        name: str = "judge",
+    ) -> None:
+        """Bind what the user gave to what the component asks.
+
+        Args:
+            judge: A chat model, a `Judge`, or a Runnable or callable from the request
+                type to the verdict type.
+            question: What a chat model is asked.
+            verdict_type: The type of the verdict.
+            timeout: Seconds for a verdict; a `Judge` keeps its own.
+            name: The name in traces, `cache:judge`.
+
+        Raises:
+            ConfigurationError: When the judge is none of these.
+        """
+        check_timeout(timeout)
+        self._verdict_type = verdict_type
+        self._timeout = timeout
+        self._name = name
+        self._judge = self._resolve(judge, question)
+
+    def ask(
+        self, request: Request, config: RunnableConfig | None = None
+    ) -> Judgement[V]:
+        """Ask for a verdict. Never raises but for an interrupt.
+
+        Args:
+            request: The texts to judge.
+            config: The config to run the judge with.
+
+        Returns:
+            The verdict or the failure.
+        """
+        judge, config = self._judge, self._named(config)
+        if isinstance(judge, Judge):
+            return judge.ask(request, config)
+        return call_quietly(
+            lambda: self._accept(judge.invoke(request, config)), self._timeout
+        )
+
+    async def aask(
+        self, request: Request, config: RunnableConfig | None = None
+    ) -> Judgement[V]:
+        """Ask for a verdict, natively async. Never raises but for a cancellation.
+
+        Args:
+            request: The texts to judge.
+            config: The config to run the judge with.
+
+        Returns:
+            The verdict or the failure.
+        """
+        judge, config = self._judge, self._named(config)
+        if isinstance(judge, Judge):
+            return await judge.aask(request, config)
+
+        async def work() -> Judgement[V]:
+            return self._accept(await judge.ainvoke(request, config))
+
+        return await acall_quietly(work(), self._timeout)
+
+    def _resolve(self, judge: JudgeLike, question: str) -> Runnable[Any, Any]:
+        if isinstance(judge, Judge):
+            return judge
+        if is_language_model(judge):
+            return Judge(
+                cast("Runnable[Any, Any]", judge),
+                question,
+                self._verdict_type,
+                timeout=self._timeout,
+                name=self._name,
+            )
+        if isinstance(judge, Runnable):
+            return judge
+        if callable(judge):
+            return RunnableLambda(judge, name=self._name)
+        msg = (
+            "judge must be a chat model, or a Runnable or callable from the request to "
+            f"the verdict, got {type(judge).__name__}"
+        )
+        raise ConfigurationError(msg)
+
+    def _named(self, config: RunnableConfig | None) -> RunnableConfig:
+        named = merge_configs(ensure_config(config), {"metadata": HIDDEN})
+        named.setdefault("run_name", self._name)
+        return named
+
+    def _accept(self, answer: Any) -> Judgement[V]:
+        """Take a verdict, what validates as one, or a bare bool."""
+        if isinstance(answer, bool) and issubclass(self._verdict_type, YesNoVerdict):
+            return Judgement(self._verdict_type(yes=answer))
+        try:
+            return Judgement(self._verdict_type.model_validate(answer))
+        except ValidationError as error:
+            return no_verdict("unparseable", describe_errors(error))
+
+
+def is_language_model(candidate: object) -> bool:
+    """Whether it is a language model, perhaps bound, retried or with fallbacks."""
+    while isinstance(candidate, RunnableBinding):  # also `with_retry`
+        candidate = candidate.bound
+    if isinstance(candidate, RunnableWithFallbacks):
+        return is_language_model(candidate.runnable)
+    return isinstance(candidate, BaseLanguageModel)
+
+
+def check_timeout(timeout: float | None) -> None:
+    """Refuse a deadline that no verdict could meet.
+
+    Raises:
+        ConfigurationError: When it is not a number of seconds above 0, nor `None`.
+    """
+    if timeout is not None and (isinstance(timeout, bool) or not timeout > 0):
+        msg = f"timeout must be seconds above 0 or None, got {timeout!r}"
+        raise ConfigurationError(msg)
+
+
+def call_quietly(
+    work: Callable[[], Judgement[V]], timeout: float | None
+) -> Judgement[V]:
+    """Call a judge within a deadline; an exception is a failure, not a crash.
+
+    Args:
+        work: The call.
+        timeout: Seconds, or `None`.
+
+    Returns:
+        The judgement, or the failure.
+    """
+    try:
+        return call_with_deadline(work, timeout)
+    except TimeoutError:
+        return _late(timeout)
+    except Exception as error:  # noqa: BLE001 - any failure of any judge means no verdict
+        return _broken(error)
+
+
+async def acall_quietly(
+    work: Awaitable[Judgement[V]], seconds: float | None
+) -> Judgement[V]:
+    """Await a judge within a deadline; an exception is a failure, not a crash.
+
+    Args:
+        work: The call.
+        seconds: The deadline, or `None`.
+
+    Returns:
+        The judgement, or the failure.
+    """
+    try:
+        return await asyncio.wait_for(work, seconds)
+    except TimeoutError:
+        return _late(seconds)
+    except Exception as error:  # noqa: BLE001 - any failure of any judge means no verdict
+        return _broken(error)
+
+
+def _late(timeout: float | None) -> Judgement[Any]:
+    return no_verdict("timeout", f"no verdict within {timeout} seconds")
+
+
+def _broken(error: Exception) -> Judgement[Any]:
+    # The message of a provider's error may quote the texts: only its type is safe.
+    logger.debug("judge failed: %s", type(error).__name__)
+    return no_verdict("provider", type(error).__name__)
