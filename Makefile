@@ -1,0 +1,62 @@
+# Two commands for a new user: `make demo` and `make test`. Each sets up what it needs.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.PHONY: help demo test unit integration conformance lint format types coverage bench-import build clean
+
+help: ## Show this list.
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-14s %s\n", $$1, $$2}'
+
+demo: $(VENV)/.demo ## Run the support assistant; ARGS="--question '...'" for one question.
+	@$(BIN)/python -m langchain_prodpatterns.demo $(ARGS)
+
+test: $(VENV)/.dev ## Run every test and print the branch coverage.
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=term $(ARGS)
+
+unit: $(VENV)/.dev ## Run the unit tests.
+	$(BIN)/python -m pytest tests/unit_tests $(ARGS)
+
+integration: $(VENV)/.dev ## Run the tests over real HTTP, files and processes.
+	$(BIN)/python -m pytest tests/integration_tests $(ARGS)
+
+conformance: $(VENV)/.dev ## Run the LCEL contract over every Runnable.
+	$(BIN)/python -m pytest tests/conformance $(ARGS)
+
+lint: $(VENV)/.dev ## Check style and formatting.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/.dev ## Mend style and formatting.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(VENV)/.dev ## Check the types, tests included.
+	$(BIN)/mypy langchain_prodpatterns tests benchmarks
+
+bench-import: $(VENV)/.dev ## Measure what importing the package costs.
+	$(BIN)/python benchmarks/import_time.py
+
+build: $(VENV)/.dev ## Build the wheel and the sdist.
+	$(BIN)/python -m pip wheel --no-deps --wheel-dir dist .
+
+clean: ## Remove what the commands above made.
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+
+# A stamp a set of dependencies: the second run only compares two dates.
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; set PYTHON=/path/to/python3.11" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	@touch $@
+
+$(VENV)/.demo: pyproject.toml | $(VENV)/.python
+	$(BIN)/python -m pip install --quiet --editable ".[openai,testing]"
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/.python
+	$(BIN)/python -m pip install --quiet --editable ".[openai,testing,fastembed,prices]" --group dev
+	@touch $@ $(VENV)/.demo

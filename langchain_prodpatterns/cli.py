@@ -1,0 +1,29 @@
+"""The console script `prodpatterns`."""
+
+import sys
+from collections.abc import Sequence
+
+USAGE = """usage: prodpatterns demo [options]
+
+commands:
+  demo    run a support assistant through every pattern (prodpatterns demo --help)
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        argv: The arguments, by default those of the process.
+
+    Returns:
+        The exit code: 0, or 2 for wrong arguments.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["demo"]:
+        from langchain_prodpatterns.demo.app import main as demo
+
+        return demo(arguments[1:])
+    asked = bool(arguments) and arguments[0] in {"-h", "--help"}
+    sys.stdout.write(USAGE) if asked else sys.stderr.write(USAGE)
+    return 0 if asked else 2

@@ -1,0 +1,59 @@
+"""A real embedding model in this process, where one is already on disk."""
+
+import os
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from langchain_core.embeddings import Embeddings
+from langchain_core.runnables.config import run_in_executor
+
+if TYPE_CHECKING:
+    from fastembed import TextEmbedding
+
+MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+
+
+class FastEmbeddings(Embeddings):
+    """fastembed behind LangChain's interface."""
+
+    def __init__(self, model: "TextEmbedding") -> None:
+        self._model = model
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        """Embed texts, unit length."""
+        return [vector.tolist() for vector in self._model.embed(texts)]
+
+    def embed_query(self, text: str) -> list[float]:
+        """Embed one text, unit length."""
+        return self.embed_documents([text])[0]
+
+    async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
+        """Embed texts in a thread: the model computes, it does not wait."""
+        return await run_in_executor(None, self.embed_documents, texts)
+
+    async def aembed_query(self, text: str) -> list[float]:
+        """Embed one text in a thread."""
+        return await run_in_executor(None, self.embed_query, text)
+
+
+def find_local_embeddings() -> FastEmbeddings | None:
+    """Return fastembed's MiniLM if it is installed and on disk; download nothing.
+
+    The model is looked for in the folder `models/all-MiniLM-L6-v2` below
+    `PRODPATTERNS_SHARED`, then in fastembed's own cache.
+    """
+    if find_spec("fastembed") is None:
+        return None
+    from fastembed import TextEmbedding
+
+    load = partial(TextEmbedding, MODEL)
+    shared = Path(os.environ.get("PRODPATTERNS_SHARED", "../shared"))
+    folder = shared / "models" / "all-MiniLM-L6-v2"
+    if folder.is_dir():
+        return FastEmbeddings(load(specific_model_path=str(folder)))
+    try:
+        return FastEmbeddings(load(local_files_only=True))
+    except Exception:  # noqa: BLE001 - fastembed raises whatever its hub client raises
+        return None

@@ -1,0 +1,118 @@
+"""A model and embeddings that notice how they are called."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from langchain_core.callbacks import (
+    AsyncCallbackManagerForLLMRun,
+    CallbackManagerForLLMRun,
+)
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatResult
+from pydantic import Field, SkipValidation
+
+from langchain_prodpatterns.testing import LexicalEmbeddings, ScriptedChatModel
+
+
+class Notes:
+    """What was noticed; shared by every copy of a double but a pickled one."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.kinds: list[str] = []
+        self.active = 0
+        self.most_active = 0
+        self.meeting: threading.Barrier | None = None
+        self.error: BaseException | None = None
+        self.hold: asyncio.Event | None = None
+        self.held = asyncio.Event()
+
+    def __reduce__(self) -> tuple[type["Notes"], tuple[()]]:
+        return Notes, ()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Notes":
+        return self
+
+    @contextmanager
+    def call(self, kind: str) -> Iterator[None]:
+        """Note one call, and how many were under way."""
+        with self._lock:
+            self.kinds.append(kind)
+            self.active += 1
+            self.most_active = max(self.most_active, self.active)
+        try:
+            if self.error is not None:
+                raise self.error
+            yield
+        finally:
+            with self._lock:
+                self.active -= 1
+
+    def sync_call(self) -> str:
+        """Name a sync call, which must not be made on an event loop's thread."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return "sync"
+        return "sync on the event loop"
+
+
+class StrictModel(ScriptedChatModel):
+    """A scripted model that notices whether it is called sync or async."""
+
+    notes: SkipValidation[Notes] = Field(default_factory=Notes, exclude=True)
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        with self.notes.call(self.notes.sync_call()):
+            if self.notes.meeting is not None:
+                self.notes.meeting.wait(timeout=30)
+            return super()._generate(messages, stop, run_manager, **kwargs)
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        with self.notes.call("async"):
+            if self.notes.hold is not None:
+                self.notes.held.set()
+                await self.notes.hold.wait()
+            return await super()._agenerate(messages, stop, run_manager, **kwargs)
+
+
+class StrictEmbeddings(LexicalEmbeddings):
+    """Lexical embeddings that refuse a sync call on an event loop's thread."""
+
+    def embed_query(self, text: str) -> list[float]:
+        _off_the_loop()
+        return super().embed_query(text)
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        _off_the_loop()
+        return super().embed_documents(texts)
+
+    async def aembed_query(self, text: str) -> list[float]:
+        return await asyncio.to_thread(super().embed_query, text)
+
+    async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
+        return await asyncio.to_thread(super().embed_documents, texts)
+
+
+def _off_the_loop() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    msg = "embeddings called sync on the event loop"
+    raise AssertionError(msg)
