@@ -43,24 +43,19 @@ def split_sections(page: Document) -> Iterator[Document]:
         page: A page of markdown or text.
 
     Yields:
-        Its sections, with `page` and `title` in the metadata.
+        Its sections, with `page` and `title` (`returns.md: Refunds`) in the metadata.
     """
     lines = page.page_content.splitlines(keepends=True)
-    title = next((line.lstrip("# ").strip() for line in lines if line.strip()), "")
+    heading = next((line.lstrip("# ").strip() for line in lines if line.strip()), "")
     section: list[str] = []
-    heading = title
     for line in [*lines, "## "]:
         if line.startswith("## "):
             text = "".join(section).strip()
             if text:
-                metadata = {**page.metadata, "title": _joined(title, heading)}
-                yield Document(text, metadata=metadata)
+                title = f"{page.metadata['page']}: {heading}"
+                yield Document(text, metadata={**page.metadata, "title": title})
             section, heading = [], line.lstrip("# ").strip()
         section.append(line)
-
-
-def _joined(title: str, heading: str) -> str:
-    return title if heading == title else f"{title}: {heading}"
 
 
 def _read(path: Path) -> str:

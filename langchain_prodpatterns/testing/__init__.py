@@ -46,27 +46,25 @@ if TYPE_CHECKING:
     from langchain_prodpatterns.testing.embeddings import LexicalEmbeddings
     from langchain_prodpatterns.testing.journal import RequestRecord
     from langchain_prodpatterns.testing.provider import ScriptedProvider
+    from langchain_prodpatterns.testing.replies import Fault, Reply, ToolCall
     from langchain_prodpatterns.testing.scripting import (
-        Fault,
-        Reply,
         Rule,
         ScriptedRequest,
         ScriptError,
-        ToolCall,
         echo,
     )
 
 _MODULES = {
-    "Fault": "scripting",
+    "Fault": "replies",
     "LexicalEmbeddings": "embeddings",
-    "Reply": "scripting",
+    "Reply": "replies",
     "RequestRecord": "journal",
     "Rule": "scripting",
     "ScriptError": "scripting",
     "ScriptedChatModel": "chat_model",
     "ScriptedProvider": "provider",
     "ScriptedRequest": "scripting",
-    "ToolCall": "scripting",
+    "ToolCall": "replies",
     "count_tokens": "completion",
     "echo": "scripting",
 }

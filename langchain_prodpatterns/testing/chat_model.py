@@ -1,10 +1,7 @@
 """A chat model that answers by a script, in this process."""
 
-import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, Literal, Self
 
@@ -12,76 +9,37 @@ from langchain_core.callbacks import (
     AsyncCallbackManagerForLLMRun,
     CallbackManagerForLLMRun,
 )
-from langchain_core.exceptions import (
-    ModelAPIError,
-    ModelAuthenticationError,
-    ModelConnectionError,
-    ModelError,
-    ModelInvalidRequestError,
-    ModelNotFoundError,
-    ModelPermissionDeniedError,
-    ModelRateLimitError,
-    ModelTimeoutError,
-)
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import (
     AIMessage,
-    AIMessageChunk,
     BaseMessage,
-    InvalidToolCall,
-    UsageMetadata,
     convert_to_openai_messages,
 )
-from langchain_core.messages import ToolCall as CoreToolCall
-from langchain_core.messages.tool import tool_call_chunk
-from langchain_core.output_parsers import (
-    BaseOutputParser,
-    JsonOutputParser,
-    PydanticOutputParser,
+from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
+from langchain_core.output_parsers.openai_tools import (
+    JsonOutputKeyToolsParser,
+    PydanticToolsParser,
 )
-from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import (
     convert_to_json_schema,
     convert_to_openai_tool,
 )
-from langchain_core.utils.json import parse_partial_json
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation, model_validator
 
 from langchain_prodpatterns.errors import ConfigurationError
-from langchain_prodpatterns.testing.completion import (
-    Choice,
-    Completion,
-    Delta,
-    complete,
-    deltas,
-    interrupted,
-)
 from langchain_prodpatterns.testing.journal import CHAT_PATH, Journal, RequestRecord
 from langchain_prodpatterns.testing.scripting import (
-    Answer,
-    Fault,
-    Gate,
-    Reply,
     Respond,
     Rule,
     Script,
     Scripted,
     ScriptedRequest,
-    ScriptError,
 )
+from langchain_prodpatterns.testing.turns import Turn, wait, wait_async
 
-_POLL_SECONDS = 0.001
-_SERVER_ERROR = 500
-_OK = 200
-_STATUS_ERRORS: Mapping[int, type[ModelError]] = {
-    401: ModelAuthenticationError,
-    403: ModelPermissionDeniedError,
-    404: ModelNotFoundError,
-    408: ModelTimeoutError,
-    429: ModelRateLimitError,
-}
 _PARAMETERS = ("temperature", "max_tokens", "n")
 
 StructuredMethod = Literal["function_calling", "json_schema", "json_mode"]
@@ -196,7 +154,9 @@ class ScriptedChatModel(BaseChatModel):
     def _parameters(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in _PARAMETERS}
 
-    def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None]) -> dict[str, Any]:
+    def _combine_llm_outputs(
+        self, llm_outputs: list[dict[str, Any] | None]
+    ) -> dict[str, Any]:
         total: dict[str, int] = {}
         for output in filter(None, llm_outputs):
             for name, count in output["token_usage"].items():
@@ -212,7 +172,7 @@ class ScriptedChatModel(BaseChatModel):
     ) -> ChatResult:
         with self._turn(messages, stop, kwargs) as turn:
             answer = turn.answer()
-            _wait(answer.latency, answer.wait_for)
+            wait(answer.latency, answer.wait_for)
             return turn.result(answer)
 
     async def _agenerate(
@@ -224,7 +184,7 @@ class ScriptedChatModel(BaseChatModel):
     ) -> ChatResult:
         with self._turn(messages, stop, kwargs) as turn:
             answer = turn.answer()
-            await _await(answer.latency, answer.wait_for)
+            await wait_async(answer.latency, answer.wait_for)
             return turn.result(answer)
 
     def _stream(
@@ -236,9 +196,10 @@ class ScriptedChatModel(BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         with self._turn(messages, stop, kwargs, streamed=True) as turn:
             answer = turn.answer()
-            time.sleep(answer.latency)
+            wait(answer.latency, None)
             for gate, chunk in turn.chunks(answer):
-                _wait(0, gate)
+                wait(0, gate)
+                turn.settle(chunk)
                 if run_manager:
                     run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                 yield chunk
@@ -252,9 +213,139 @@ class ScriptedChatModel(BaseChatModel):
     ) -> AsyncIterator[ChatGenerationChunk]:
         with self._turn(messages, stop, kwargs, streamed=True) as turn:
             answer = turn.answer()
-            await asyncio.sleep(answer.latency)
+            await wait_async(answer.latency, None)
             for gate, chunk in turn.chunks(answer):
-                await _await(0, gate)
+                await wait_async(0, gate)
+                turn.settle(chunk)
                 if run_manager:
                     await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                 yield chunk
+
+    @contextmanager
+    def _turn(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None,
+        kwargs: Mapping[str, Any],
+        *,
+        streamed: bool = False,
+    ) -> Iterator[Turn]:
+        """Open a record, and settle it as abandoned if nothing else came of it."""
+        params: dict[str, Any] = self._parameters() | {"stop": stop or self.stop}
+        params |= kwargs
+        model = params.pop("model", self.model_name)
+        params.pop("stream", None)
+        if streamed or params["n"] == 1:
+            params.pop("n")
+        params = {name: value for name, value in params.items() if value is not None}
+        asked = tuple(convert_to_openai_messages(messages))
+        key, number = self.journal.open(
+            CHAT_PATH, model=model, messages=asked, params=params, streamed=streamed
+        )
+        request = ScriptedRequest(model, asked, params, number, streamed)
+        with self.journal.watch(key):
+            yield Turn(self._script(), self.journal, key, request)
+
+    def bind_tools(
+        self,
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        *,
+        tool_choice: str | bool | dict[str, Any] | None = None,
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Bind tools in OpenAI's format, for rules and records to see.
+
+        Args:
+            tools: Tools in any form that LangChain converts.
+            tool_choice: A tool's name; `"any"`, `"required"` or `True` to demand any
+                tool; `"auto"` or `"none"`; or a choice in OpenAI's format.
+            strict: What to say about strict schemas.
+            kwargs: Further parameters to bind.
+        """
+        kwargs["tools"] = [
+            convert_to_openai_tool(tool, strict=strict) for tool in tools
+        ]
+        if tool_choice:
+            kwargs["tool_choice"] = _tool_choice(tool_choice)
+        return self.bind(**kwargs)
+
+    def with_structured_output(
+        self,
+        schema: dict[str, Any] | type,
+        *,
+        method: StructuredMethod = "function_calling",
+        include_raw: bool = False,
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, dict[str, Any] | BaseModel]:
+        """Ask for an object of a schema.
+
+        Args:
+            schema: A pydantic model, `TypedDict`, JSON Schema or OpenAI function.
+            method: Ask by a forced tool, by a response format with the schema, or by
+                JSON mode.
+            include_raw: Give `raw`, `parsed` and `parsing_error` instead of raising.
+            strict: What to say about strict schemas.
+            kwargs: Further parameters to bind.
+        """
+        traced = {"kwargs": {"method": method}, "schema": schema}
+        bound = {**kwargs, "ls_structured_output_format": traced}
+        if method == "function_calling":
+            llm = self.bind_tools([schema], tool_choice=True, strict=strict, **bound)
+        else:
+            response_format = _response_format(schema, method, strict=strict)
+            llm = self.bind(response_format=response_format, **bound)
+        parser = _parser(schema, method)
+        return _with_raw(llm, parser) if include_raw else llm | parser
+
+
+def _tool_choice(choice: str | dict[str, Any] | Literal[True]) -> str | dict[str, Any]:
+    """Bring a choice of tools to OpenAI's format."""
+    if choice is True or choice == "any":
+        return "required"
+    if isinstance(choice, str) and choice not in {"auto", "none", "required"}:
+        return {"type": "function", "function": {"name": choice}}
+    return choice
+
+
+def _response_format(
+    schema: dict[str, Any] | type, method: StructuredMethod, *, strict: bool | None
+) -> dict[str, Any]:
+    if method == "json_mode":
+        return {"type": "json_object"}
+    if method != "json_schema":
+        msg = f"unknown method of structured output: {method!r}"
+        raise ConfigurationError(msg)
+    described = convert_to_json_schema(schema, strict=strict)
+    named = {"name": described.get("title", "answer"), "schema": described}
+    if strict is not None:
+        named["strict"] = strict
+    return {"type": "json_schema", "json_schema": named}
+
+
+def _parser(
+    schema: dict[str, Any] | type, method: StructuredMethod
+) -> Runnable[AIMessage, Any]:
+    """Choose what reads the answer: pydantic models are validated, all else is not."""
+    calls_tool = method == "function_calling"
+    if isinstance(schema, type) and issubclass(schema, BaseModel):
+        if calls_tool:
+            return PydanticToolsParser(tools=[schema], first_tool_only=True)
+        return PydanticOutputParser(pydantic_object=schema)
+    if calls_tool:
+        name = convert_to_openai_tool(schema)["function"]["name"]
+        return JsonOutputKeyToolsParser(key_name=name, first_tool_only=True)
+    return JsonOutputParser()
+
+
+def _with_raw(
+    llm: Runnable[LanguageModelInput, AIMessage], parser: Runnable[AIMessage, Any]
+) -> Runnable[LanguageModelInput, dict[str, Any] | BaseModel]:
+    """Keep the raw message, and give a parser's error instead of raising it."""
+    parsed = RunnablePassthrough.assign(
+        parsed=itemgetter("raw") | parser, parsing_error=lambda _: None
+    )
+    failed = RunnablePassthrough.assign(parsed=lambda _: None)
+    guarded = parsed.with_fallbacks([failed], exception_key="parsing_error")
+    return RunnableMap(raw=llm) | guarded

@@ -12,14 +12,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from langchain_prodpatterns.testing.scripting import (
-    Content,
-    Reply,
-    ScriptedRequest,
-    ToolCall,
-    text_of,
-    to_text,
-)
+from langchain_prodpatterns.testing.replies import Content, Reply, ToolCall, to_text
+from langchain_prodpatterns.testing.scripting import ScriptedRequest, text_of
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _WORD = re.compile(r"\s*\S+|\s+")
@@ -99,7 +93,7 @@ def count_prompt(request: ScriptedRequest) -> int:
     total = sum(_message_tokens(message) for message in request.messages)
     for key in ("tools", "response_format"):
         if request.params.get(key):
-            total += count_tokens(json.dumps(request.params[key], ensure_ascii=False))
+            total += count_tokens(_dumps(request.params[key]))
     return total
 
 
@@ -137,7 +131,9 @@ def deltas(completion: Completion, chunk_size: int | None) -> Iterator[Delta]:
 def interrupted(completion: Completion, after: int) -> list[Delta]:
     """The first parts of a stream that never reaches the end of any choice."""
     parts = deltas(completion, None)
-    return list(islice(takewhile(lambda part: part.finish_reason is None, parts), after))
+    return list(
+        islice(takewhile(lambda part: part.finish_reason is None, parts), after)
+    )
 
 
 def pieces(text: str, chunk_size: int | None) -> list[str]:
@@ -220,6 +216,11 @@ def _message_tokens(message: Mapping[str, Any]) -> int:
         function = call.get("function", {})
         total += _call_tokens(function.get("name", ""), function.get("arguments", ""))
     return total
+
+
+def _dumps(value: Any) -> str:
+    # In process, a bound parameter may hold a class.
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _call_tokens(name: str, arguments: str) -> int:

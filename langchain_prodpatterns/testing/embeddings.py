@@ -5,6 +5,7 @@ import unicodedata
 import zlib
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -85,7 +86,7 @@ def _features(text: str) -> _Hashes:
     if not words:
         stripped = text.strip()
         return _word_features(stripped) if stripped else np.empty(0, np.uint32)
-    pairs = [f"{left} {right}" for left, right in zip(words, words[1:], strict=False)]
+    pairs = [f"{left} {right}" for left, right in pairwise(words)]
     return np.concatenate([*map(_of_word, words), _hash_all(pairs)])
 
 

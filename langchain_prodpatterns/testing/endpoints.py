@@ -24,16 +24,12 @@ from langchain_prodpatterns.testing.journal import (
     MODELS_PATH,
     Journal,
 )
+from langchain_prodpatterns.testing.replies import Answer, Fault, Gate, Reply, to_text
 from langchain_prodpatterns.testing.scripting import (
-    Answer,
-    Fault,
-    Gate,
-    Reply,
     Rule,
     Script,
     ScriptedRequest,
     ScriptError,
-    to_text,
 )
 from langchain_prodpatterns.testing.wire import (
     DONE,

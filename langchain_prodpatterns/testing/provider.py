@@ -16,13 +16,8 @@ from langchain_prodpatterns.testing.journal import (
     Journal,
     RequestRecord,
 )
-from langchain_prodpatterns.testing.scripting import (
-    Fault,
-    Respond,
-    Rule,
-    Script,
-    Scripted,
-)
+from langchain_prodpatterns.testing.replies import Fault
+from langchain_prodpatterns.testing.scripting import Respond, Rule, Script, Scripted
 
 try:
     from langchain_prodpatterns.testing.endpoints import Endpoints

@@ -1,38 +1,27 @@
-"""Which request gets which answer: rules, replies and faults.
+"""Which request gets which answer: requests, rules and the script made of them.
 
 Shared by `ScriptedProvider` and `ScriptedChatModel`, so that one script drives both.
 Everything here is a frozen value; what has been used up is kept by the caller's
 `Journal`.
 """
 
-import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, Self, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 from langchain_core.exceptions import ModelInvalidRequestError
-from pydantic import BaseModel
 
 from langchain_prodpatterns.errors import ConfigurationError
+from langchain_prodpatterns.testing.replies import (
+    Answer,
+    Content,
+    Fault,
+    FrozenValue,
+    Reply,
+)
 
 _PROMPT_SHOWN = 200
-_STATUS_MIN = 400
-_STATUS_MAX = 599
-
-Content: TypeAlias = str | Mapping[str, Any] | Sequence[Any] | BaseModel
-"""What an answer says: text, or an object that is sent as JSON."""
-
-FaultKind: TypeAlias = Literal["status", "timeout", "disconnect", "malformed_body"]
-"""How a request fails."""
-
-
-class Gate(Protocol):
-    """What an answer can wait for: a `threading.Event` or an `asyncio.Event`."""
-
-    def is_set(self) -> bool:
-        """Whether the answer may go out."""
-        ...
 
 
 class ScriptError(ModelInvalidRequestError):
@@ -40,186 +29,6 @@ class ScriptError(ModelInvalidRequestError):
 
     The provider answers with HTTP 400 instead, which clients do not retry.
     """
-
-
-class _Frozen:
-    """A value that a copy may share: gates and functions cannot be copied."""
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return self
-
-
-@dataclass(frozen=True)
-class ToolCall(_Frozen):
-    """A call of a tool that the model asks for."""
-
-    name: str
-    """The tool's name; it is not checked against the tools of the request."""
-    args: Mapping[str, Any] | str = ""
-    """The arguments, or their raw text where it should be malformed."""
-    id: str | None = None
-    """The call's id; by default one that no other call of this script has."""
-
-    @property
-    def arguments(self) -> str:
-        """The arguments as the JSON text that goes over the wire."""
-        if isinstance(self.args, str):
-            return self.args or "{}"
-        return json.dumps(self.args, ensure_ascii=False)
-
-
-@dataclass(frozen=True)
-class Reply(_Frozen):
-    """An answer of the model, complete and paid for."""
-
-    content: Content = ""
-    """The text; a mapping, sequence or pydantic model is sent as its JSON.
-
-    A JSON object, also one written as text, answers a request that forces a tool as
-    a call of that tool, so that one reply fits every method of structured output.
-    """
-    tool_calls: Sequence[ToolCall] = ()
-    """Tools to call; several are parallel calls."""
-    finish_reason: str | None = None
-    """By default `tool_calls` with tool calls, `length` where the request's token
-    limit cuts the text, else `stop`."""
-    refusal: str | None = None
-    """The model's refusal; the content is then empty."""
-    variants: Sequence[Content] = ()
-    """Contents of the second and later choices of a request with `n` > 1. Choices
-    beyond them repeat `content`."""
-    input_tokens: int | None = None
-    """Tokens to report for the prompt instead of the counted ones."""
-    output_tokens: int | None = None
-    """Tokens to report for the answer instead of the counted ones."""
-    chunk_size: int | None = None
-    """Characters of each streamed chunk; by default a chunk is a word."""
-    latency: float = 0.0
-    """Seconds before the answer begins."""
-    wait_for: Gate | None = None
-    """An event to wait for before the answer begins."""
-    hold_after: int = 0
-    """Streamed chunks that go out before `wait_for` is waited for."""
-    verbatim: bool = False
-    """Send the text as it is, even where the request asks for a JSON object."""
-
-    def __post_init__(self) -> None:
-        if self.chunk_size is not None and self.chunk_size < 1:
-            msg = f"chunk_size must be at least 1, got {self.chunk_size}"
-            raise ConfigurationError(msg)
-        _check_waiting(self.latency, self.hold_after)
-
-    @classmethod
-    def truncated(cls, content: Content) -> Self:
-        """Answer with a text that the token limit cut off (`finish_reason=length`)."""
-        return cls(to_text(content), finish_reason="length", verbatim=True)
-
-    @classmethod
-    def refused(cls, text: str = "I cannot help with that.") -> Self:
-        """Refuse to answer: `message.refusal` is set and the content is empty."""
-        return cls(refusal=text)
-
-    @classmethod
-    def malformed_json(cls, content: Content) -> Self:
-        """Answer with JSON that lacks its last character."""
-        return cls(to_text(content)[:-1], verbatim=True)
-
-    @classmethod
-    def wrong_types(cls, content: Mapping[str, Any] | BaseModel) -> Self:
-        """Answer with the object's keys, each with a value of another JSON type."""
-        if isinstance(content, BaseModel):
-            content = content.model_dump(mode="json")
-        return cls(_swap_types(content))
-
-
-@dataclass(frozen=True)
-class Fault(_Frozen):
-    """A request that gets no answer, and is not paid for."""
-
-    kind: FaultKind
-    """How it fails; the constructors below are the readable way to say it."""
-    status: int = 500
-    """HTTP status of a `status` fault."""
-    message: str = "scripted fault"
-    """The error's message."""
-    code: str | None = None
-    """The error's `code` in the body."""
-    retry_after: float | None = None
-    """Seconds in the `Retry-After` header."""
-    after: int = 0
-    """Streamed chunks that go out before a `disconnect`."""
-    content: Content = ""
-    """What a `disconnect` cuts, or the body of a `malformed_body`."""
-    latency: float = 0.0
-    """Seconds before the fault."""
-    wait_for: Gate | None = None
-    """An event to wait for before the fault."""
-
-    def __post_init__(self) -> None:
-        if not _STATUS_MIN <= self.status <= _STATUS_MAX:
-            msg = f"a fault's status must be 400 to 599, got {self.status}"
-            raise ConfigurationError(msg)
-        _check_waiting(self.latency, self.after)
-
-    @property
-    def label(self) -> str:
-        """How records name the fault: its kind, or the status it answers with."""
-        return str(self.status) if self.kind == "status" else self.kind
-
-    @classmethod
-    def http(
-        cls, status: int, message: str = "scripted fault", *, code: str | None = None
-    ) -> Self:
-        """Fail with any HTTP status from 400 to 599."""
-        return cls("status", status=status, message=message, code=code)
-
-    @classmethod
-    def rate_limit(cls, retry_after: float | None = 0) -> Self:
-        """Fail with HTTP 429.
-
-        Args:
-            retry_after: Seconds in the `Retry-After` header; `None` sends no header.
-        """
-        return cls(
-            "status",
-            status=429,
-            message="scripted rate limit",
-            code="rate_limit_exceeded",
-            retry_after=retry_after,
-        )
-
-    @classmethod
-    def server_error(cls, status: int = 500) -> Self:
-        """Fail with HTTP 500, or another status of 500 to 599."""
-        return cls("status", status=status, message="scripted server error")
-
-    @classmethod
-    def timeout(cls) -> Self:
-        """Never answer: the provider waits until the client gives up.
-
-        In process there is no client to give up, so the model raises at once.
-        """
-        return cls("timeout", message="scripted timeout")
-
-    @classmethod
-    def disconnect(
-        cls, content: Content = "This is cut off", *, after: int = 2
-    ) -> Self:
-        """Close the connection in mid-answer.
-
-        Args:
-            content: The answer that is cut.
-            after: Chunks of a stream that still go out. Without streaming, the
-                connection closes after the response's headers.
-        """
-        return cls(
-            "disconnect", content=content, after=after, message="scripted disconnect"
-        )
-
-    @classmethod
-    def malformed_body(cls, body: str = '{"id": "chatcmpl-') -> Self:
-        """Answer HTTP 200 with a body that is no JSON."""
-        return cls("malformed_body", content=body, message="scripted malformed body")
 
 
 @dataclass(frozen=True)
@@ -273,10 +82,7 @@ class ScriptedRequest:
         return str(given.get("type", "text")) if isinstance(given, Mapping) else "text"
 
 
-Answer: TypeAlias = Reply | Fault
-"""What a script answers with."""
-
-Respond: TypeAlias = Callable[[ScriptedRequest], "Answer | Content | None"]
+Respond: TypeAlias = Callable[[ScriptedRequest], Answer | Content | None]
 """A function from the request to an answer; `None` leaves it to the next rule."""
 
 Scripted: TypeAlias = Answer | Content | Respond
@@ -284,7 +90,7 @@ Scripted: TypeAlias = Answer | Content | Respond
 
 
 @dataclass(frozen=True)
-class Rule(_Frozen):
+class Rule(FrozenValue):
     """Which requests to answer, and with what.
 
     Every condition that is given must hold. The first rule in the list that fits
@@ -374,7 +180,7 @@ class Rule(_Frozen):
 
 
 @dataclass(frozen=True)
-class Script(_Frozen):
+class Script(FrozenValue):
     """An ordered list of rules."""
 
     rules: tuple[Rule, ...]
@@ -475,30 +281,12 @@ def text_of(content: Any) -> str:
     return "\n".join(text for text in texts if isinstance(text, str))
 
 
-def to_text(content: Content) -> str:
-    """The text that goes over the wire: a string as it is, all else as JSON."""
-    if isinstance(content, str):
-        return content
-    if isinstance(content, BaseModel):
-        return content.model_dump_json()
-    return json.dumps(content, ensure_ascii=False)
-
-
 def _resolve(picked: Scripted, request: ScriptedRequest) -> Answer | None:
     """Bring any form of an answer to a `Reply` or a `Fault`."""
     given = picked(request) if callable(picked) else picked
     if given is None or isinstance(given, Reply | Fault):
         return given
     return Reply(given)
-
-
-def _swap_types(value: Any) -> Any:
-    """Replace every leaf by one of another JSON type, which pydantic cannot coerce."""
-    if isinstance(value, Mapping):
-        return {key: _swap_types(item) for key, item in value.items()}
-    # `null` may stand for an optional text.
-    is_text = value is None or isinstance(value, str)
-    return {"not": "of this type"} if is_text else "not of this type"
 
 
 def _shown(pattern: str | re.Pattern[str]) -> str:
@@ -508,9 +296,3 @@ def _shown(pattern: str | re.Pattern[str]) -> str:
 def _prompt_shown(request: ScriptedRequest) -> str:
     text = request.user_text or request.prompt_text
     return repr(text if len(text) <= _PROMPT_SHOWN else text[:_PROMPT_SHOWN] + "...")
-
-
-def _check_waiting(latency: float, chunks: int) -> None:
-    if latency < 0 or chunks < 0:
-        msg = "seconds of latency and numbers of chunks cannot be negative"
-        raise ConfigurationError(msg)

@@ -14,7 +14,8 @@ _START_SECONDS = 30.0
 _STOP_SECONDS = 30.0
 
 # A scripted disconnect leaves a response unfinished, which uvicorn logs as an error.
-_SILENT = logging.Logger("silent", level=logging.CRITICAL + 1)
+# A registered logger would be set up along with the user's own.
+_SILENT = logging.Logger("silent", level=logging.CRITICAL + 1)  # noqa: LOG001 - see above
 
 
 class _QuietProtocol(H11Protocol):

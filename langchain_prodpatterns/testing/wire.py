@@ -18,7 +18,8 @@ from langchain_prodpatterns.testing.completion import (
     Delta,
     count_tokens,
 )
-from langchain_prodpatterns.testing.scripting import Fault, ScriptedRequest
+from langchain_prodpatterns.testing.replies import Fault
+from langchain_prodpatterns.testing.scripting import ScriptedRequest
 
 CREATED = 1_700_000_000
 """Every `created` time: answers of a script do not depend on the clock."""

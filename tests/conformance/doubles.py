@@ -12,7 +12,7 @@ from langchain_core.callbacks import (
 )
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatResult
-from pydantic import Field, SkipValidation
+from pydantic import Field, SecretStr, SkipValidation
 
 from langchain_prodpatterns.testing import LexicalEmbeddings, ScriptedChatModel
 
@@ -64,6 +64,7 @@ class StrictModel(ScriptedChatModel):
     """A scripted model that notices whether it is called sync or async."""
 
     notes: SkipValidation[Notes] = Field(default_factory=Notes, exclude=True)
+    api_key: SecretStr | None = None
 
     def _generate(
         self,

@@ -7,7 +7,11 @@ from typing import Any
 
 import pytest
 from langchain_core.load import dumpd
-from langchain_core.runnables import ConfigurableField, RunnableLambda
+from langchain_core.runnables import (
+    ConfigurableField,
+    RunnableConfig,
+    RunnableLambda,
+)
 
 from tests.conformance.cases import SECRET, Case
 from tests.conformance.doubles import StrictModel
@@ -60,9 +64,10 @@ def test_configurable_fields(case: Case, model: StrictModel) -> None:
     )
 
     assert case.view(configurable.invoke(case.value)) == case.expected
-    other = configurable.with_config(configurable={"setting": setting})
-    assert getattr(other._prepare()[0], name) == setting  # type: ignore[attr-defined]
-    other.invoke(case.value)
+    config: RunnableConfig = {"configurable": {"setting": setting}}
+    configured, _ = configurable.prepare(config)  # type: ignore[attr-defined]  # a dynamic runnable
+    assert getattr(configured, name) == setting
+    configurable.invoke(case.value, config)
 
 
 def test_deep_copies_and_pickles(case: Case, model: StrictModel) -> None:

@@ -1,0 +1,206 @@
+"""Every Runnable of the package, with an input and what has to come out."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from operator import add
+from typing import Any
+
+from langchain_core.callbacks import CallbackManagerForRetrieverRun
+from langchain_core.documents import Document
+from langchain_core.prompt_values import StringPromptValue
+from langchain_core.retrievers import BaseRetriever
+from langchain_core.runnables import Runnable, RunnableLambda
+from pydantic import BaseModel, SecretStr
+
+from langchain_prodpatterns import (
+    Budget,
+    CompressingRetriever,
+    ContextCompressor,
+    Criteria,
+    Judge,
+    RefineChain,
+    YesNoVerdict,
+)
+from langchain_prodpatterns.judging import JudgeRequest
+from langchain_prodpatterns.testing import ScriptedRequest
+from tests.conformance.doubles import StrictEmbeddings, StrictModel
+
+SECRET = "sk-conformance-secret-0123456789"
+
+Respond = Callable[[ScriptedRequest], Any]
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+@dataclass(frozen=True)
+class Case:
+    """One Runnable under the contract."""
+
+    name: str
+    make: Callable[[StrictModel], Runnable[Any, Any]]
+    value: Any
+    other: Any
+    bad: Any
+    """An input that makes it raise."""
+    expected: Any
+    """What `view` shows of the output for `value`."""
+    setting: tuple[str, Any]
+    """A field, and another value for it."""
+    respond: Respond = _same
+    view: Callable[[Any], Any] = _same
+    pattern: str | None = None
+    calls_model: bool = True
+    one_call: bool = False
+    """Whether it makes exactly one model call an input."""
+    ignores_run_id: bool = False
+    """`BaseRetriever` ignores `run_id`: nothing of ours can change that."""
+    vary: Callable[[Any, int], Any] = field(
+        default=lambda value, number: f"{value} ({number})"
+    )
+
+    def distinct(self, count: int) -> list[Any]:
+        """Return inputs that all differ."""
+        return [self.vary(self.value, number) for number in range(count)]
+
+    def pieces(self) -> Sequence[Any]:
+        """Cut the input as an upstream stream would."""
+        if isinstance(self.value, str):
+            middle = len(self.value) // 2
+            return self.value[:middle], self.value[middle:]
+        return (self.value,)
+
+    def add(self, chunks: list[Any]) -> Any:
+        """Add up the chunks of a stream: text is added, of values the last counts."""
+        if all(isinstance(chunk, str) for chunk in chunks):
+            return reduce(add, chunks)
+        return chunks[-1]
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+class Topic(JudgeRequest):
+    """What the judge of this suite is asked about."""
+
+    text: str
+
+
+class City(BaseModel):
+    """A typed answer."""
+
+    name: str
+    people: int
+
+
+class Shelf(BaseRetriever):
+    """Returns the same documents for every question."""
+
+    def _get_relevant_documents(
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun
+    ) -> list[Document]:
+        if "boom" in query:
+            raise LookupError("the shelf is empty")
+        return list(PAGES)
+
+
+PAGES = (
+    Document("Bikes come back within 30 days. The sky is blue.", metadata={"source": "a"}),
+    Document("Helmets cost 40 euros. Grass is green.", metadata={"source": "b"}),
+)
+
+
+def _nonce(request: ScriptedRequest) -> str:
+    found = re.search(r'"nonce" set to "(\w+)"', request.prompt_text)
+    assert found is not None, request.prompt_text
+    return found.group(1)
+
+
+def _texts(documents: list[Document]) -> list[str]:
+    return [document.page_content for document in documents]
+
+
+def _judge_responds(request: ScriptedRequest) -> Any:
+    return {"yes": "sun" in request.user_text, "nonce": _nonce(request)}
+
+
+JUDGE = Case(
+    name="Judge",
+    make=lambda model: Judge(model, "Is it about the weather?", on_failure="raise"),
+    value=Topic(text="the sun shines"),
+    other=Topic(text="stocks fell"),
+    bad=Topic.model_construct(),
+    expected=YesNoVerdict(yes=True),
+    setting=("timeout", 9.0),
+    respond=_judge_responds,
+    one_call=True,
+    vary=lambda value, number: Topic(text=f"{value.text} {number}"),
+)
+
+
+def _refine_responds(request: ScriptedRequest) -> Any:
+    if "boom" in request.prompt_text:
+        raise LookupError("the model is gone")
+    if '"marks"' in request.prompt_text:
+        marks = [5 if "v2" in request.user_text else 2]
+        return {"marks": marks, "feedback": "say v2", "nonce": _nonce(request)}
+    if '"revision"' in request.prompt_text:
+        return {"revision": f"{_draft(request)} v2"}
+    return f"draft of {request.user_text}"
+
+
+def _draft(request: ScriptedRequest) -> str:
+    found = re.search(r"<<\w+ draft>>\n(.*?)\n<<end", request.user_text, re.DOTALL)
+    assert found is not None
+    return found.group(1)
+
+
+REFINE = Case(
+    name="RefineChain",
+    make=lambda model: RefineChain(
+        model, critics=[Criteria("clear")], accept="score", max_rounds=1
+    ),
+    value="write a",
+    other="write b",
+    bad="boom",
+    expected="draft of write a v2",
+    setting=("max_rounds", 2),
+    respond=_refine_responds,
+    view=lambda message: message.text,
+    pattern="refine",
+)
+
+RETRIEVER = Case(
+    name="CompressingRetriever",
+    make=lambda _: CompressingRetriever(
+        Shelf(), ContextCompressor(StrictEmbeddings(), token_budget=12)
+    ),
+    value="when do bikes come back",
+    other="what do helmets cost",
+    bad="boom",
+    expected=["Bikes come back within 30 days."],
+    setting=("tags", ["mine"]),
+    view=_texts,
+    pattern="compression",
+    calls_model=False,
+    ignores_run_id=True,
+)
+
+COMPRESSOR = Case(
+    name="ContextCompressor",
+    make=lambda _: ContextCompressor(StrictEmbeddings(), token_budget=12),
+    value={"question": "when do bikes come back", "documents": list(PAGES)},
+    other={"question": "what do helmets cost", "documents": list(PAGES)},
+    bad={"question": 7},
+    expected=["Bikes come back within 30 days."],
+    setting=("token_budget", 30),
+    view=_texts,
+    pattern="compression",
+    calls_model=False,
+    vary=lambda value, number: {**value, "question": f"{value['question']} {number}"},
+)
+
+CASES: list[Case] = [JUDGE, REFINE, RETRIEVER, COMPRESSOR]
