@@ -1,0 +1,34 @@
+"""Refinement: draft, criticize, revise, and keep the best.
+
+`RefineChain` drafts an answer, has it criticized by verifiers (code) and by judged
+criteria (a model), asks for a revision, and replaces the best only by what is shown to
+be better. It stops for a stated reason and returns the best, never the last.
+"""
+
+from langchain_prodpatterns.refine.critics import (
+    Checks,
+    Criteria,
+    CriteriaRequest,
+    Marks,
+)
+from langchain_prodpatterns.refine.prompts import RevisionRequest
+from langchain_prodpatterns.refine.refine_chain import RefineChain
+from langchain_prodpatterns.refine.results import (
+    RefineResult,
+    RefineRound,
+    Score,
+    StopReason,
+)
+
+__all__ = [
+    "Checks",
+    "Criteria",
+    "CriteriaRequest",
+    "Marks",
+    "RefineChain",
+    "RefineResult",
+    "RefineRound",
+    "RevisionRequest",
+    "Score",
+    "StopReason",
+]

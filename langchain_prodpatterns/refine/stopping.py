@@ -1,0 +1,50 @@
+"""When to stop, and why. Pure."""
+
+from collections.abc import Sequence
+
+from langchain_prodpatterns.refine.results import (
+    RefineRound,
+    Scores,
+    StopReason,
+    overall,
+)
+
+PATIENCE = 2
+"""Rounds in a row that may fail to better the best before it is given up. Two, because
+one may be bad luck of the sampling, and each more costs a revision and a critique."""
+
+
+def good_enough(scores: Scores, target_score: float | None) -> StopReason | None:
+    """Say whether the best needs no further work.
+
+    Args:
+        scores: The scores of the best.
+        target_score: The score to reach, if there is one. A draft that fails a
+            verifier never reaches it where criteria are judged, since it has no score.
+
+    Returns:
+        `all_met`, `target_score` or `None`.
+    """
+    if scores and all(score.passed for score in scores):
+        return "all_met"
+    score = overall(scores)
+    if target_score is not None and score is not None and score >= target_score:
+        return "target_score"
+    return None
+
+
+def given_up(rounds: Sequence[RefineRound], max_rounds: int) -> StopReason | None:
+    """Say whether another round is not worth it.
+
+    Args:
+        rounds: The rounds so far, the first draft's included.
+        max_rounds: How many revisions may be tried.
+
+    Returns:
+        `reviser_failed`, `no_improvement`, `max_rounds` or `None`.
+    """
+    last = rounds[1:][-PATIENCE:]
+    if len(last) == PATIENCE and not any(entry.accepted for entry in last):
+        failed = all(entry.draft is None for entry in last)
+        return "reviser_failed" if failed else "no_improvement"
+    return "max_rounds" if len(rounds) - 1 >= max_rounds else None
