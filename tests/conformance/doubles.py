@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,7 +11,7 @@ from langchain_core.callbacks import (
     CallbackManagerForLLMRun,
 )
 from langchain_core.messages import BaseMessage
-from langchain_core.outputs import ChatResult
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from pydantic import Field, SecretStr, SkipValidation
 
 from langchain_prodpatterns.testing import LexicalEmbeddings, ScriptedChatModel
@@ -90,6 +90,28 @@ class StrictModel(ScriptedChatModel):
                 self.notes.held.set()
                 await self.notes.hold.wait()
             return await super()._agenerate(messages, stop, run_manager, **kwargs)
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        with self.notes.call(self.notes.sync_call()):
+            yield from super()._stream(messages, stop, run_manager, **kwargs)
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        with self.notes.call("async"):
+            chunks = super()._astream(messages, stop, run_manager, **kwargs)
+            async for chunk in chunks:
+                yield chunk
 
 
 class StrictEmbeddings(LexicalEmbeddings):

@@ -84,7 +84,7 @@ def test_one_run_with_the_children_below_it(
 
     assert len(runs) == 1
     models = [run for run in _all(runs[0]) if run.run_type == "llm"]
-    assert len(models) == len(model.notes.kinds)
+    assert len(models) == len(model.requests)
     assert bool(models) == case.calls_model
     assert all(run.end_time is not None for run in _all(runs[0]))
 

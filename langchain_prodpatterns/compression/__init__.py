@@ -1,0 +1,52 @@
+"""Compress what was retrieved by the question: verbatim quotes under a token budget.
+
+```python
+retriever = CompressingRetriever(vector_store.as_retriever(), token_budget=500)
+context = format_citations(retriever.invoke("Who scored the first goal?"))
+```
+"""
+
+from langchain_prodpatterns.compression.citations import (
+    SCORE_KEY,
+    SPANS_KEY,
+    TOKENS_IN_KEY,
+    TOKENS_OUT_KEY,
+    Citation,
+    format_citations,
+    resolve_citation,
+)
+from langchain_prodpatterns.compression.compressing_retriever import (
+    CompressingRetriever,
+)
+from langchain_prodpatterns.compression.context_compressor import (
+    CompressInput,
+    ContextCompressor,
+)
+from langchain_prodpatterns.compression.passages import Passage
+from langchain_prodpatterns.compression.scorer import EvidenceScorer, Scorer
+from langchain_prodpatterns.compression.splitter import (
+    MarkdownSplitter,
+    Span,
+    Splitter,
+)
+from langchain_prodpatterns.compression.vectors import VectorCache
+
+__all__ = [
+    "SCORE_KEY",
+    "SPANS_KEY",
+    "TOKENS_IN_KEY",
+    "TOKENS_OUT_KEY",
+    "Citation",
+    "CompressInput",
+    "CompressingRetriever",
+    "ContextCompressor",
+    "EvidenceScorer",
+    "MarkdownSplitter",
+    "Passage",
+    "Scorer",
+    "Span",
+    "Splitter",
+    "VectorCache",
+    "format_citations",
+    "resolve_citation",
+]

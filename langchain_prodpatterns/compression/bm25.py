@@ -1,0 +1,66 @@
+"""Okapi BM25 over the passages of one question, in numpy."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+Scores = npt.NDArray[np.float64]
+
+# Scripts written without blanks: pairs of characters stand for words.
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
+_WORDS = re.compile(rf"[{_UNSPACED}]++|[^\W_{_UNSPACED}]++")
+_FIRST_UNSPACED = "\u0e00"
+
+_SATURATION = 1.5
+_LENGTH_WEIGHT = 0.75
+_SHORTEST_PLURAL = 4
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a text for comparing: no case, no plural s.
+
+    A run of a script without blanks becomes its pairs of neighbouring characters.
+    """
+    found: list[str] = []
+    for word in _WORDS.findall(text.casefold()):
+        if word[0] >= _FIRST_UNSPACED and re.match(f"[{_UNSPACED}]", word):
+            found += [word[at : at + 2] for at in range(max(1, len(word) - 1))]
+        elif len(word) >= _SHORTEST_PLURAL and word[-1] == "s" and word[-2] != "s":
+            found.append(word[:-1])
+        else:
+            found.append(word)
+    return found
+
+
+def bm25(query: Sequence[str], passages: Sequence[Sequence[str]]) -> Scores:
+    """Score passages by the words they share with a query.
+
+    Robertson and Zaragoza, 2009, "The Probabilistic Relevance Framework: BM25 and
+    Beyond", with k1 = 1.5, b = 0.75 and the inverse document frequency of Lucene, which
+    is never negative.
+
+    Args:
+        query: The words of the query.
+        passages: The words of each passage.
+
+    Returns:
+        One score a passage, 0 where no word is shared.
+    """
+    if not passages:
+        return np.zeros(0)
+    column = {word: at for at, word in enumerate(dict.fromkeys(query))}
+    counts = np.zeros((len(passages), len(column)))
+    for row, passage in enumerate(passages):
+        for word, count in Counter(filter(column.__contains__, passage)).items():
+            counts[row, column[word]] = count
+    lengths = np.array([len(passage) for passage in passages], dtype=float)
+    relative = lengths / max(float(lengths.mean()), 1.0)
+    damping = _SATURATION * (1 - _LENGTH_WEIGHT + _LENGTH_WEIGHT * relative)
+    holding = (counts > 0).sum(axis=0)
+    rarity = np.log1p((len(passages) - holding + 0.5) / (holding + 0.5))
+    gains = counts * (_SATURATION + 1) / (counts + damping[:, None])
+    scores: Scores = gains @ rarity
+    return scores

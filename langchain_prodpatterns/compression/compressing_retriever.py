@@ -1,0 +1,182 @@
+"""A retriever whose documents come back as quotes that fit the window."""
+
+from typing import Any
+
+from langchain_core.callbacks import (
+    AsyncCallbackManagerForRetrieverRun,
+    CallbackManagerForRetrieverRun,
+)
+from langchain_core.documents import BaseDocumentCompressor, Document
+from langchain_core.embeddings import Embeddings
+from langchain_core.retrievers import BaseRetriever
+from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.config import ensure_config, patch_config
+
+from langchain_prodpatterns.compression.context_compressor import ContextCompressor
+from langchain_prodpatterns.errors import ConfigurationError
+
+
+class CompressingRetriever(BaseRetriever):
+    """Retrieves, then quotes only what answers the question.
+
+    ```python
+    retriever = CompressingRetriever(store.as_retriever(search_kwargs={"k": 20}))
+    retriever.invoke("Who scored the first goal?")
+    ```
+
+    Let the inner retriever fetch more than fits, such as 20 documents: the compressor
+    spends the budget on the sentences that matter.
+    """
+
+    retriever: Runnable[str, list[Document]]
+    """Fetches the documents."""
+    compressor: BaseDocumentCompressor | Runnable[Any, Any]
+    """Quotes from them."""
+    k: int | None
+    """Documents returned at most."""
+
+    def __init__(
+        self,
+        retriever: Runnable[str, list[Document]],
+        compressor: BaseDocumentCompressor | Runnable[Any, Any] | None = None,
+        *,
+        token_budget: int | None = None,
+        embeddings: Embeddings | None = None,
+        k: int | None = None,
+        name: str | None = None,
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        """Put a compressor behind a retriever.
+
+        Args:
+            retriever: Any retriever, or a runnable from a question to documents.
+            compressor: A `ContextCompressor`, another `BaseDocumentCompressor`, or a
+                runnable from `{"question", "documents"}` to documents. By default
+                `ContextCompressor(embeddings, token_budget=token_budget)`.
+            token_budget: Tokens of the result; 500 by default.
+            embeddings: Embeds question and passages; without, only words are compared.
+            k: The documents that are returned at most: those with the best passages.
+                How many are fetched is the inner retriever's own setting. `invoke`
+                takes it too.
+            name: The name of the run in traces.
+            tags: Tags of the retriever's own run.
+            metadata: Metadata of the retriever's own run.
+
+        Raises:
+            ConfigurationError: When an argument cannot work, or when both `compressor`
+                and an argument of the default one are given.
+        """
+        if not isinstance(retriever, Runnable):
+            msg = f"retriever must be a Runnable, got {type(retriever).__name__}"
+            raise ConfigurationError(msg)
+        if compressor is None:
+            compressor = ContextCompressor(embeddings, token_budget=token_budget)
+        elif token_budget is not None or embeddings is not None:
+            msg = (
+                "token_budget and embeddings configure the default compressor: give "
+                "them to your own compressor instead"
+            )
+            raise ConfigurationError(msg)
+        if not isinstance(compressor, BaseDocumentCompressor | Runnable):
+            msg = (
+                "compressor must be a ContextCompressor, another "
+                f"BaseDocumentCompressor or a Runnable, got {type(compressor).__name__}"
+            )
+            raise ConfigurationError(msg)
+        super().__init__(
+            retriever=retriever,
+            compressor=compressor,
+            k=_checked(k),
+            name=name,
+            tags=tags,
+            metadata=metadata,
+        )
+
+    def invoke(
+        self, input: str, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> list[Document]:
+        """Retrieve and compress.
+
+        Args:
+            input: The question.
+            config: The config of the run.
+            **kwargs: `k`.
+
+        Returns:
+            The quotes.
+        """
+        # BaseRetriever keeps the config to itself: hand it on for the children.
+        config = ensure_config(config)
+        return super().invoke(input, config, around=config, **kwargs)
+
+    async def ainvoke(
+        self, input: str, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> list[Document]:
+        """Retrieve and compress, natively async.
+
+        Args:
+            input: The question.
+            config: The config of the run.
+            **kwargs: `k`.
+
+        Returns:
+            The quotes.
+        """
+        config = ensure_config(config)
+        return await super().ainvoke(input, config, around=config, **kwargs)
+
+    def _get_relevant_documents(
+        self,
+        query: str,
+        *,
+        run_manager: CallbackManagerForRetrieverRun,
+        around: RunnableConfig | None = None,
+        k: int | None = None,
+    ) -> list[Document]:
+        k = self.k if k is None else _checked(k)
+        fetching = patch_config(around, callbacks=run_manager.get_child("retrieve"))
+        documents = self.retriever.invoke(query, fetching)
+        child = run_manager.get_child("compress")
+        if isinstance(self.compressor, Runnable):
+            found = self.compressor.invoke(
+                {"question": query, "documents": documents},
+                patch_config(around, callbacks=child),
+                **self._kwargs(k),
+            )
+        else:
+            found = self.compressor.compress_documents(documents, query, child)
+        return list(found)[:k]
+
+    async def _aget_relevant_documents(
+        self,
+        query: str,
+        *,
+        run_manager: AsyncCallbackManagerForRetrieverRun,
+        around: RunnableConfig | None = None,
+        k: int | None = None,
+    ) -> list[Document]:
+        k = self.k if k is None else _checked(k)
+        fetching = patch_config(around, callbacks=run_manager.get_child("retrieve"))
+        documents = await self.retriever.ainvoke(query, fetching)
+        child = run_manager.get_child("compress")
+        if isinstance(self.compressor, Runnable):
+            found = await self.compressor.ainvoke(
+                {"question": query, "documents": documents},
+                patch_config(around, callbacks=child),
+                **self._kwargs(k),
+            )
+        else:
+            found = await self.compressor.acompress_documents(documents, query, child)
+        return list(found)[:k]
+
+    def _kwargs(self, k: int | None) -> dict[str, Any]:
+        """Tell a compressor of ours how many documents may share the budget."""
+        return {"k": k} if isinstance(self.compressor, ContextCompressor) else {}
+
+
+def _checked(k: int | None) -> int | None:
+    if k is not None and k < 1:
+        msg = f"k must be at least 1, got {k}"
+        raise ConfigurationError(msg)
+    return k

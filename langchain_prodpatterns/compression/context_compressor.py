@@ -1,0 +1,407 @@
+"""The pattern: split what was retrieved, score it, pack the best of it, quote it."""
+
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+from langchain_core.callbacks import Callbacks
+from langchain_core.documents import BaseDocumentCompressor, Document
+from langchain_core.embeddings import Embeddings
+from langchain_core.language_models import BaseLanguageModel
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import run_in_executor
+from typing_extensions import TypedDict
+
+from langchain_prodpatterns.compression.bm25 import Scores
+from langchain_prodpatterns.compression.packer import Limits
+from langchain_prodpatterns.compression.passages import Passage, cut_passages
+from langchain_prodpatterns.compression.quotes import Order, Quotes
+from langchain_prodpatterns.compression.scorer import EvidenceScorer, Scorer
+from langchain_prodpatterns.compression.selection import OnEmpty, Selection, select
+from langchain_prodpatterns.compression.splitter import MarkdownSplitter, Splitter
+from langchain_prodpatterns.compression.vectors import (
+    Embedding,
+    VectorCache,
+    without_surrogates,
+)
+from langchain_prodpatterns.errors import ConfigurationError
+from langchain_prodpatterns.runnable import PatternRun, PatternRunnable
+from langchain_prodpatterns.tokens import TokenCounter, token_counter
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_BUDGET = 500
+"""Tokens of a context for which neither a budget nor a ratio is given."""
+
+_INLINE_CHARS = 50_000
+
+_T = TypeVar("_T")
+
+
+class CompressInput(TypedDict):
+    """What a `ContextCompressor` runs on."""
+
+    question: str
+    """What the documents were retrieved for."""
+    documents: list[Document]
+    """What was retrieved, best first."""
+
+
+class ContextCompressor(
+    PatternRunnable[CompressInput, list[Document]], BaseDocumentCompressor
+):
+    """Quotes the sentences that answer a question, word for word, under a token budget.
+
+    ```python
+    compressor = ContextCompressor(embeddings, token_budget=500)
+    chain = (
+        {"question": RunnablePassthrough(), "documents": retriever}
+        | compressor
+        | format_citations
+    )
+    ```
+
+    All documents share one budget: a document that says much gets much of it, one that
+    says nothing is left out. What is returned are plain documents with the id and the
+    metadata of their source; `metadata["prodpatterns.spans"]` holds the offsets of
+    every quoted part in the source. The input documents are not changed.
+
+    It is a Runnable and a `BaseDocumentCompressor`, so LangChain's own
+    `ContextualCompressionRetriever` takes it as well.
+
+    The result is never over the budget and never longer than the input. When the
+    budget is smaller than every sentence, the best one is cut between two words. Only
+    where not even its first word fits beside its heading is the result empty, with a
+    warning in the log. When the embedder fails, the words alone decide, with a warning
+    too.
+    """
+
+    pattern: ClassVar[str] = "compression"
+
+    embeddings: Embeddings | None
+    """Embeds the question and the passages; without, only words are compared."""
+    token_budget: int | None
+    """Tokens of the result, as `format_citations` shows it."""
+    ratio: float | None
+    """The share of the tokens of the input that may stay."""
+    splitter: Splitter
+    """Cuts documents into passages."""
+    scorer: Scorer
+    """Scores passages by the question."""
+    token_counter: TokenCounter | None
+    """Counts tokens."""
+    order: Order
+    """The order of the documents that are returned."""
+    on_empty: OnEmpty
+    """What is returned when no passage is worth quoting, or none fits."""
+    min_score: float | None
+    """The least score of a quoted passage."""
+    vectors: VectorCache
+    """Where the vectors of passages are remembered."""
+
+    def __init__(
+        self,
+        embeddings: Embeddings | None = None,
+        *,
+        token_budget: int | None = None,
+        ratio: float | None = None,
+        splitter: Splitter | None = None,
+        scorer: Scorer | None = None,
+        token_counter: TokenCounter | BaseLanguageModel[Any] | None = None,
+        order: Order = "rank",
+        on_empty: OnEmpty = "keep_best",
+        min_score: float | None = None,
+        vectors: VectorCache | None = None,
+        name: str | None = None,
+    ) -> None:
+        """Configure the compression.
+
+        Args:
+            embeddings: Embeds the question and the passages. Without, only words are
+                compared: fast, and good where question and text share their words.
+            token_budget: Tokens that the result may have in all, as `format_citations`
+                shows it: headings and joiners included. 500 when neither this nor
+                `ratio` is given.
+            ratio: The share of the tokens of the input that may stay, such as 0.25.
+                Given both, the smaller limit holds.
+            splitter: Cuts documents into passages; `MarkdownSplitter()` by default.
+            scorer: Scores passages; `EvidenceScorer()` by default.
+            token_counter: A function of a text, or a model whose own counter is used.
+                By default tiktoken where its encoding is on disk, else an estimate.
+            order: `rank` puts the document with the best passage first, `source` keeps
+                the order of retrieval. Inside a document the text keeps its order.
+            on_empty: What is returned when no passage reaches `min_score`, or none
+                fits. `keep_best`: the best passage alone, cut between words where it
+                does not fit. `drop`: nothing. `passthrough`: the documents
+                uncompressed, the one case in which the budget does not hold.
+            min_score: Passages with a lower score are left out even where they would
+                fit. The default scorer gives the best passage 1, so this is a share of
+                the best; without any shared word or embedding all passages have 0.
+            vectors: Where the vectors of passages are remembered, to share it between
+                compressors; a `VectorCache()` of its own by default.
+            name: The name of the run in traces.
+
+        Raises:
+            ConfigurationError: When an argument cannot work.
+        """
+        _check_kind("embeddings", embeddings, Embeddings)
+        _check_kind("splitter", splitter, Splitter)
+        _check_kind("scorer", scorer, Scorer)
+        _check_kind("vectors", vectors, VectorCache)
+        _check_choice("order", order, ("rank", "source"))
+        _check_choice("on_empty", on_empty, ("keep_best", "drop", "passthrough"))
+        _check_limits(token_budget, ratio, min_score)
+        if token_budget is None and ratio is None:
+            token_budget = DEFAULT_BUDGET
+        super().__init__(
+            embeddings=embeddings,
+            token_budget=token_budget,
+            ratio=ratio,
+            splitter=MarkdownSplitter() if splitter is None else splitter,
+            scorer=EvidenceScorer() if scorer is None else scorer,
+            token_counter=_counter(token_counter),
+            order=order,
+            on_empty=on_empty,
+            min_score=min_score,
+            vectors=VectorCache() if vectors is None else vectors,
+            name=name,
+        )
+
+    def compress_documents(
+        self,
+        documents: Sequence[Document],
+        query: str,
+        callbacks: Callbacks | None = None,
+    ) -> list[Document]:
+        """Compress documents as LangChain's retrievers ask for it.
+
+        Args:
+            documents: What was retrieved.
+            query: The question.
+            callbacks: The callbacks of the retriever's run.
+
+        Returns:
+            The quotes.
+        """
+        return self.invoke(
+            {"question": query, "documents": list(documents)}, _config(callbacks)
+        )
+
+    async def acompress_documents(
+        self,
+        documents: Sequence[Document],
+        query: str,
+        callbacks: Callbacks | None = None,
+    ) -> list[Document]:
+        """Compress documents as LangChain's retrievers ask for it, natively async.
+
+        Args:
+            documents: What was retrieved.
+            query: The question.
+            callbacks: The callbacks of the retriever's run.
+
+        Returns:
+            The quotes.
+        """
+        return await self.ainvoke(
+            {"question": query, "documents": list(documents)}, _config(callbacks)
+        )
+
+    def _run(
+        self, value: CompressInput, run: PatternRun, **kwargs: Any
+    ) -> list[Document]:
+        k = _asked(kwargs)
+        question, documents = _read(value)
+        passages = cut_passages(documents, self.splitter)
+        similarity = self._similarity(question, passages, run)
+        selection = self._select(question, documents, passages, similarity, k)
+        run.decide(**self._facts(selection, passages, similarity))
+        return selection.documents
+
+    async def _arun(
+        self, value: CompressInput, run: PatternRun, **kwargs: Any
+    ) -> list[Document]:
+        k = _asked(kwargs)
+        question, documents = _read(value)
+        size = sum(len(document.page_content) for document in documents)
+        passages = await _off_loop(
+            size, partial(cut_passages, documents, self.splitter)
+        )
+        similarity = await self._asimilarity(question, passages, run)
+        pick = partial(self._select, question, documents, passages, similarity, k)
+        selection = await _off_loop(size, pick)
+        await run.adecide(**self._facts(selection, passages, similarity))
+        return selection.documents
+
+    def _similarity(
+        self, question: str, passages: Sequence[Passage], run: PatternRun
+    ) -> Scores | None:
+        """Embed what is not remembered; `None` when only words can be compared."""
+        if self.embeddings is None or not passages:
+            return None
+        texts = [passage.titled for passage in passages]
+        wanted = Embedding.of(texts, self.embeddings, self.vectors)
+        new = list(wanted.missing.values())
+        try:
+            query = run.embed_query(self.embeddings, without_surrogates(question))
+            fresh = run.embed_documents(self.embeddings, new) if new else []
+            return wanted.similarity(query, fresh)
+        except Exception as error:  # noqa: BLE001 - embedders fail in many ways; words remain
+            self._warn(error)
+            return None
+
+    async def _asimilarity(
+        self, question: str, passages: Sequence[Passage], run: PatternRun
+    ) -> Scores | None:
+        if self.embeddings is None or not passages:
+            return None
+        texts = [passage.titled for passage in passages]
+        wanted = Embedding.of(texts, self.embeddings, self.vectors)
+        new = list(wanted.missing.values())
+        try:
+            query = await run.aembed_query(
+                self.embeddings, without_surrogates(question)
+            )
+            fresh = await run.aembed_documents(self.embeddings, new) if new else []
+            return wanted.similarity(query, fresh)
+        except Exception as error:  # noqa: BLE001 - embedders fail in many ways; words remain
+            self._warn(error)
+            return None
+
+    def _warn(self, error: Exception) -> None:
+        # An embedder's message may quote the text that it was given.
+        logger.warning(
+            "%s failed (%s): passages are compared by their words alone",
+            type(self.embeddings).__name__,
+            type(error).__name__,
+        )
+
+    def _select(
+        self,
+        question: str,
+        documents: Sequence[Document],
+        passages: Sequence[Passage],
+        similarity: Scores | None,
+        k: int | None,
+    ) -> Selection:
+        """Score, pack and quote."""
+        scores = np.asarray(self.scorer.score(question, passages, similarity), float)
+        if scores.shape != (len(passages),) or not np.isfinite(scores).all():
+            msg = (
+                f"{type(self.scorer).__name__} must return {len(passages)} finite "
+                f"scores, one a passage, got an array of shape {scores.shape}"
+            )
+            raise ConfigurationError(msg)
+        count = token_counter(self.token_counter)
+        quotes = Quotes(documents, passages, scores, count, self.order)
+        limits = Limits(self._limit(quotes), documents=k, min_score=self.min_score)
+        return select(quotes, limits, self.on_empty)
+
+    def _limit(self, quotes: Quotes) -> int:
+        limits = [quotes.tokens_in]
+        if self.token_budget is not None:
+            limits.append(self.token_budget)
+        if self.ratio is not None:
+            limits.append(math.floor(self.ratio * quotes.tokens_in))
+        return min(limits)
+
+    def _facts(
+        self,
+        selection: Selection,
+        passages: Sequence[Passage],
+        similarity: Scores | None,
+    ) -> dict[str, Any]:
+        failed = self.embeddings is not None and bool(passages) and similarity is None
+        reason = selection.reason
+        return {
+            "decision": selection.decision,
+            "reason": f"{reason}; embedder failed, by words" if failed else reason,
+            "saved_tokens": max(0, selection.tokens_in - selection.tokens_out),
+            "tokens_in": selection.tokens_in,
+            "tokens_out": selection.tokens_out,
+            "passages": len(passages),
+            "repeated": selection.repeated,
+            "embedding_failures": int(failed),
+        }
+
+
+def _read(value: Any) -> tuple[str, list[Document]]:
+    """Check the input of one call."""
+    if not isinstance(value, Mapping) or not {"question", "documents"} <= value.keys():
+        msg = (
+            'ContextCompressor runs on {"question": str, "documents": [Document]}, got '
+            f"{type(value).__name__}"
+        )
+        raise TypeError(msg)
+    question, documents = value["question"], list(value["documents"])
+    if not isinstance(question, str):
+        msg = f"the question must be a string, got {type(question).__name__}"
+        raise TypeError(msg)
+    for document in documents:
+        if not isinstance(document, Document):
+            msg = f"every document must be a Document, got {type(document).__name__}"
+            raise TypeError(msg)
+    return question, documents
+
+
+def _asked(kwargs: dict[str, Any]) -> int | None:
+    """Read what can be asked of one call: `k`, the documents returned at most."""
+    k: int | None = kwargs.pop("k", None)
+    if kwargs:
+        msg = f"a call takes k and nothing else, got {', '.join(sorted(kwargs))}"
+        raise TypeError(msg)
+    if k is not None and k < 1:
+        msg = f"k must be at least 1, got {k}"
+        raise ConfigurationError(msg)
+    return k
+
+
+async def _off_loop(size: int, work: Callable[[], _T]) -> _T:
+    """Do what takes long in a thread, so that it does not block the event loop."""
+    if size <= _INLINE_CHARS:
+        return work()
+    return await run_in_executor(None, work)
+
+
+def _config(callbacks: Callbacks | None) -> RunnableConfig:
+    return {"callbacks": callbacks} if callbacks is not None else {}
+
+
+def _counter(
+    source: TokenCounter | BaseLanguageModel[Any] | None,
+) -> TokenCounter | None:
+    """Resolve a model once, so that its failure is warned of once; `None` stays."""
+    return None if source is None else token_counter(source)
+
+
+def _check_kind(argument: str, value: object, kind: type) -> None:
+    # A string has a method `split`, but is no splitter.
+    if value is not None and (isinstance(value, str) or not isinstance(value, kind)):
+        msg = f"{argument} must be a {kind.__name__}, got {type(value).__name__}"
+        raise ConfigurationError(msg)
+
+
+def _check_choice(argument: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        msg = f"{argument} must be one of {', '.join(choices)}, got {value!r}"
+        raise ConfigurationError(msg)
+
+
+def _check_limits(
+    token_budget: int | None, ratio: float | None, min_score: float | None
+) -> None:
+    if token_budget is not None and token_budget < 1:
+        msg = f"token_budget must be at least 1, got {token_budget}"
+        raise ConfigurationError(msg)
+    if ratio is not None and not 0 < ratio <= 1:
+        msg = (
+            f"ratio is the share of the tokens that may stay, above 0 and at most 1, "
+            f"got {ratio}; for four times less pass 0.25"
+        )
+        raise ConfigurationError(msg)
+    if min_score is not None and not math.isfinite(min_score):
+        msg = f"min_score must be a finite number, got {min_score}"
+        raise ConfigurationError(msg)

@@ -1,0 +1,198 @@
+"""From chosen passages to documents: verbatim spans, counted as they will be read."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Literal
+
+from langchain_core.documents import Document
+
+from langchain_prodpatterns.compression.bm25 import Scores
+from langchain_prodpatterns.compression.citations import (
+    SCORE_KEY,
+    SPANS_KEY,
+    TOKENS_IN_KEY,
+    TOKENS_OUT_KEY,
+    heading,
+    headline,
+    render,
+)
+from langchain_prodpatterns.compression.passages import Passage
+from langchain_prodpatterns.compression.sentences import joins_back
+from langchain_prodpatterns.tokens import TokenCounter
+
+Order = Literal["rank", "source"]
+"""`rank`: the document with the best passage first. `source`: as retrieved."""
+
+Spans = Mapping[int, Sequence[tuple[int, int]]]
+"""The quoted parts of each document."""
+
+JOINER = "\n"
+"""Between two parts of a document that are not neighbours."""
+
+_LARGEST_BLANK = 4
+
+
+class Quotes:
+    """Quotes from the documents of one question."""
+
+    def __init__(
+        self,
+        documents: Sequence[Document],
+        passages: Sequence[Passage],
+        scores: Scores,
+        count: TokenCounter,
+        order: Order,
+    ) -> None:
+        """Hold what is quoted from.
+
+        Args:
+            documents: What was retrieved.
+            passages: Their passages.
+            scores: The score of each passage.
+            count: How to count tokens.
+            order: The order of the documents that are returned.
+        """
+        self.documents = documents
+        self.passages = passages
+        self.scores = scores
+        self.count = count
+        self._order = order
+        self._titles = [headline(document) for document in documents]
+
+    @cached_property
+    def tokens_in(self) -> int:
+        """Tokens of all documents, uncompressed, as `format_citations` shows them."""
+        texts = (document.page_content for document in self.documents)
+        return self.count(render(zip(self._titles, texts, strict=True)))
+
+    def tokens(self, spans: Spans) -> int:
+        """Count the tokens of quotes, with their headings and all that joins them."""
+        return self.count(render(self._entries(spans)))
+
+    def opening_cost(self, document: int) -> int:
+        """Estimate what the first quote of a document costs besides its own text."""
+        title = heading(len(self.documents), self._titles[document])
+        return self.count(f"\n\n{title}")
+
+    def cost(self, text: str) -> int:
+        """Estimate what one more part costs: at least 1."""
+        return max(1, self.count(f"{JOINER}{text}"))
+
+    def spans(self, chosen: Iterable[int]) -> Spans:
+        """Return the parts of each document that are quoted, neighbours as one."""
+        parts: dict[int, set[tuple[int, int]]] = defaultdict(set)
+        for at in chosen:
+            passage = self.passages[at]
+            parts[passage.document].add((passage.start, passage.end))
+            if passage.header:
+                parts[passage.document].add(passage.header)
+        return {
+            document: _joined(self.documents[document].page_content, sorted(found))
+            for document, found in parts.items()
+        }
+
+    def quote(self, spans: Spans) -> list[Document]:
+        """Return the quotes as new documents: metadata copied, id kept."""
+        return [
+            self._document(number, spans[number], self._best.get(number, 0.0))
+            for number in self._sorted(spans)
+        ]
+
+    def whole(self) -> Spans:
+        """Return the spans that quote every document from end to end."""
+        return {
+            number: [(0, len(document.page_content))]
+            for number, document in enumerate(self.documents)
+        }
+
+    def cut_to_fit(self, best: int, limit: int) -> Spans:
+        """Return the longest beginning of a passage that fits, cut between words.
+
+        Args:
+            best: The passage.
+            limit: The tokens it may have.
+
+        Returns:
+            Its span, or nothing when not even one character fits.
+        """
+        passage = self.passages[best]
+        source = self.documents[passage.document].page_content
+
+        def fits(stop: int) -> bool:
+            return self.tokens({passage.document: [(passage.start, stop)]}) <= limit
+
+        low, high = passage.start, passage.end
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if fits(middle) else (low, middle - 1)
+        stop = _between_words(source, passage.start, low, passage.end)
+        if stop > passage.start and fits(stop):
+            return {passage.document: [(passage.start, stop)]}
+        return {}
+
+    def _sorted(self, spans: Spans) -> list[int]:
+        if self._order == "source":
+            return sorted(spans)
+        return sorted(spans, key=lambda number: (-self._best.get(number, 0.0), number))
+
+    @cached_property
+    def _best(self) -> Mapping[int, float]:
+        """The score of the best passage of each document."""
+        best: dict[int, float] = {}
+        for passage, score in zip(self.passages, self.scores.tolist(), strict=True):
+            best[passage.document] = max(score, best.get(passage.document, score))
+        return best
+
+    def _entries(self, spans: Spans) -> list[tuple[str, str]]:
+        return [
+            (self._titles[number], self._text(number, spans[number]))
+            for number in self._sorted(spans)
+        ]
+
+    def _text(self, document: int, parts: Sequence[tuple[int, int]]) -> str:
+        source = self.documents[document].page_content
+        return JOINER.join(source[start:end] for start, end in parts)
+
+    def _document(
+        self, number: int, parts: Sequence[tuple[int, int]], score: float
+    ) -> Document:
+        source = self.documents[number]
+        text = self._text(number, parts)
+        return Document(
+            page_content=text,
+            id=source.id,
+            metadata={
+                **source.metadata,
+                SPANS_KEY: [list(part) for part in parts],
+                SCORE_KEY: score,
+                TOKENS_IN_KEY: self.count(source.page_content),
+                TOKENS_OUT_KEY: self.count(text),
+            },
+        )
+
+
+def _joined(source: str, parts: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Join parts that only a few blanks separate, so that their text stays whole."""
+    joined = [parts[0]]
+    for start, end in parts[1:]:
+        behind = joined[-1][1]
+        near = start - behind <= _LARGEST_BLANK
+        if near and not source[behind:start].strip():
+            joined[-1] = (joined[-1][0], end)
+        else:
+            joined.append((start, end))
+    return joined
+
+
+def _between_words(text: str, start: int, stop: int, end: int) -> int:
+    """Move an offset back to the end of a word, or at least of a character."""
+    if stop >= end:
+        return stop
+    if stop > start and not (text[stop].isspace() or text[stop - 1].isspace()):
+        words = text[start:stop].rsplit(maxsplit=1)
+        if len(words) > 1:
+            return start + len(words[0].rstrip())
+    while stop > start and joins_back(text[stop]):
+        stop -= 1
+    return start + len(text[start:stop].rstrip())

@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+from langchain_core.documents import Document
+
+from langchain_prodpatterns.compression import (
+    SCORE_KEY,
+    SPANS_KEY,
+    MarkdownSplitter,
+    format_citations,
+)
+from langchain_prodpatterns.compression.passages import cut_passages
+from langchain_prodpatterns.compression.quotes import Order, Quotes
+
+
+def quotes_of(documents: list[Document], order: Order = "rank") -> Quotes:
+    passages = cut_passages(documents, MarkdownSplitter())
+    scores = np.linspace(0, 1, len(passages))
+    return Quotes(documents, passages, scores, len, order)
+
+
+def test_neighbours_become_one_span_and_others_stay_apart() -> None:
+    quotes = quotes_of([Document("Aa. Bb.\n\nCc.     Dd. Ee.")])
+    assert quotes.spans([0, 1]) == {0: [(0, 7)]}
+    assert quotes.spans([1, 2]) == {0: [(4, 12)]}
+    assert quotes.spans([4, 0]) == {0: [(0, 3), (21, 24)]}
+    # More than a few blanks are not carried along.
+    assert quotes.spans([2, 3]) == {0: [(9, 12), (17, 20)]}
+
+
+def test_tokens_are_those_of_the_formatted_quotes() -> None:
+    documents = [Document("Aa. Bb.", metadata={"title": "T"}), Document("Cc.")]
+    quotes = quotes_of(documents)
+    assert quotes.tokens_in == len(format_citations(documents))
+    spans = quotes.spans([0, 2])
+    assert quotes.tokens(spans) == len(format_citations(quotes.quote(spans)))
+
+
+def test_the_order_of_the_documents() -> None:
+    documents = [Document("Aa."), Document("Bb."), Document("Cc.")]
+    for order, expected in (("rank", [2, 1, 0]), ("source", [0, 1, 2])):
+        quotes = quotes_of(documents, order)  # type: ignore[arg-type]  # of a tuple
+        found = quotes.quote(quotes.spans([0, 1, 2]))
+        assert found == [
+            Document(document.page_content, metadata=found[at].metadata)
+            for at, document in enumerate(documents[number] for number in expected)
+        ]
+
+
+def test_a_document_has_the_score_of_its_best_passage() -> None:
+    quotes = quotes_of([Document("Aa. Bb. Cc."), Document("Dd. Ee.")])
+    [first, second] = quotes.quote(quotes.spans([0, 3]))
+    assert (first.metadata[SCORE_KEY], second.metadata[SCORE_KEY]) == (1, 0.5)
+
+
+def test_whole_documents() -> None:
+    quotes = quotes_of([Document(" Aa. "), Document("")], "source")
+    found = quotes.quote(quotes.whole())
+    assert [each.page_content for each in found] == [" Aa. ", ""]
+    assert [each.metadata[SPANS_KEY] for each in found] == [[[0, 5]], [[0, 0]]]
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "expected"),
+    [
+        ("One two three.", 4 + 14, "One two three."),
+        ("One two three.", 4 + 13, "One two"),
+        ("One two three.", 4 + 8, "One two"),
+        ("One two three.", 4 + 7, "One two"),
+        ("One two three.", 4 + 5, "One"),
+        ("Onetwothree", 4 + 4, "Onet"),
+        ("e\u0301e\u0301e\u0301", 4 + 3, "e\u0301"),
+        ("One", 4, ""),
+    ],
+)
+def test_cut_to_fit(text: str, limit: int, expected: str) -> None:
+    # `[1]` and a line break are 4 characters, and a character is a token here.
+    quotes = quotes_of([Document(text)])
+    spans = quotes.cut_to_fit(0, limit)
+    found = "".join(each.page_content for each in quotes.quote(spans))
+    assert found == expected
