@@ -1,26 +1,28 @@
 """The offline provider's script: what the models of the demo answer without a key.
 
-It plays the parts of a small and a large model: it answers the questions of the demo
-from a file, sometimes with JSON that is broken, and it judges. Nothing in it measures
-how good a model's answers are.
+It plays a small and a large model: it answers the questions of the demo from a file,
+now and then with broken JSON so that there is something to retry, and it judges by
+what the file says. It shows the flow; it says nothing about how good a model is.
 """
 
 import json
 import re
 import threading
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from langchain_prodpatterns.testing import Reply, ScriptedProvider, ScriptedRequest
-from langchain_prodpatterns.testing import ToolCall
+from langchain_prodpatterns.testing import (
+    Reply,
+    ScriptedProvider,
+    ScriptedRequest,
+    ToolCall,
+)
 
 _NONCE = re.compile(r'"nonce" set to "(\w{8,64})"')
 _SECTION = re.compile(r"<<(\w{8,64}) (\w+)>>\n(.*?)\n<<end \1 \2>>", re.DOTALL)
-_QUESTION = re.compile(r"Question: (.*?)(?:\n|$)")
-_EXTRACT = re.compile(r"^\[1\] ([^:\n]+)[^\n]*\n(.+?)$", re.MULTILINE)
-_ATTACKS = ("ignore all previous", "ignore your rules", "disregard")
-_SUM = re.compile(r"[\d.,]+(?:\s*(?:[+*/x-]|divided by)\s*[\d.,]+)+")
+_EXTRACT = re.compile(r"^\[1\] ([^:\n]+)[^\n]*\n(.+)$", re.MULTILINE)
+_ATTACKS = ("ignore all previous", "ignore your rules")
+_NO_EXTRACT = {"answer": "The documents do not say.", "citations": []}
 
 
 def start_provider(data: Path | None) -> ScriptedProvider:
@@ -33,4 +35,152 @@ def start_provider(data: Path | None) -> ScriptedProvider:
     Returns:
         A context manager.
     """
-    return ScriptedProvider(respond=Understudy(data))
+    return ScriptedProvider(respond=Understudy(Script.read(data)).respond)
+
+
+class Script:
+    """What there is to say to each question of the demo."""
+
+    def __init__(
+        self, questions: list[dict[str, Any]], answers: list[dict[str, Any]]
+    ) -> None:
+        self._questions = {row["question"]: row for row in questions}
+        self._answers = {row["id"]: row for row in answers}
+
+    @classmethod
+    def read(cls, data: Path | None) -> "Script":
+        """Read the demo's files; without a folder the script is empty."""
+        if data is None:
+            return cls([], [])
+        return cls(
+            *(_rows(data / f"{name}.jsonl") for name in ("questions", "answers"))
+        )
+
+    def question(self, text: str) -> dict[str, Any] | None:
+        """Find the question that a text asks, also where a guard has redacted it."""
+        if text in self._questions:
+            return self._questions[text]
+        ending = text.rsplit(". ", 1)[-1]
+        asked = (
+            row for asked, row in self._questions.items() if asked.endswith(ending)
+        )
+        return next(asked, None)
+
+    def topic(self, text: str) -> str:
+        """Return what a text asks, the same for every way to ask it."""
+        row = self.question(text)
+        return text if row is None else str(row.get("same_as", row["id"]))
+
+    def answer(self, text: str) -> dict[str, Any] | None:
+        """Return the scripted answer to a text."""
+        return self._answers.get(self.topic(text))
+
+    def is_revised(self, draft: str) -> bool:
+        """Whether a draft is one of the revised answers."""
+        answer = json.loads(draft)
+        return any(row["revised"] == answer for row in self._answers.values())
+
+
+class Understudy:
+    """Answers every request of the demo."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+        self._garbled: set[str] = set()
+        self._lock = threading.Lock()
+
+    def respond(self, request: ScriptedRequest) -> Reply:
+        """Work out which part to play, and play it."""
+        if request.forced_tools:
+            return self._fill_in(request)
+        sections = {name: text for _, name, text in _SECTION.findall(request.user_text)}
+        nonce = _NONCE.search(request.prompt_text)
+        if nonce is not None:
+            verdict = self._judge(sections, request.prompt_text)
+            return Reply({**verdict, "nonce": nonce.group(1)})
+        if "draft" in sections:
+            return self._revise(sections)
+        return self._draft(request)
+
+    def _judge(self, texts: dict[str, str], prompt: str) -> dict[str, Any]:
+        """Give the verdict that the form in the prompt asks for."""
+        if '"marks"' in prompt:
+            return self._mark(texts["draft"], prompt)
+        if '"better"' in prompt:
+            revised = [name for name in ("first", "second") if self._good(texts[name])]
+            return {"better": revised[0] if len(revised) == 1 else "neither"}
+        if '"choice"' in prompt:
+            return self._choose(texts)
+        if '"quote"' in prompt:
+            return _suspect(texts["text"])
+        topics = {self._script.topic(text) for text in _questions(texts)}
+        return {"yes": len(topics) == 1, "reason": "as the script says"}
+
+    def _good(self, draft: str) -> bool:
+        return self._script.is_revised(draft)
+
+    def _mark(self, draft: str, prompt: str) -> dict[str, Any]:
+        criteria = len(re.findall(r"^\d+\. ", prompt, re.MULTILINE))
+        if self._good(draft):
+            return {"marks": [5] * criteria}
+        return {"marks": [3] * criteria, "feedback": "Give units and a next step."}
+
+    def _choose(self, texts: dict[str, str]) -> dict[str, Any]:
+        row = self._script.question(texts["question"]) or {}
+        return {"choice": row.get("tool", "handbook"), "reason": "as the script says"}
+
+    def _fill_in(self, request: ScriptedRequest) -> Reply:
+        row = self._script.question(request.user_text)
+        sums = re.sub(r"[^\d.+*/()x-]", "", request.user_text).strip(".")
+        default = {"expression": sums.replace("x", "*")}
+        arguments = default if row is None else row["arguments"]
+        return Reply(tool_calls=[ToolCall(request.forced_tools[0], arguments)])
+
+    def _revise(self, texts: dict[str, str]) -> Reply:
+        answer = self._script.answer(_asked(texts.get("task", "")))
+        return Reply(texts["draft"] if answer is None else answer["revised"])
+
+    def _draft(self, request: ScriptedRequest) -> Reply:
+        question = _asked(request.prompt_text)
+        answer = self._script.answer(question)
+        if answer is None:
+            return Reply(_first_extract(request.prompt_text))
+        if answer.get("malformed_first") and self._first_time(question):
+            return Reply.malformed_json(answer["draft"])
+        return Reply(answer["draft"])
+
+    def _first_time(self, question: str) -> bool:
+        with self._lock:
+            first = question not in self._garbled
+            self._garbled.add(question)
+        return first
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _asked(prompt: str) -> str:
+    """Return the question in the assistant's prompt."""
+    return prompt.rpartition("Question: ")[2].partition("\n")[0].strip()
+
+
+def _questions(texts: dict[str, str]) -> list[str]:
+    return [text for name, text in texts.items() if "question" in name]
+
+
+def _suspect(text: str) -> dict[str, Any]:
+    """Take a text for an attack when it holds one of a few phrases."""
+    found = (text.lower().find(phrase) for phrase in _ATTACKS)
+    at = max(found)
+    quote = "" if at < 0 else text[at : at + 20]
+    return {"yes": at >= 0, "reason": "speaks to the model", "quote": quote}
+
+
+def _first_extract(prompt: str) -> dict[str, Any]:
+    """Answer with the first line of the first extract."""
+    found = _EXTRACT.search(prompt)
+    if found is None:
+        return _NO_EXTRACT
+    page, text = found.groups()
+    return {"answer": text.strip()[:280], "citations": [page]}

@@ -34,8 +34,6 @@ class Models:
     """The strong model: where the cheap one fails, and revisions."""
     embeddings: Embeddings
     """For the documents, the router and the cache."""
-    knows_meaning: bool
-    """Whether the embeddings know meaning, or spelling only."""
     prices: Mapping[str, tuple[float, float]] | None
     """Prices of models that no price list knows."""
     headline: str
@@ -77,7 +75,6 @@ def _offline(provider: "ScriptedProvider") -> Models:
         small=provider.chat_model("scripted-small"),
         large=provider.chat_model("scripted-large"),
         embeddings=local or provider.embeddings(),
-        knows_meaning=local is not None,
         prices=EXAMPLE_PRICES,
         headline=(
             "No OPENAI_API_KEY: offline provider. The flow, calls, tokens and timings "
@@ -112,7 +109,6 @@ def _online() -> Models:
         large=ChatOpenAI(model=large, stream_usage=True),
         # Servers other than OpenAI's take text, not token ids.
         embeddings=OpenAIEmbeddings(model=embedding, check_embedding_ctx_length=False),
-        knows_meaning=True,
         prices=None,
         headline=f"Answers by {small} and {large} at {where}; embeddings: {embedding}.",
     )

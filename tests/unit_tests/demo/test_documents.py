@@ -1,0 +1,73 @@
+from pathlib import Path
+
+import pytest
+from langchain_core.documents import Document
+
+from langchain_prodpatterns.demo.app import DATA
+from langchain_prodpatterns.demo.documents import load_pages, split_sections
+from langchain_prodpatterns.demo.errors import DemoError
+
+
+def test_reads_markdown_and_text_below_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "a.md").write_text("# A", encoding="utf-8")
+    (tmp_path / "b.txt").write_text("B", encoding="utf-8")
+    (tmp_path / "c.pdf").write_bytes(b"%PDF")
+
+    pages = load_pages(tmp_path)
+
+    assert {page.metadata["page"] for page in pages} == {
+        str(Path("inner") / "a.md"),
+        "b.txt",
+    }
+
+
+def test_a_missing_folder_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(DemoError, match=r"nowhere: does not exist"):
+        load_pages(tmp_path / "nowhere")
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    file = tmp_path / "page.md"
+    file.write_text("x", encoding="utf-8")
+
+    with pytest.raises(DemoError, match="is a file, not a folder"):
+        load_pages(file)
+
+
+def test_an_empty_folder_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(DemoError, match=r"no \.md or \.txt file in it"):
+        load_pages(tmp_path)
+
+
+def test_a_file_that_is_not_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / "page.md").write_bytes(b"\xff\xfe\x00")
+
+    with pytest.raises(DemoError, match=r"page\.md is not UTF-8 text"):
+        load_pages(tmp_path)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "page.md").mkdir()
+
+    with pytest.raises(DemoError, match=r"cannot read .*page\.md: Is a directory"):
+        load_pages(tmp_path)
+
+
+def test_sections_carry_page_and_heading() -> None:
+    page = Document("# Top\n\nIntro.\n\n## One\n\nText.\n", metadata={"page": "p.md"})
+
+    sections = list(split_sections(page))
+
+    assert [section.metadata["title"] for section in sections] == [
+        "p.md: Top",
+        "p.md: One",
+    ]
+    assert sections[1].page_content == "## One\n\nText."
+
+
+def test_no_line_of_the_handbook_is_lost() -> None:
+    for page in load_pages(DATA / "handbook"):
+        joined = "\n".join(part.page_content for part in split_sections(page))
+        for line in page.page_content.splitlines():
+            assert line.strip() in joined
