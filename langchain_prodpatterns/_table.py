@@ -22,6 +22,7 @@ _COLUMNS = (
     "saved s",
 )
 _WIDTH = 140
+_SMALLEST = 0.0001
 
 
 def ledger_table(summary: LedgerSummary) -> str:
@@ -33,9 +34,11 @@ def ledger_table(summary: LedgerSummary) -> str:
         table.add_row(pattern, *_cells(group))
     table.add_section()
     table.add_row("total", *_cells(summary))
-    console = Console(file=StringIO(), width=_WIDTH, color_system=None)
+    page = StringIO()
+    # In a notebook rich would display the table and leave the page empty.
+    console = Console(file=page, width=_WIDTH, color_system=None, force_jupyter=False)
     console.print(table)
-    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]  # it is the StringIO above
+    lines = page.getvalue().splitlines()
     text = "\n".join(line.rstrip() for line in lines if line.strip())
     return text + _footnote(summary)
 
@@ -56,15 +59,21 @@ def _cells(group: LedgerSummary) -> tuple[str, ...]:
 
 
 def _money(usd: float | None) -> str:
-    return "unknown" if usd is None else f"{usd:.4f}"
+    if usd is None:
+        return "unknown"
+    # What is paid for is never shown as nothing.
+    return "<0.0001" if 0 < usd < _SMALLEST else f"{usd:.4f}"
 
 
 def _footnote(summary: LedgerSummary) -> str:
     notes = []
     if summary.unmetered_calls:
-        notes.append(
-            f"{summary.unmetered_calls} calls sent no usage: tokens not counted"
-        )
+        calls = _calls(summary.unmetered_calls)
+        notes.append(f"{calls} sent no usage: tokens not counted")
     if summary.failed_calls:
-        notes.append(f"{summary.failed_calls} calls failed")
+        notes.append(f"{_calls(summary.failed_calls)} failed")
     return "".join(f"\n{note}" for note in notes)
+
+
+def _calls(count: int) -> str:
+    return f"{count} call" if count == 1 else f"{count} calls"

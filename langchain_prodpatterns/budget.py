@@ -36,7 +36,8 @@ class Budget:
     calls: int | None = None
     """Model calls, judges and critics included."""
     tokens: int | None = None
-    """Tokens of prompts and answers together."""
+    """Tokens of prompts and answers together. A call whose provider sends no usage
+    counts as the limit reached."""
     usd: float | None = None
     """Money. A call whose price is unknown counts as the limit reached."""
     seconds: float | None = None
@@ -106,6 +107,7 @@ class BudgetMeter:
         self._calls = 0
         self._usage = NO_USAGE
         self._unpriced: str | None = None
+        self._unmetered: str | None = None
 
     @property
     def usage(self) -> Usage:
@@ -211,8 +213,11 @@ class BudgetMeter:
         with self._lock:
             self._calls += max(used.calls - 1, 0)
             self._usage += used
+            names = ", ".join(dict.fromkeys(ticket.probe.models)) or "unnamed"
             if used.usd is None:
-                self._unpriced = ", ".join(ticket.probe.models) or "unnamed"
+                self._unpriced = names
+            if used.unmetered_calls:
+                self._unmetered = names
 
     def _attempt_limit(self) -> BudgetSpent | None:
         allowed = self.budget.attempts
@@ -221,20 +226,36 @@ class BudgetMeter:
         return BudgetSpent("attempts", f"{self._attempts} of {allowed} attempts made")
 
     def _call_limit(self) -> BudgetSpent | None:
-        budget, used = self.budget, self._usage
+        budget = self.budget
         if budget.calls is not None and self._calls >= budget.calls:
             detail = f"{self._calls} of {budget.calls} calls made"
             return BudgetSpent("calls", detail)
-        if budget.tokens is not None and used.total_tokens >= budget.tokens:
-            detail = f"{used.total_tokens} of {budget.tokens} tokens used"
-            return BudgetSpent("tokens", detail)
-        if budget.usd is not None and self._unpriced is not None:
-            detail = f"no price is known for {self._unpriced}; give Budget(prices=...)"
-            return BudgetSpent("usd", detail)
-        if budget.usd is not None and (used.usd or 0.0) >= budget.usd:
-            detail = f"${used.usd:.6f} of ${budget.usd:.6f} spent"
-            return BudgetSpent("usd", detail)
+        used_up = self._token_limit() or self._money_limit()
+        if used_up is not None:
+            return used_up
         if budget.seconds is not None and self.seconds >= budget.seconds:
             detail = f"{self.seconds:.2f} of {budget.seconds:.2f} seconds gone"
             return BudgetSpent("seconds", detail)
+        return None
+
+    def _token_limit(self) -> BudgetSpent | None:
+        allowed, used = self.budget.tokens, self._usage.total_tokens
+        if allowed is None:
+            return None
+        if self._unmetered is not None:
+            detail = f"{self._unmetered} sent no token usage, so nobody can count"
+            return BudgetSpent("tokens", detail)
+        if used >= allowed:
+            return BudgetSpent("tokens", f"{used} of {allowed} tokens used")
+        return None
+
+    def _money_limit(self) -> BudgetSpent | None:
+        allowed, used = self.budget.usd, self._usage.usd or 0.0
+        if allowed is None:
+            return None
+        if self._unpriced is not None:
+            detail = f"no price is known for {self._unpriced}; give Budget(prices=...)"
+            return BudgetSpent("usd", detail)
+        if used >= allowed:
+            return BudgetSpent("usd", f"${used:.6f} of ${allowed:.6f} spent")
         return None

@@ -22,11 +22,11 @@ from langchain_prodpatterns.verdicts import (
     JudgeFailure,
     Judgement,
     JudgeRequest,
-    QuoteOf,
     V,
     Verdict,
     describe_errors,
     no_verdict,
+    unproven_quote,
 )
 
 NONCE_BYTES = 16
@@ -74,8 +74,8 @@ class Hearing(Generic[V]):
         try:
             verdict = self._verdict_type.model_validate(data, strict=False)
         except ValidationError as error:
-            return no_verdict("unparseable", describe_errors(error))
-        unproven = _unproven_quote(verdict, self._request)
+            return no_verdict("unparseable", describe_errors(error, self._verdict_type))
+        unproven = unproven_quote(verdict, self._request)
         if unproven is not None:
             return no_verdict("quote", f"'{unproven}' does not occur in the text")
         return Judgement(cast("V", verdict))
@@ -130,12 +130,15 @@ def _form(verdict_type: type[Verdict]) -> dict[str, Any]:
 
 
 def _texts(request: JudgeRequest) -> Iterator[tuple[str, str]]:
-    """Yield the request's texts by name; every item of a sequence is numbered."""
+    """Yield the request's texts by name; every item of a sequence is numbered.
+
+    Each item is a text of its own between delimiters, so that none can pose as two.
+    """
     for name in type(request).model_fields:
         value = getattr(request, name)
         if isinstance(value, list | tuple):
-            lines = [f"[{number}] {item}" for number, item in enumerate(value, 1)]
-            yield name, "\n".join(lines)
+            for number, item in enumerate(value, 1):
+                yield f"{name}[{number}]", str(item)
         else:
             yield name, "" if value is None else str(value)
 
@@ -153,20 +156,3 @@ def _only_json_object(text: str) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return data if isinstance(data, dict) else None
-
-
-def _unproven_quote(verdict: Verdict, request: JudgeRequest) -> str | None:
-    """Return the name of a field whose quote does not occur in its source."""
-    for name, info in type(verdict).model_fields.items():
-        for mark in info.metadata:
-            if isinstance(mark, QuoteOf):
-                source = _squeeze(str(getattr(request, mark.field)))
-                value = getattr(verdict, name) or ""
-                quotes = [value] if isinstance(value, str) else value
-                if not all(_squeeze(quote) in source for quote in quotes):
-                    return name
-    return None
-
-
-def _squeeze(text: str) -> str:
-    return " ".join(text.split())

@@ -8,9 +8,10 @@ Whatever is late, garbled or unproven is no verdict, and no verdict is never a y
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, Generic, Literal, cast
+from typing import Any, Generic, Literal, TypeVar, cast, overload
 
 from langchain_core.callbacks import (
     AsyncCallbackManagerForChainRun,
@@ -19,12 +20,13 @@ from langchain_core.callbacks import (
 from langchain_core.language_models import BaseLanguageModel
 from langchain_core.runnables import (
     Runnable,
-    RunnableBinding,
     RunnableConfig,
     RunnableLambda,
     RunnableSerializable,
 )
+from langchain_core.runnables.base import RunnableBindingBase
 from langchain_core.runnables.config import ensure_config, merge_configs, patch_config
+from langchain_core.runnables.configurable import DynamicRunnable
 from langchain_core.runnables.fallbacks import RunnableWithFallbacks
 from pydantic import ConfigDict, ValidationError
 
@@ -43,6 +45,7 @@ from langchain_prodpatterns.verdicts import (
     YesNoVerdict,
     describe_errors,
     no_verdict,
+    unproven_quote,
 )
 
 __all__ = [
@@ -59,6 +62,8 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 JudgeLike = Runnable[Any, Any] | Callable[[Any], Any] | Callable[[Any], Awaitable[Any]]
@@ -92,6 +97,23 @@ class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
+    @overload
+    def __init__(
+        self: "Judge[YesNoVerdict]",
+        model: Runnable[Any, Any],
+        question: str,
+        **kwargs: Any,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        model: Runnable[Any, Any],
+        question: str,
+        verdict_type: type[V],
+        **kwargs: Any,
+    ) -> None: ...
+
     def __init__(
         self,
         model: Runnable[Any, Any],
@@ -116,10 +138,17 @@ class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
                 f"{type(model).__name__}"
             )
             raise ConfigurationError(msg)
-        if not question.strip():
-            msg = "Judge needs a question to decide"
+        if not isinstance(question, str) or not question.strip():
+            msg = f"Judge needs a question to decide, got {question!r}"
+            raise ConfigurationError(msg)
+        if not (isinstance(verdict_type, type) and issubclass(verdict_type, Verdict)):
+            msg = f"verdict_type must be a subclass of Verdict, got {verdict_type!r}"
             raise ConfigurationError(msg)
         check_timeout(kwargs.get("timeout", 5.0))
+        if kwargs.get("on_failure", "closed") not in {"closed", "raise"}:
+            given = kwargs["on_failure"]
+            msg = f"on_failure must be 'closed' or 'raise', got {given!r}"
+            raise ConfigurationError(msg)
         unknown = set(kwargs) - {"timeout", "on_failure", "name"}
         if unknown:
             msg = f"Judge has no argument {min(unknown)!r}"
@@ -128,6 +157,16 @@ class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
         super().__init__(
             model=model, question=question, verdict_type=verdict_type, **kwargs
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # `Judge[X]` is a class that pydantic makes on the fly: pickle cannot find it.
+        kind = type(self).__pydantic_generic_metadata__["origin"] or type(self)
+        return kind.__new__, (kind,), self.__getstate__()
+
+    @property
+    def OutputType(self) -> type[Verdict]:  # noqa: N802 - LangChain's name
+        """The type of the verdict."""
+        return self.verdict_type
 
     def invoke(
         self, input: JudgeRequest, config: RunnableConfig | None = None, **kwargs: Any
@@ -145,7 +184,7 @@ class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
         Raises:
             JudgeError: On a failure that has no safe verdict.
         """
-        return self._settle(self.ask(input, config, **kwargs))
+        return self._hold(input, config, self._settle, kwargs)
 
     async def ainvoke(
         self, input: JudgeRequest, config: RunnableConfig | None = None, **kwargs: Any
@@ -163,7 +202,7 @@ class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
         Raises:
             JudgeError: On a failure that has no safe verdict.
         """
-        return self._settle(await self.aask(input, config, **kwargs))
+        return await self._ahold(input, config, self._settle, kwargs)
 
     def ask(
         self, request: JudgeRequest, config: RunnableConfig | None = None, **kwargs: Any
@@ -178,14 +217,7 @@ class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
         Returns:
             The verdict or the failure; only `KeyboardInterrupt` and its like raise.
         """
-        work = partial(self._ask, request)
-        return self._runs_of_ask()._call_with_config(  # noqa: SLF001 - it is self
-            lambda _, run_manager, config: call_quietly(
-                partial(work, run_manager, config, **kwargs), self.timeout
-            ),
-            request,
-            merge_configs(config, {"metadata": HIDDEN}),
-        )
+        return self._hold(request, config, _as_it_is, kwargs)
 
     async def aask(
         self, request: JudgeRequest, config: RunnableConfig | None = None, **kwargs: Any
@@ -200,19 +232,45 @@ class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
         Returns:
             The verdict or the failure; only cancellation and its like raise.
         """
+        return await self._ahold(request, config, _as_it_is, kwargs)
 
+    def _hold(
+        self,
+        request: JudgeRequest,
+        config: RunnableConfig | None,
+        finish: Callable[[Judgement[V]], T],
+        kwargs: dict[str, Any],
+    ) -> T:
+        """Hold a hearing as one run, which ends with what is made of the judgement."""
+
+        def work(
+            _: JudgeRequest,
+            run_manager: CallbackManagerForChainRun,
+            config: RunnableConfig,
+        ) -> T:
+            ask = partial(self._ask, request, run_manager, config, **kwargs)
+            return finish(call_quietly(ask, self.timeout))
+
+        giver = cast("Runnable[JudgeRequest, T]", self)
+        return giver._call_with_config(work, request, _hidden(config))  # noqa: SLF001 - it is self
+
+    async def _ahold(
+        self,
+        request: JudgeRequest,
+        config: RunnableConfig | None,
+        finish: Callable[[Judgement[V]], T],
+        kwargs: dict[str, Any],
+    ) -> T:
         async def work(
             _: JudgeRequest,
             run_manager: AsyncCallbackManagerForChainRun,
             config: RunnableConfig,
-        ) -> Judgement[V]:
-            return await acall_quietly(
-                self._aask(request, run_manager, config, **kwargs), self.timeout
-            )
+        ) -> T:
+            ask = self._aask(request, run_manager, config, **kwargs)
+            return finish(await acall_quietly(ask, self.timeout))
 
-        return await self._runs_of_ask()._acall_with_config(  # noqa: SLF001 - it is self
-            work, request, merge_configs(config, {"metadata": HIDDEN})
-        )
+        giver = cast("Runnable[JudgeRequest, T]", self)
+        return await giver._acall_with_config(work, request, _hidden(config))  # noqa: SLF001 - it is self
 
     def _ask(
         self,
@@ -222,7 +280,10 @@ class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
         **kwargs: Any,
     ) -> Judgement[V]:
         hearing: Hearing[V] = Hearing(self.question, self.verdict_type, request)
+        began = time.monotonic()
         for step, messages in hearing.turns():
+            if self.timeout is not None and time.monotonic() - began >= self.timeout:
+                break  # nobody waits for a repair any more
             child = patch_config(config, callbacks=run_manager.get_child(step))
             hearing.hear(self.model.invoke(messages, child, **kwargs))
         return hearing.judgement
@@ -240,10 +301,6 @@ class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
             hearing.hear(await self.model.ainvoke(messages, child, **kwargs))
         return hearing.judgement
 
-    def _runs_of_ask(self) -> Runnable[JudgeRequest, Judgement[V]]:
-        """Return itself as what it is within a run: a giver of judgements."""
-        return cast("Runnable[JudgeRequest, Judgement[V]]", self)
-
     def _settle(self, judgement: Judgement[V]) -> V:
         """Apply the fail policy."""
         if judgement.failure is None:
@@ -251,6 +308,14 @@ class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
         if self.on_failure == "raise":
             raise JudgeError(judgement.failure.kind, judgement.failure.detail)
         return cast("V", self.verdict_type.closed(judgement.failure))
+
+
+def _as_it_is(judgement: Judgement[V]) -> Judgement[V]:
+    return judgement
+
+
+def _hidden(config: RunnableConfig | None) -> RunnableConfig:
+    return merge_configs(ensure_config(config), {"metadata": HIDDEN})
 
 
 class BoundJudge(Generic[Request, V]):
@@ -300,7 +365,7 @@ class BoundJudge(Generic[Request, V]):
         if isinstance(judge, Judge):
             return judge.ask(request, config)
         return call_quietly(
-            lambda: self._accept(judge.invoke(request, config)), self._timeout
+            lambda: self._accept(judge.invoke(request, config), request), self._timeout
         )
 
     async def aask(
@@ -320,12 +385,18 @@ class BoundJudge(Generic[Request, V]):
             return await judge.aask(request, config)
 
         async def work() -> Judgement[V]:
-            return self._accept(await judge.ainvoke(request, config))
+            return self._accept(await judge.ainvoke(request, config), request)
 
         return await acall_quietly(work(), self._timeout)
 
     def _resolve(self, judge: JudgeLike, question: str) -> Runnable[Any, Any]:
         if isinstance(judge, Judge):
+            if not issubclass(judge.verdict_type, self._verdict_type):
+                msg = (
+                    f"this judge must answer with {self._verdict_type.__name__}, the "
+                    f"given one answers with {judge.verdict_type.__name__}"
+                )
+                raise ConfigurationError(msg)
             return judge
         if is_language_model(judge):
             return Judge(
@@ -346,24 +417,33 @@ class BoundJudge(Generic[Request, V]):
         raise ConfigurationError(msg)
 
     def _named(self, config: RunnableConfig | None) -> RunnableConfig:
-        named = merge_configs(ensure_config(config), {"metadata": HIDDEN})
+        named = _hidden(config)
         named.setdefault("run_name", self._name)
         return named
 
-    def _accept(self, answer: Any) -> Judgement[V]:
+    def _accept(self, answer: Any, request: Request) -> Judgement[V]:
         """Take a verdict, what validates as one, or a bare bool."""
         if isinstance(answer, bool) and issubclass(self._verdict_type, YesNoVerdict):
-            return Judgement(self._verdict_type(yes=answer))
+            answer = {"yes": answer}
         try:
-            return Judgement(self._verdict_type.model_validate(answer))
+            verdict = self._verdict_type.model_validate(answer)
         except ValidationError as error:
-            return no_verdict("unparseable", describe_errors(error))
+            problems = describe_errors(error, self._verdict_type)
+            return no_verdict("unparseable", problems)
+        unproven = unproven_quote(verdict, request)
+        if unproven is not None:
+            return no_verdict("quote", f"'{unproven}' does not occur in the text")
+        return Judgement(verdict)
 
 
 def is_language_model(candidate: object) -> bool:
     """Whether it is a language model, perhaps bound, retried or with fallbacks."""
-    while isinstance(candidate, RunnableBinding):  # also `with_retry`
-        candidate = candidate.bound
+    while isinstance(candidate, RunnableBindingBase | DynamicRunnable):
+        # The base, because what `with_retry` gives is no `RunnableBinding`.
+        if isinstance(candidate, DynamicRunnable):
+            candidate = candidate.default
+        else:
+            candidate = candidate.bound
     if isinstance(candidate, RunnableWithFallbacks):
         return is_language_model(candidate.runnable)
     return isinstance(candidate, BaseLanguageModel)
@@ -421,7 +501,9 @@ async def acall_quietly(
 
 
 def _late(timeout: float | None) -> Judgement[Any]:
-    return no_verdict("timeout", f"no verdict within {timeout} seconds")
+    # Without a deadline of ours it was the judge that gave up.
+    within = "in time" if timeout is None else f"within {timeout:g} seconds"
+    return no_verdict("timeout", f"no verdict {within}")
 
 
 def _broken(error: Exception) -> Judgement[Any]:

@@ -20,15 +20,25 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, cast
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from langchain_core.callbacks import adispatch_custom_event, dispatch_custom_event
+from langchain_core.callbacks import (
+    BaseCallbackHandler,
+    adispatch_custom_event,
+    dispatch_custom_event,
+)
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import ensure_config
 from langchain_core.tracers.context import register_configure_hook
 
 from langchain_prodpatterns.pricing import PriceTable
-from langchain_prodpatterns.usage import NO_USAGE, CallObserver, ModelCall, Usage
+from langchain_prodpatterns.usage import (
+    NO_USAGE,
+    CallObserver,
+    ModelCall,
+    Usage,
+    priced,
+)
 
 DECISION_EVENT = "prodpatterns.decision"
 """The name of the custom event that carries a decision."""
@@ -47,10 +57,10 @@ class Decision:
     """One or two words, such as `hit`, `miss`, `blocked`, `accepted`."""
     reason: str = ""
     """Why, in words, without any value of the user's."""
-    run_id: str = ""
+    run_id: str = field(default_factory=lambda: str(uuid4()))
     """The id of the pattern's run, or of the lookup where there is no run."""
     parent: str | None = None
-    """The id of the pattern run around this one, if any."""
+    """The id of the pattern run that waits for this one, if any."""
     seconds: float = 0.0
     """Wall-clock seconds of the run, nested patterns included."""
     saved_calls: int = 0
@@ -122,7 +132,8 @@ class LedgerSummary:
     unmetered_calls: int = 0
     """Calls whose provider sent no usage: their tokens are in no sum."""
     failed_calls: int = 0
-    """Calls that ended in an error; in no other sum."""
+    """Calls that ended in an error; in no other sum, unless the provider reported what
+    they used."""
     by_pattern: Mapping[str, "LedgerSummary"] = field(default_factory=dict)
     """The same sums, a pattern."""
 
@@ -151,7 +162,8 @@ class Ledger(CallObserver):
     def observe(self, call: ModelCall) -> None:
         """Book one model call."""
         with self._lock:
-            self._calls[call.run_id] = call
+            # The outer block of a nested one may have other prices.
+            self._calls[call.run_id] = priced(call, self._prices)
         if self._outer is not None:
             self._outer.observe(call)
 
@@ -172,9 +184,10 @@ class Ledger(CallObserver):
     def to_records(self) -> list[LedgerRecord]:
         """Return one flat record a decision, in the order they were made.
 
-        Calls on behalf of a pattern that came to no decision (it raised, or was
-        cancelled) are in a record `unfinished`; calls outside every pattern in one
-        record each, `call` or `cache hit`.
+        After them come calls on behalf of a pattern that came to no decision (it
+        raised, or was cancelled), in a record `unfinished`; then calls outside every
+        pattern in one record each: `call`, `cache hit` or, where the provider
+        answered and the client could not read it, `failed`.
         """
         with self._lock:
             calls, decisions = list(self._calls.values()), dict(self._decisions)
@@ -210,9 +223,9 @@ def _book(calls: list[ModelCall], decisions: dict[str, Decision]) -> list[Ledger
             used[call.owner] += call.usage
             if call.owner not in decisions:
                 unfinished[call.owner] = call.pattern or DIRECT
-        elif call.error is None and call.served is None:
+        elif _is_direct(call, decisions):
             direct.append(_direct_record(call))
-    nested = _nested_seconds(decisions)
+    nested = _nested_seconds(calls, decisions)
     booked = [
         _record(entry, used[entry.run_id], nested[entry.run_id])
         for entry in decisions.values()
@@ -247,8 +260,23 @@ def _with_served(
     return found
 
 
-def _nested_seconds(decisions: dict[str, Decision]) -> dict[str, float]:
+def _is_direct(call: ModelCall, decisions: dict[str, Decision]) -> bool:
+    """Whether a call needs a record of its own."""
+    if call.owner is not None:
+        return False
+    if call.error is not None:
+        return call.usage.calls > 0
+    return call.served is None or str(call.served.get("run_id")) not in decisions
+
+
+def _nested_seconds(
+    calls: list[ModelCall], decisions: dict[str, Decision]
+) -> dict[str, float]:
+    """Sum up the seconds within each pattern run that other records have."""
     nested: dict[str, float] = defaultdict(float)
+    for call in calls:
+        if call.around is not None and _is_direct(call, decisions):
+            nested[call.around] += call.usage.seconds
     for entry in decisions.values():
         if entry.parent is not None:
             nested[entry.parent] += entry.seconds
@@ -279,7 +307,7 @@ def _direct_record(call: ModelCall) -> LedgerRecord:
     saved = call.saved or NO_USAGE
     entry = Decision(
         pattern=DIRECT,
-        decision="call" if call.saved is None else "cache hit",
+        decision=_direct_decision(call),
         reason=call.model or "",
         run_id=str(call.run_id),
         seconds=call.usage.seconds,
@@ -290,8 +318,15 @@ def _direct_record(call: ModelCall) -> LedgerRecord:
     return _record(entry, call.usage, 0.0)
 
 
+def _direct_decision(call: ModelCall) -> str:
+    if call.error is not None:
+        return "failed"
+    return "call" if call.saved is None else "cache hit"
+
+
 def _summarize(calls: list[ModelCall], records: list[LedgerRecord]) -> LedgerSummary:
-    patterns = dict.fromkeys(record.pattern for record in records)
+    failed = [call.pattern or DIRECT for call in calls if call.error is not None]
+    patterns = dict.fromkeys([*(record.pattern for record in records), *failed])
     by_pattern = {
         pattern: _sum([record for record in records if record.pattern == pattern])
         for pattern in patterns
@@ -336,6 +371,8 @@ class _OpenLedgers:
     LangChain carries context variables into its own threads and into tasks. A thread
     that the user starts has an empty context; it belongs to a `track()` block when it
     was started inside the one block that is open (or the innermost of nested ones).
+    Where several unrelated blocks are open, nobody can tell whose thread it is, and no
+    ledger hears it.
     """
 
     def __init__(self) -> None:
@@ -375,8 +412,20 @@ class _OpenLedgers:
                 self._var.reset(token)
 
 
+class _Nobody(BaseCallbackHandler):
+    """Hears nothing.
+
+    LangChain asks for the ledger twice a run, whether there is one and which. In a
+    thread of the user's the block may end in between; this is then the answer.
+    """
+
+
 _ledgers = _OpenLedgers()
-register_configure_hook(cast("contextvars.ContextVar[Any]", _ledgers), inheritable=True)
+register_configure_hook(
+    cast("contextvars.ContextVar[Any]", _ledgers),
+    inheritable=True,
+    handle_class=_Nobody,
+)
 
 
 @contextlib.contextmanager
@@ -388,7 +437,9 @@ def track(*, prices: PriceTable | None = None) -> Iterator[Ledger]:
 
     Yields:
         The ledger, which can be read during and after the block. What a block inside
-        a block books, the outer one books too.
+        a block books, the outer one books too, at its own prices. A block in a thread
+        of the user's own stands alone, unless the thread runs in a copy of the
+        context (`contextvars.copy_context().run`).
     """
     with _ledgers.block(Ledger(prices=prices)) as ledger:
         yield ledger

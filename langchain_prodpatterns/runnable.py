@@ -26,6 +26,7 @@ from pydantic import ConfigDict
 
 from langchain_prodpatterns.ledger import Decision, areport, report
 from langchain_prodpatterns.usage import (
+    AROUND_KEY,
     PATTERN_KEY,
     RUN_KEY,
     Usage,
@@ -60,7 +61,7 @@ class PatternRun:
         self.config = config
         self._run_manager = run_manager
         self._started = time.perf_counter()
-        self._parent = (config.get("metadata") or {}).get(_OUTER_RUN_KEY)
+        self._parent = (config.get("metadata") or {}).get(_PARENT_KEY)
         self._probe = UsageProbe(owner=self.run_id)
 
     @property
@@ -202,17 +203,18 @@ class PatternRun:
         return patch_config(self.config, callbacks=self._run_manager.get_child())
 
     def _ownership(self, *, own: bool) -> dict[str, Any]:
-        if own:
-            return {PATTERN_KEY: self.pattern, RUN_KEY: self.run_id}
         metadata = self.config.get("metadata") or {}
-        return {
-            PATTERN_KEY: metadata.get(_OUTER_PATTERN_KEY),
-            RUN_KEY: metadata.get(_OUTER_RUN_KEY),
-        }
+        pattern, owner = (
+            (self.pattern, self.run_id)
+            if own
+            else (metadata.get(_OUTER_PATTERN_KEY), metadata.get(_OUTER_RUN_KEY))
+        )
+        return {PATTERN_KEY: pattern, RUN_KEY: owner, AROUND_KEY: self.run_id}
 
 
 _OUTER_PATTERN_KEY = "prodpatterns.outer_pattern"
 _OUTER_RUN_KEY = "prodpatterns.outer_run"
+_PARENT_KEY = "prodpatterns.parent"
 
 
 def pattern_config(pattern: str, config: RunnableConfig | None) -> RunnableConfig:
@@ -230,8 +232,10 @@ def pattern_config(pattern: str, config: RunnableConfig | None) -> RunnableConfi
     names = {
         PATTERN_KEY: pattern,
         RUN_KEY: None,
+        AROUND_KEY: None,
         _OUTER_PATTERN_KEY: outer.get(PATTERN_KEY),
         _OUTER_RUN_KEY: outer.get(RUN_KEY),
+        _PARENT_KEY: outer.get(AROUND_KEY),
     }
     return merge_configs(config, {"metadata": {**outer, **names}})
 

@@ -41,10 +41,11 @@ class Turn:
         """Wait for the turn without blocking the event loop."""
         loop = asyncio.get_running_loop()
         granted: asyncio.Future[None] = loop.create_future()
+        gone = False
 
         def arrive() -> None:
-            if granted.cancelled():
-                # Cancelled between the grant and its arrival: pass the turn on.
+            if gone or granted.cancelled():
+                # Given up between the grant and its arrival: pass the turn on.
                 self.release()
             else:
                 granted.set_result(None)
@@ -61,6 +62,7 @@ class Turn:
         try:
             await granted
         except BaseException:
+            gone = True
             if granted.done() and not granted.cancelled():
                 self.release()
             else:

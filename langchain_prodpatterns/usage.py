@@ -6,7 +6,8 @@ budget are built on it, so that they cannot disagree.
 
 import threading
 import time
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -22,8 +23,15 @@ PATTERN_KEY = "prodpatterns.pattern"
 RUN_KEY = "prodpatterns.run"
 """Metadata key: the id of that pattern's own run."""
 
+AROUND_KEY = "prodpatterns.around"
+"""Metadata key: the id of the pattern run that waits for this run. It differs from
+`RUN_KEY` below a runnable that a pattern only wraps."""
+
 CACHE_KEY = "prodpatterns.cache"
 """`response_metadata` key of a message that `SemanticJudgeCache` served."""
+
+
+_OK = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +92,8 @@ class ModelCall:
     """Of a hit in `SemanticJudgeCache`: what the cache said of it."""
     error: str | None = None
     """Of a failed call: the type of the error."""
+    around: str | None = None
+    """The id of the pattern run that waited for it, also where it is not the owner."""
 
 
 @dataclass(slots=True)
@@ -99,8 +109,10 @@ class CallObserver(BaseCallbackHandler):
     """A callback handler that sees each model call once, whichever way it is made.
 
     It counts calls the provider answered: a retry inside a chain is a call more, a
-    failed request is none, a cache hit is none, `n` choices are one. Safe to use from
-    many threads and event loops at once.
+    failed request is none, a cache hit is none, `n` choices are one. A call that fails
+    after the provider has reported its usage (an answer cut off at the token limit that
+    the client then refuses to parse) was answered and paid for, and counts. Safe to use
+    from many threads and event loops at once.
     """
 
     # Without it LangChain would run a sync handler in a thread, after the fact.
@@ -153,10 +165,11 @@ class CallObserver(BaseCallbackHandler):
     def on_llm_error(
         self, error: BaseException, *, run_id: UUID, **kwargs: Any
     ) -> None:
-        """Note a failed call: it is none the provider answered."""
+        """Note a failed call, which the provider may have answered all the same."""
         opened = self._close(run_id)
         if opened is not None:
-            self.observe(_failed(run_id, opened, error))
+            report = _read_failed(kwargs.get("response"))
+            self.observe(_failed(run_id, opened, error, report, self._prices))
 
     def _start(
         self, run_id: UUID, metadata: dict[str, Any] | None, kwargs: dict[str, Any]
@@ -252,18 +265,53 @@ def _finished(
         usage=Usage(seconds=used.seconds) if cached else used,
         saved=used if cached else None,
         served=report.served,
+        around=opened.metadata.get(AROUND_KEY),
     )
 
 
-def _failed(run_id: UUID, opened: _Open, error: BaseException) -> ModelCall:
-    return ModelCall(
+def _failed(
+    run_id: UUID,
+    opened: _Open,
+    error: BaseException,
+    report: _Report,
+    prices: PriceTable | None,
+) -> ModelCall:
+    call = ModelCall(
         run_id=run_id,
         pattern=opened.metadata.get(PATTERN_KEY),
         owner=opened.metadata.get(RUN_KEY),
-        model=opened.model,
-        usage=Usage(seconds=time.perf_counter() - opened.started),
+        model=report.model or opened.model,
+        usage=Usage(
+            calls=1 if report.metered else 0,
+            input_tokens=report.input_tokens,
+            output_tokens=report.output_tokens,
+            seconds=time.perf_counter() - opened.started,
+        ),
         error=type(error).__name__,
+        around=opened.metadata.get(AROUND_KEY),
     )
+    return priced(call, prices)
+
+
+def priced(call: ModelCall, prices: PriceTable | None) -> ModelCall:
+    """Return a call at the prices of another table.
+
+    Args:
+        call: The call.
+        prices: Model name to (input, output) usd per million tokens.
+
+    Returns:
+        A copy in which only the money differs.
+    """
+
+    def price(used: Usage) -> Usage:
+        if not used.calls or used.unmetered_calls:
+            return used
+        tokens = (used.input_tokens, used.output_tokens)
+        return replace(used, usd=price_of(call.model, *tokens, prices))
+
+    saved = None if call.saved is None else price(call.saved)
+    return replace(call, usage=price(call.usage), saved=saved)
 
 
 def _read(response: LLMResult) -> _Report:
@@ -291,11 +339,43 @@ def _read(response: LLMResult) -> _Report:
     )
 
 
+def _read_failed(response: LLMResult | None) -> _Report:
+    """Read what a provider reported of a call that then failed on the client's side."""
+    if response is None:
+        return _Report()
+    report = _read(response)
+    if report.metered:
+        return report
+    for message in _messages(response):
+        # Core keeps the HTTP response that an error came with.
+        body = message.response_metadata.get("body")
+        answered = message.response_metadata.get("status_code") == _OK
+        if answered and isinstance(body, Mapping) and body.get("usage"):
+            return _read_body(body)
+    return _Report()
+
+
+def _read_body(body: Mapping[str, Any]) -> _Report:
+    """Read a response of OpenAI's chat or responses API."""
+    usage = body["usage"]
+    return _Report(
+        input_tokens=int(usage.get("prompt_tokens") or usage.get("input_tokens") or 0),
+        output_tokens=int(
+            usage.get("completion_tokens") or usage.get("output_tokens") or 0
+        ),
+        metered=True,
+        model=body.get("model"),
+    )
+
+
 def _first_message(response: LLMResult) -> AIMessage | None:
+    return next(_messages(response), None)
+
+
+def _messages(response: LLMResult) -> Iterator[AIMessage]:
     for generations in response.generations:
         for generation in generations:
             if isinstance(generation, ChatGeneration) and isinstance(
                 generation.message, AIMessage
             ):
-                return generation.message
-    return None
+                yield generation.message

@@ -83,8 +83,8 @@ class Judgement(Generic[V]):
 
     @property
     def yes(self) -> bool:
-        """Whether it is a yes. A failure never is."""
-        return bool(getattr(self.verdict, "yes", False))
+        """Whether it is a yes. A failure never is, nor anything but `True`."""
+        return getattr(self.verdict, "yes", False) is True
 
 
 def no_verdict(kind: JudgeFailureKind, detail: str) -> Judgement[Any]:
@@ -100,17 +100,62 @@ def no_verdict(kind: JudgeFailureKind, detail: str) -> Judgement[Any]:
     return Judgement(None, JudgeFailure(kind, detail))
 
 
-def describe_errors(error: ValidationError) -> str:
+def describe_errors(
+    error: ValidationError, model: type[BaseModel] | None = None
+) -> str:
     """Say which fields are wrong and how, without the values.
 
     Args:
         error: What pydantic raised.
+        model: Name only what this model declares: the keys of a mapping, and fields
+            that should not be there, are the words of whoever wrote the value.
 
     Returns:
         One line.
     """
-    parts = [
-        f"{'.'.join(str(step) for step in entry['loc']) or 'verdict'}: {entry['type']}"
-        for entry in error.errors(include_input=False, include_url=False)
-    ]
+    entries = error.errors(include_input=False, include_url=False)
+    parts = [f"{_place(entry['loc'], model)}: {entry['type']}" for entry in entries]
     return "; ".join(parts[:5])
+
+
+def _place(steps: tuple[int | str, ...], model: type[BaseModel] | None) -> str:
+    if model is not None:
+        declared = set(model.model_fields)
+        declared |= {str(info.alias) for info in model.model_fields.values()}
+        steps = steps[:1] if steps[:1] and steps[0] in declared else ()
+    return ".".join(str(step) for step in steps) or "verdict"
+
+
+def unproven_quote(verdict: Verdict, request: JudgeRequest) -> str | None:
+    """Check the quotes of a verdict.
+
+    Args:
+        verdict: The verdict.
+        request: The texts it quotes from.
+
+    Returns:
+        The name of a field whose quote does not occur in its source, if there is one.
+    """
+    for name, info in type(verdict).model_fields.items():
+        for mark in info.metadata:
+            if isinstance(mark, QuoteOf) and not _occurs(
+                getattr(verdict, name), getattr(request, mark.field)
+            ):
+                return name
+    return None
+
+
+def _occurs(value: Any, source: Any) -> bool:
+    """Whether each quote stands in one text of the source, white space aside."""
+    quotes = [value] if isinstance(value, str) else list(value or ())
+    texts = list(source) if isinstance(source, list | tuple) else [source or ""]
+    squeezed = [_squeeze(str(text)) for text in texts]
+    return all(
+        any(_squeeze(quote) in text for text in squeezed)
+        for quote in quotes
+        if quote.strip()
+    )
+
+
+def _squeeze(text: str) -> str:
+    return " ".join(text.split())

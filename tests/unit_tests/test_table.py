@@ -1,0 +1,90 @@
+"""The ledger's table."""
+
+import pytest
+import rich.console
+
+from langchain_prodpatterns._table import ledger_table
+from langchain_prodpatterns.ledger import LedgerSummary
+
+GROUP = LedgerSummary(
+    decisions=2,
+    calls=3,
+    input_tokens=120,
+    output_tokens=45,
+    usd=0.0123,
+    seconds=1.5,
+    saved_calls=1,
+    saved_tokens=99,
+    saved_usd=0.5,
+    saved_seconds=2.25,
+)
+
+
+def summary(group: LedgerSummary = GROUP, **more: object) -> LedgerSummary:
+    fields = {name: getattr(group, name) for name in LedgerSummary.__dataclass_fields__}
+    return LedgerSummary(**{**fields, "by_pattern": {"cache": group}, **more})
+
+
+def test_a_row_a_pattern_and_one_of_totals() -> None:
+    lines = ledger_table(summary()).splitlines()
+    cells = ["2", "3", "120", "45", "0.0123", "1.50", "1", "99", "0.5000", "2.25"]
+    assert lines[0].split() == [
+        *("pattern", "decisions", "calls", "tokens", "in", "tokens", "out", "usd"),
+        *("seconds", "saved", "calls", "saved", "tokens", "saved", "usd", "saved", "s"),
+    ]
+    assert lines[2].split() == ["cache", *cells]
+    assert lines[-1].split() == ["total", *cells]
+
+
+def test_plain_text_without_colors_or_trailing_space(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "20")
+    text = ledger_table(summary())
+    assert "\x1b" not in text
+    assert all(line == line.rstrip() and line for line in text.splitlines())
+    assert "saved tokens" in text
+
+
+def test_a_notebook_gets_the_text_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rich.console, "_is_jupyter", lambda: True)
+    assert "cache" in ledger_table(summary())
+
+
+def test_an_unknown_price_is_unknown_and_not_zero() -> None:
+    group = LedgerSummary(calls=1, usd=None, saved_usd=None)
+    lines = ledger_table(summary(group)).splitlines()
+    for row in (lines[2], lines[-1]):
+        assert row.split().count("unknown") == 2
+
+
+@pytest.mark.parametrize(
+    ("usd", "shown"),
+    [(0.0, "0.0000"), (0.00001, "<0.0001"), (0.0001, "0.0001"), (12.5, "12.5000")],
+)
+def test_small_money_is_not_shown_as_nothing(usd: float, shown: str) -> None:
+    row = ledger_table(summary(LedgerSummary(usd=usd))).splitlines()[-1]
+    assert row.split()[5] == shown
+
+
+@pytest.mark.parametrize(
+    ("unmetered", "failed", "notes"),
+    [
+        (0, 0, []),
+        (1, 0, ["1 call sent no usage: tokens not counted"]),
+        (0, 2, ["2 calls failed"]),
+        (2, 1, ["2 calls sent no usage: tokens not counted", "1 call failed"]),
+    ],
+)
+def test_what_is_not_in_the_sums_is_said(
+    unmetered: int, failed: int, notes: list[str]
+) -> None:
+    plain = ledger_table(summary()).splitlines()
+    text = ledger_table(summary(unmetered_calls=unmetered, failed_calls=failed))
+    assert text.splitlines()[len(plain) :] == notes
+
+
+def test_an_empty_ledger_has_a_table_of_zeros() -> None:
+    lines = ledger_table(LedgerSummary()).splitlines()
+    assert lines[-1].split()[:3] == ["total", "0", "0"]

@@ -1,0 +1,362 @@
+"""Usage adds up, and an observer sees each call once."""
+
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from langchain_core.language_models import BaseLanguageModel
+from langchain_core.language_models.fake import FakeListLLM
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
+from langchain_core.outputs import ChatGeneration, Generation, LLMResult
+from langchain_core.runnables import RunnableConfig
+
+from langchain_prodpatterns.testing import Fault, Reply, ScriptedChatModel
+from langchain_prodpatterns.usage import (
+    AROUND_KEY,
+    CACHE_KEY,
+    NO_USAGE,
+    PATTERN_KEY,
+    RUN_KEY,
+    CallObserver,
+    ModelCall,
+    Usage,
+    UsageProbe,
+    priced,
+)
+
+PRICES = {"scripted": (1.0, 2.0)}
+
+
+class Notebook(CallObserver):
+    """Keeps every call."""
+
+    def __init__(self, prices: dict[str, tuple[float, float]] | None = None) -> None:
+        super().__init__(prices=prices)
+        self.calls: list[ModelCall] = []
+
+    def observe(self, call: ModelCall) -> None:
+        self.calls.append(call)
+
+    @property
+    def only(self) -> ModelCall:
+        (call,) = self.calls
+        return call
+
+
+def heard(
+    handler: CallObserver, metadata: dict[str, Any] | None = None
+) -> RunnableConfig:
+    return RunnableConfig(callbacks=[handler], metadata=metadata or {})
+
+
+def finish(notebook: Notebook, response: LLMResult) -> ModelCall:
+    """Play one call to an observer by hand."""
+    run_id = uuid4()
+    notebook.on_chat_model_start({}, [[HumanMessage("?")]], run_id=run_id)
+    notebook.on_llm_end(response, run_id=run_id)
+    return notebook.calls[-1]
+
+
+def fail(notebook: Notebook, response: LLMResult | None) -> ModelCall:
+    run_id = uuid4()
+    notebook.on_chat_model_start({}, [[HumanMessage("?")]], run_id=run_id)
+    notebook.on_llm_error(ValueError("cut"), run_id=run_id, response=response)
+    return notebook.calls[-1]
+
+
+def answer(message: AIMessage) -> LLMResult:
+    return LLMResult(generations=[[ChatGeneration(message=message)]])
+
+
+usages = st.builds(
+    Usage,
+    calls=st.integers(0, 9),
+    input_tokens=st.integers(0, 999),
+    output_tokens=st.integers(0, 999),
+    usd=st.none() | st.integers(0, 99).map(float),
+    seconds=st.integers(0, 9).map(float),
+    unmetered_calls=st.integers(0, 3),
+)
+
+
+@given(usages, usages, usages)
+def test_usage_adds_up_in_any_order(a: Usage, b: Usage, c: Usage) -> None:
+    assert (a + b) + c == a + (b + c)
+    assert a + b == b + a
+    assert a + NO_USAGE == a
+    assert (a + b).total_tokens == a.total_tokens + b.total_tokens
+
+
+@given(usages)
+def test_a_sum_with_an_unknown_part_is_unknown(a: Usage) -> None:
+    assert (a + Usage(usd=None)).usd is None
+
+
+def test_a_call_is_seen_with_tokens_model_money_and_time() -> None:
+    notebook = Notebook(PRICES)
+    reply = Reply("two words", input_tokens=10, output_tokens=5)
+    ScriptedChatModel(replies=[reply]).invoke("?", heard(notebook))
+
+    call = notebook.only
+    assert (call.model, call.error, call.saved) == ("scripted", None, None)
+    assert call.usage == Usage(
+        calls=1, input_tokens=10, output_tokens=5, usd=2e-5, seconds=call.usage.seconds
+    )
+    assert call.usage.seconds > 0
+
+
+async def test_a_call_is_seen_in_async_on_the_loop_itself() -> None:
+    notebook = Notebook()
+    await ScriptedChatModel(replies=["x"]).ainvoke("?", heard(notebook))
+    assert notebook.only.usage.calls == 1
+
+
+def test_every_choice_of_n_carries_the_usage_of_the_one_call() -> None:
+    notebook = Notebook()
+    model = ScriptedChatModel(default="a b c", n=3)
+    model.generate([[HumanMessage("?")]], callbacks=[notebook])
+    call = notebook.only
+    assert call.usage.calls == 1
+    assert call.usage.output_tokens == model.output_tokens
+    assert call.usage.input_tokens == model.input_tokens
+
+
+def test_ownership_is_read_from_the_metadata() -> None:
+    notebook = Notebook()
+    metadata = {PATTERN_KEY: "cache", RUN_KEY: "r1", AROUND_KEY: "r2"}
+    ScriptedChatModel(replies=["x"]).invoke("?", heard(notebook, metadata=metadata))
+    call = notebook.only
+    assert (call.pattern, call.owner, call.around) == ("cache", "r1", "r2")
+
+
+def test_without_a_price_the_money_is_unknown() -> None:
+    notebook = Notebook()
+    ScriptedChatModel(replies=["x"], model_name="nobody-sells-this").invoke(
+        "?", heard(notebook)
+    )
+    assert notebook.only.usage.usd is None
+
+
+def test_a_call_without_usage_is_unmetered_and_of_unknown_price() -> None:
+    notebook = Notebook(PRICES)
+    message = AIMessage("x", response_metadata={"model_name": "scripted"})
+    used = finish(notebook, answer(message)).usage
+    assert (used.calls, used.total_tokens, used.unmetered_calls) == (1, 0, 1)
+    assert used.usd is None
+
+
+def test_a_reported_zero_is_a_measurement() -> None:
+    usage = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
+    notebook = Notebook()
+    message = AIMessage("", usage_metadata=usage)
+    assert finish(notebook, answer(message)).usage.unmetered_calls == 0
+
+
+def test_cores_mark_of_a_cache_hit_turns_use_into_saving() -> None:
+    usage: Any = {
+        "input_tokens": 7,
+        "output_tokens": 3,
+        "total_tokens": 10,
+        "total_cost": 0,
+    }
+    message = AIMessage(
+        "x", usage_metadata=usage, response_metadata={"model_name": "scripted"}
+    )
+    call = finish(Notebook(PRICES), answer(message))
+    assert (call.usage.calls, call.usage.total_tokens, call.usage.usd) == (0, 0, 0.0)
+    assert call.saved is not None
+    assert (call.saved.calls, call.saved.total_tokens) == (1, 10)
+    assert call.saved.usd == pytest.approx(13e-6)
+
+
+def test_a_hit_of_the_semantic_cache_brings_its_story() -> None:
+    story = {"decision": "hit", "run_id": "l1"}
+    message = AIMessage("x", response_metadata={CACHE_KEY: story})
+    assert finish(Notebook(), answer(message)).served == story
+
+
+def test_a_plain_language_model_reports_in_llm_output() -> None:
+    notebook = Notebook({"davinci": (1.0, 1.0)})
+    output = {
+        "token_usage": {"prompt_tokens": 4, "completion_tokens": 6},
+        "model_name": "davinci",
+    }
+    run_id = uuid4()
+    notebook.on_llm_start({}, ["?"], run_id=run_id)
+    notebook.on_llm_end(
+        LLMResult(generations=[[Generation(text="x")]], llm_output=output),
+        run_id=run_id,
+    )
+    call = notebook.only
+    assert (call.usage.input_tokens, call.usage.output_tokens) == (4, 6)
+    assert call.model == "davinci"
+    assert call.usage.usd == pytest.approx(1e-5)
+
+
+def test_a_plain_language_model_without_usage_is_unmetered() -> None:
+    notebook = Notebook()
+    FakeListLLM(responses=["x"]).invoke("?", heard(notebook))
+    assert notebook.only.usage.unmetered_calls == 1
+
+
+def test_the_answers_name_wins_over_the_one_asked_for() -> None:
+    notebook = Notebook()
+    run_id = uuid4()
+    notebook.on_chat_model_start(
+        {}, [[]], run_id=run_id, invocation_params={"model": "gpt-x"}
+    )
+    message = AIMessage("x", response_metadata={"model_name": "gpt-x-2026"})
+    notebook.on_llm_end(answer(message), run_id=run_id)
+    assert notebook.only.model == "gpt-x-2026"
+
+
+@pytest.mark.parametrize(
+    ("metadata", "kwargs"),
+    [
+        ({}, {"invocation_params": {"model": "asked"}}),
+        ({}, {"invocation_params": {"model_name": "asked"}}),
+        ({"ls_model_name": "asked"}, {}),
+    ],
+)
+def test_the_name_asked_for_is_the_fallback(
+    metadata: dict[str, Any], kwargs: dict[str, Any]
+) -> None:
+    notebook = Notebook()
+    run_id = uuid4()
+    notebook.on_chat_model_start({}, [[]], run_id=run_id, metadata=metadata, **kwargs)
+    notebook.on_llm_end(answer(AIMessage("x")), run_id=run_id)
+    assert notebook.only.model == "asked"
+
+
+def test_a_failed_call_is_none_and_names_its_error() -> None:
+    notebook = Notebook()
+    with pytest.raises(Exception, match="rate limit"):
+        ScriptedChatModel(replies=[Fault.rate_limit()]).invoke("?", heard(notebook))
+    call = notebook.only
+    assert (call.usage.calls, call.usage.usd) == (0, 0.0)
+    assert call.error == "ModelRateLimitError"
+
+
+def test_a_stream_that_breaks_after_its_usage_was_paid_for() -> None:
+    usage: Any = {"input_tokens": 7, "output_tokens": 3, "total_tokens": 10}
+    chunk = AIMessageChunk(content="x", usage_metadata=usage)
+    call = fail(Notebook(), answer(chunk))
+    assert (call.usage.calls, call.usage.total_tokens) == (1, 10)
+    assert call.error == "ValueError"
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"prompt_tokens": 7, "completion_tokens": 3},
+        {"input_tokens": 7, "output_tokens": 3},
+    ],
+)
+def test_an_answer_the_client_cannot_parse_was_paid_for(usage: dict[str, int]) -> None:
+    body = {"model": "scripted", "usage": usage}
+    metadata = {"body": body, "status_code": 200}
+    call = fail(Notebook(PRICES), answer(AIMessage("", response_metadata=metadata)))
+    assert (call.usage.calls, call.usage.input_tokens) == (1, 7)
+    assert call.usage.usd == pytest.approx(13e-6)
+    assert call.model == "scripted"
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {},
+        {"body": "<html>", "status_code": 200},
+        {"body": {"error": {}}, "status_code": 200},
+        {"body": {"usage": None}, "status_code": 200},
+        {"body": {"usage": {"prompt_tokens": 7}}, "status_code": 500},
+    ],
+)
+def test_a_refused_request_was_not_paid_for(metadata: dict[str, Any]) -> None:
+    call = fail(Notebook(), answer(AIMessage("", response_metadata=metadata)))
+    assert call.usage.calls == 0
+
+
+def test_a_failure_before_any_response_was_not_paid_for() -> None:
+    assert fail(Notebook(), None).usage.calls == 0
+
+
+def test_an_end_that_nobody_saw_begin_is_ignored() -> None:
+    notebook = Notebook()
+    notebook.on_llm_end(answer(AIMessage("x")), run_id=uuid4())
+    notebook.on_llm_error(ValueError("x"), run_id=uuid4())
+    assert notebook.calls == []
+
+
+def test_a_run_that_is_heard_twice_counts_once() -> None:
+    notebook, run_id = Notebook(), UUID(int=1)
+    for _ in range(2):
+        notebook.on_chat_model_start({}, [[]], run_id=run_id)
+    for _ in range(2):
+        notebook.on_llm_end(answer(AIMessage("x")), run_id=run_id)
+    assert len(notebook.calls) == 1
+
+
+def test_a_base_observer_is_abstract() -> None:
+    call = ModelCall(uuid4(), None, None, None, NO_USAGE)
+    with pytest.raises(NotImplementedError):
+        CallObserver().observe(call)
+
+
+def test_a_probe_sums_and_names_the_models_in_order() -> None:
+    probe = UsageProbe(prices=PRICES)
+    names = ("scripted", "other", "scripted")
+    models = [ScriptedChatModel(default="x", model_name=name) for name in names]
+    for model in models:
+        model.invoke("?", heard(probe))
+    assert probe.models == names
+    assert probe.usage.calls == 3
+    assert probe.usage.input_tokens == sum(model.input_tokens for model in models)
+    assert probe.usage.usd is None
+
+
+def test_a_probe_with_an_owner_counts_only_its_calls() -> None:
+    probe = UsageProbe(owner="mine")
+    model: BaseLanguageModel[AIMessage] = ScriptedChatModel(default="x")
+    for owner in ("mine", "another", None):
+        model.invoke("?", heard(probe, metadata={RUN_KEY: owner}))
+    assert probe.usage.calls == 1
+
+
+def test_a_probe_names_no_model_that_failed() -> None:
+    probe = UsageProbe()
+    with pytest.raises(Exception, match="scripted"):
+        ScriptedChatModel(replies=[Fault.timeout()]).invoke("?", heard(probe))
+    assert probe.models == ()
+
+
+def test_other_prices_change_only_the_money() -> None:
+    used = Usage(calls=1, input_tokens=1_000_000, usd=None)
+    call = ModelCall(uuid4(), "cache", "r", "scripted", used, saved=used)
+    other = priced(call, PRICES)
+    assert (other.usage.usd, other.run_id) == (1.0, call.run_id)
+    assert other.saved is not None
+    assert other.saved.usd == 1.0
+
+
+@pytest.mark.parametrize("used", [Usage(), Usage(calls=1, usd=None, unmetered_calls=1)])
+def test_what_has_no_tokens_gets_no_price(used: Usage) -> None:
+    call = ModelCall(uuid4(), None, None, "scripted", used)
+    assert priced(call, PRICES).usage == used
+
+
+def test_an_error_with_a_strange_response_does_not_hide_the_call() -> None:
+    """Core reads `error.response` of any error; so must an observer."""
+
+    class OddError(Exception):
+        response = SimpleNamespace(json=lambda: ["no", "mapping"], status_code=200)
+
+    def explode(request: Any) -> str:
+        raise OddError
+
+    notebook = Notebook()
+    with pytest.raises(OddError):
+        ScriptedChatModel(respond=explode).invoke("?", heard(notebook))
+    assert (notebook.only.error, notebook.only.usage.calls) == ("OddError", 0)

@@ -1,0 +1,149 @@
+"""What is put before a judge, and what a judge answers."""
+
+from typing import Annotated, Any
+
+import pytest
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from langchain_prodpatterns.errors import JudgeError
+from langchain_prodpatterns.verdicts import (
+    JudgeFailure,
+    Judgement,
+    JudgeRequest,
+    QuoteOf,
+    Verdict,
+    YesNoVerdict,
+    describe_errors,
+    no_verdict,
+    unproven_quote,
+)
+
+FAILURE = JudgeFailure("timeout", "no verdict within 5 seconds")
+
+
+class Passage(JudgeRequest):
+    text: str
+    parts: tuple[str, ...] = ()
+    note: str | None = None
+
+
+class Quoting(Verdict):
+    quote: Annotated[str | None, QuoteOf("text")] = None
+    quotes: Annotated[tuple[str, ...], QuoteOf("text")] = ()
+    part: Annotated[str, QuoteOf("parts")] = ""
+    noted: Annotated[list[str], QuoteOf("note")] = Field(default_factory=list)
+
+
+class Score(Verdict):
+    score: int = Field(ge=0, le=10)
+    by_name: dict[str, int] = Field(default_factory=dict)
+    inner: int = Field(default=0, alias="innerValue")
+
+
+SECRET = "the judged words"
+
+
+@pytest.mark.parametrize("frozen", [Passage(text="x"), YesNoVerdict(yes=True)])
+def test_requests_and_verdicts_are_frozen(frozen: BaseModel) -> None:
+    with pytest.raises(ValidationError):
+        frozen.__setattr__(next(iter(type(frozen).model_fields)), "other")
+
+
+def test_a_closed_yes_no_verdict_is_a_no_that_says_why() -> None:
+    verdict = YesNoVerdict.closed(FAILURE)
+    assert verdict == YesNoVerdict(yes=False, reason="no verdict: timeout")
+
+
+def test_a_verdict_without_a_safe_answer_raises_when_closed() -> None:
+    with pytest.raises(JudgeError, match="timeout"):
+        Score.closed(FAILURE)
+
+
+def test_a_yes_is_a_yes_and_nothing_else_is() -> None:
+    assert Judgement(YesNoVerdict(yes=True)).yes
+    assert not Judgement(YesNoVerdict(yes=False)).yes
+    assert not Judgement(Score(score=10)).yes
+    assert not no_verdict("nonce", "x").yes
+
+
+@pytest.mark.parametrize("yes", ["no", "false", 1, [0], object()])
+def test_what_is_merely_truthy_is_no_yes(yes: Any) -> None:
+    assert not Judgement(YesNoVerdict.model_construct(yes=yes)).yes
+
+
+def test_a_failure_has_no_verdict() -> None:
+    judgement = no_verdict("quote", "'quote' does not occur in the text")
+    assert judgement.verdict is None
+    assert judgement.failure == JudgeFailure("quote", judgement.failure.detail)  # type: ignore[union-attr]  # compared just here
+
+
+@pytest.mark.parametrize(
+    ("verdict", "unproven"),
+    [
+        (Quoting(), None),
+        (Quoting(quote=""), None),
+        (Quoting(quote="   "), None),
+        (Quoting(quote="the quick fox"), None),
+        (Quoting(quote="the  quick\n fox "), None),
+        (Quoting(quote="The quick fox"), "quote"),
+        (Quoting(quote="quick brown fox"), "quote"),
+        (Quoting(quotes=("the quick", "lazy dog")), None),
+        (Quoting(quotes=("the quick", "lazy cat")), "quotes"),
+        (Quoting(quotes=("",)), None),
+        (Quoting(part="first part"), None),
+        (Quoting(part="part second"), "part"),
+        (Quoting(part="', 'second"), "part"),
+        (Quoting(noted=["anything"]), "noted"),
+        (Quoting(noted=["None"]), "noted"),
+    ],
+)
+def test_quotes_are_looked_up_in_their_source(
+    verdict: Verdict, unproven: str | None
+) -> None:
+    request = Passage(
+        text="  the quick\tfox  and the lazy dog",
+        parts=("the first part", "second part"),
+    )
+    assert unproven_quote(verdict, request) == unproven
+
+
+def errors_of(data: Any, model: type[BaseModel] = Score) -> ValidationError:
+    with pytest.raises(ValidationError) as caught:
+        model.model_validate(data)
+    return caught.value
+
+
+def test_errors_are_described_by_place_and_kind() -> None:
+    text = describe_errors(errors_of({"score": 99, "by_name": {"a": "x"}}))
+    assert text == "score: less_than_equal; by_name.a: int_parsing"
+
+
+def test_a_value_of_no_object_is_described_as_the_verdict() -> None:
+    assert describe_errors(errors_of(SECRET)) == "verdict: model_type"
+
+
+def test_only_declared_names_are_told_when_the_writer_is_not_trusted() -> None:
+    class Strict(Score):
+        model_config = ConfigDict(extra="forbid")
+
+    data = {"score": SECRET, "by_name": {SECRET: "x"}, SECRET: 1, "innerValue": "x"}
+    text = describe_errors(errors_of(data, Strict), Strict)
+    assert SECRET not in text
+    assert text.split("; ") == [
+        "score: int_parsing",
+        "by_name: int_parsing",
+        "innerValue: int_parsing",
+        "verdict: extra_forbidden",
+    ]
+
+
+def test_a_long_list_of_errors_is_cut() -> None:
+    class Wide(BaseModel):
+        a: int
+        b: int
+        c: int
+        d: int
+        e: int
+        f: int
+
+    assert describe_errors(errors_of({}, Wide)).count("missing") == 5
