@@ -1,0 +1,8 @@
+"""Serve the answer to a similar question, when a judge agrees that it is the same."""
+
+from langchain_prodpatterns.cache.cached_runnable import CachedRunnable
+from langchain_prodpatterns.cache.counters import CacheStats
+from langchain_prodpatterns.cache.decision import CacheDecision
+from langchain_prodpatterns.cache.semantic_judge_cache import SemanticJudgeCache
+
+__all__ = ["CacheDecision", "CacheStats", "CachedRunnable", "SemanticJudgeCache"]

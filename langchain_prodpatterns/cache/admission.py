@@ -1,0 +1,104 @@
+"""What is not worth keeping: an answer that was cut off, refused, empty or broken."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from langchain_core.messages import AIMessage
+from langchain_core.outputs import ChatGeneration, Generation
+
+from langchain_prodpatterns.cache.values import messages_in
+
+_REASON_KEYS = ("finish_reason", "stop_reason", "done_reason", "status")
+_INCOMPLETE = frozenset(
+    {
+        "blocklist",
+        "content_filter",
+        "content_filtered",
+        "guardrail_intervened",
+        "incomplete",
+        "length",
+        "max_output_tokens",
+        "max_tokens",
+        "model_context_window_exceeded",
+        "prohibited_content",
+        "recitation",
+        "refusal",
+        "safety",
+    }
+)
+
+
+def objection(output: Any) -> str | None:
+    """Say why an answer is not to be stored.
+
+    Args:
+        output: The generations of a model, or the output of a chain.
+
+    Returns:
+        `empty`, `refused`, `invalid tool calls`, or how the answer ended; `None` for
+        an answer that may be stored.
+    """
+    if _is_empty(output):
+        return "empty"
+    reasons = (_of_generation(item) for item in _generations(output))
+    others = (_of_message(message) for message in messages_in(output))
+    return next((reason for reason in (*reasons, *others) if reason), None)
+
+
+def _generations(output: Any) -> Iterator[Generation]:
+    for item in output if isinstance(output, list) else []:
+        if isinstance(item, Generation):
+            yield item
+
+
+def _of_generation(generation: Generation) -> str | None:
+    if not isinstance(generation, ChatGeneration) and not generation.text.strip():
+        return "empty"
+    if isinstance(generation, ChatGeneration) and _is_empty(generation.message):
+        return "empty"
+    return _ended_early(generation.generation_info)
+
+
+def _of_message(message: Any) -> str | None:
+    if not isinstance(message, AIMessage):
+        return None
+    if message.invalid_tool_calls:
+        return "invalid tool calls"
+    if message.additional_kwargs.get("refusal") or _has_refusal(message.content):
+        return "refused"
+    return _ended_early(message.response_metadata)
+
+
+def _is_empty(output: Any) -> bool:
+    if isinstance(output, AIMessage):
+        calls = output.tool_calls or output.invalid_tool_calls
+        refused = output.additional_kwargs.get("refusal")
+        return not (calls or refused or _has_content(output.content))
+    if isinstance(output, str):
+        return not output.strip()
+    return output is None or (isinstance(output, list | tuple | dict) and not output)
+
+
+def _has_content(content: Any) -> bool:
+    if isinstance(content, str):
+        return bool(content.strip())
+    return any(
+        not isinstance(block, dict)
+        or block.get("type") != "text"
+        or str(block.get("text", "")).strip()
+        for block in content
+    )
+
+
+def _has_refusal(content: Any) -> bool:
+    return isinstance(content, list) and any(
+        isinstance(block, dict) and block.get("type") == "refusal" for block in content
+    )
+
+
+def _ended_early(metadata: Mapping[str, Any] | None) -> str | None:
+    for key in _REASON_KEYS:
+        reason = str((metadata or {}).get(key) or "").lower()
+        if reason in _INCOMPLETE:
+            return f"ended with {reason}"
+    return None

@@ -1,0 +1,123 @@
+"""What a cache did, in numbers."""
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from langchain_prodpatterns.cache.decision import Outcome
+from langchain_prodpatterns.cache.stores import StoreCounts
+
+logger = logging.getLogger(__name__)
+
+Event: TypeAlias = (
+    Outcome
+    | Literal["error", "judge failure", "stored", "not stored", "unserializable"]
+)
+"""What is counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheStats:
+    """What a cache did since it was opened, in this process."""
+
+    exact: int
+    """Requests that were asked before, word for word."""
+    alias: int
+    """Requests found earlier to have the answer of another."""
+    served: int
+    """Near hits served without a judge."""
+    judged_hits: int
+    """Near hits served on a judge's yes."""
+    misses: int
+    """Lookups without a hit and without a judge's no."""
+    judged_misses: int
+    """Lookups without a hit after a judge's no, or a judge without a verdict."""
+    judge_failures: int
+    """Verdicts that did not come: late, garbled, or an error of the judge."""
+    errors: int
+    """Lookups and updates that failed and were treated as a miss."""
+    stored: int
+    """Answers stored."""
+    not_stored: int
+    """Answers not worth storing: empty, refused, cut off or broken."""
+    unserializable: int
+    """Answers that JSON cannot hold."""
+    entries: int
+    """Entries in the store now."""
+    evicted: int
+    """Entries removed to make room."""
+    quarantined: int
+    """Damaged rows put aside."""
+
+    @property
+    def hits(self) -> int:
+        """Lookups that were served."""
+        return self.exact + self.alias + self.served + self.judged_hits
+
+    @property
+    def lookups(self) -> int:
+        """Lookups that came to a decision."""
+        return self.hits + self.misses + self.judged_misses
+
+    @property
+    def hit_rate(self) -> float:
+        """The share of lookups that were served; 0 without any."""
+        return self.hits / self.lookups if self.lookups else 0.0
+
+
+class Counters:
+    """Counts events, from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[Event] = Counter()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def __setstate__(self, _: dict[str, Any]) -> None:
+        self.__init__()  # type: ignore[misc]  # a copy counts from zero
+
+    def count(self, event: Event) -> None:
+        """Count one event."""
+        with self._lock:
+            self._counts[event] += 1
+
+    @contextmanager
+    def quiet(self, what: str) -> Iterator[None]:
+        """Swallow an error: a cache that fails must not fail the call it serves.
+
+        Args:
+            what: What is done, for the log.
+        """
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - stores, embeddings and keys fail in any way
+            self.count("error")
+            # Never the message: it may hold what a user wrote.
+            logger.warning("cache: %s failed (%s)", what, type(error).__name__)
+
+    def stats(self, store: StoreCounts) -> CacheStats:
+        """Return the counts, with those of the store."""
+        with self._lock:
+            counts = self._counts.copy()
+        return CacheStats(
+            exact=counts["exact"],
+            alias=counts["alias"],
+            served=counts["served"],
+            judged_hits=counts["judged hit"],
+            misses=counts["miss"],
+            judged_misses=counts["judged miss"],
+            judge_failures=counts["judge failure"],
+            errors=counts["error"],
+            stored=counts["stored"],
+            not_stored=counts["not stored"],
+            unserializable=counts["unserializable"],
+            entries=store.entries,
+            evicted=store.evicted,
+            quarantined=store.quarantined,
+        )

@@ -1,0 +1,47 @@
+"""Telling one embedding model from another."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_core.embeddings import Embeddings
+
+_NAMES = ("model", "model_name", "model_id", "deployment", "repo_id")
+_INNER = ("underlying_embeddings", "underlying_embedding")
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """Which embedding model made the vectors of a store."""
+
+    name: str
+    """The class and the model's name."""
+    dimensions: int | None = None
+    """The length of its vectors, where it is known."""
+
+    def __str__(self) -> str:
+        length = "unknown" if self.dimensions is None else str(self.dimensions)
+        return f"{self.name}, dimension {length}"
+
+
+def fingerprint_of(embeddings: Embeddings) -> Fingerprint:
+    """Return the fingerprint of embeddings, without calling them.
+
+    Args:
+        embeddings: The embeddings; one that only caches another is seen through.
+
+    Returns:
+        Class and model name. The dimension shows with the first vector.
+    """
+    for attribute in _INNER:
+        inner = getattr(embeddings, attribute, None)
+        if isinstance(inner, Embeddings):
+            return fingerprint_of(inner)
+    return Fingerprint(f"{type(embeddings).__qualname__}({_model_name(embeddings)})")
+
+
+def _model_name(embeddings: Any) -> str:
+    for attribute in _NAMES:
+        name = getattr(embeddings, attribute, None)
+        if isinstance(name, str) and name:
+            return name
+    return ""

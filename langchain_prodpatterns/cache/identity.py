@@ -1,0 +1,176 @@
+"""What a request is: the text that may be similar, and all that must be equal."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_core.load import dumpd
+from langchain_core.messages import HumanMessage
+from langchain_core.runnables import Runnable
+
+from langchain_prodpatterns.cache.digests import canonical_json, digest
+from langchain_prodpatterns.cache.parameters import (
+    canonical_parameters,
+    strip_transport,
+)
+from langchain_prodpatterns.cache.prompts import (
+    PLACEHOLDER,
+    KeyFunction,
+    build_messages,
+    canonical_messages,
+    last_user_text,
+    looks_like_chat,
+    read_messages,
+    system_text,
+    without_text,
+)
+
+SCHEMA_VERSION = 1
+"""Raised whenever equal requests would get another digest than before."""
+
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]{1,16}")
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What partitions every request of a cache."""
+
+    namespace: str
+    """The tenant, or whatever keeps its entries to itself."""
+    embedder: str
+    """The fingerprint of the embeddings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a request is to the cache."""
+
+    partition: str
+    """The digest of all that must be equal for an answer to be shared."""
+    exact: str
+    """The digest of the whole request."""
+    text: str | None
+    """The semantic text; `None` where only an equal request can be served."""
+    namespace: str
+    """The namespace, for `invalidate`."""
+    context: str = ""
+    """The instructions under which the question was put, for a judge to see."""
+
+
+def identify(
+    prompt: str, llm_string: str, scope: Scope, key: KeyFunction | None = None
+) -> Identity:
+    """Identify a request behind LangChain's cache interface.
+
+    Args:
+        prompt: The JSON of a chat model's messages, or a language model's plain text.
+        llm_string: The model and its parameters.
+        scope: What partitions besides.
+        key: Names the semantic text; by default the last user text is.
+
+    Returns:
+        The identity. What has no user text in the end, or cannot be read, has no
+        semantic text.
+    """
+    parameters = canonical_parameters(llm_string)
+    raw = read_messages(prompt)
+    if raw is not None:
+        return _of_chat(raw, parameters, scope, key)
+    if looks_like_chat(prompt):
+        return _identity(scope, ["unread", prompt, parameters], prompt, None)
+    return _of_text(prompt, parameters, scope, key)
+
+
+def _of_chat(
+    raw: Sequence[tuple[str, dict[str, Any]]],
+    parameters: str,
+    scope: Scope,
+    key: KeyFunction | None,
+) -> Identity:
+    messages = canonical_messages(raw)
+    text = last_user_text(messages)
+    part = key(build_messages(raw)) if key and text is not None else None
+    if key:
+        text = part or None
+    rest = messages if text is None else without_text(messages, part)
+    return _identity(
+        scope, ["chat", rest, parameters], messages, text, system_text(messages)
+    )
+
+
+def _of_text(
+    prompt: str, parameters: str, scope: Scope, key: KeyFunction | None
+) -> Identity:
+    part = key([HumanMessage(prompt)]) if key else prompt
+    text = part if part and part.strip() else None
+    rest = prompt if text is None else prompt.replace(text, PLACEHOLDER)
+    return _identity(scope, ["text", rest, parameters], prompt, text)
+
+
+def identify_input(
+    value: Any,
+    text: str | None,
+    rest: Any,
+    *,
+    scope: Scope,
+    chain: Any,
+) -> Identity:
+    """Identify a call of a wrapped chain.
+
+    Args:
+        value: The whole input as JSON.
+        text: The semantic text, or `None`.
+        rest: What else is in the input, as JSON.
+        scope: What partitions besides.
+        chain: What identifies the chain, as JSON.
+
+    Returns:
+        The identity.
+    """
+    return _identity(
+        scope, ["input", rest, chain], value, text, "" if not rest else _shown(rest)
+    )
+
+
+def _shown(rest: Any) -> str:
+    return rest if isinstance(rest, str) else canonical_json(rest)
+
+
+def _identity(
+    scope: Scope, rest: Any, whole: Any, text: str | None, context: str = ""
+) -> Identity:
+    partition = digest(SCHEMA_VERSION, scope.namespace, scope.embedder, rest)
+    # The whole, too: a text that contains the placeholder must not pass for another.
+    exact = digest(partition, whole, text)
+    return Identity(partition, exact, text, scope.namespace, context)
+
+
+def runnable_fingerprint(runnable: Runnable[Any, Any]) -> str:
+    """Return what tells one chain from another: LangChain's JSON of it.
+
+    Args:
+        runnable: The chain.
+
+    Returns:
+        A digest without keys, base URLs and deadlines. Of a function only the name,
+        of a lambda the source is seen.
+    """
+    return digest(_without_addresses(strip_transport(_without_graph(dumpd(runnable)))))
+
+
+def _without_graph(value: Any) -> Any:
+    """Drop the drawings of graphs, which carry random ids."""
+    if isinstance(value, Mapping):
+        return {
+            key: _without_graph(inner)
+            for key, inner in value.items()
+            if not (key == "graph" and "lc" in value)
+        }
+    return (
+        [_without_graph(item) for item in value] if isinstance(value, list) else value
+    )
+
+
+def _without_addresses(value: Any) -> Any:
+    return _ADDRESS.sub("", canonical_json(value))

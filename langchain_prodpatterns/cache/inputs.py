@@ -1,0 +1,165 @@
+"""What identifies the input of a wrapped chain: its semantic text, and the rest."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
+
+from langchain_core.documents import Document
+from langchain_core.messages import BaseMessage
+from langchain_core.prompt_values import PromptValue
+from pydantic import BaseModel
+
+from langchain_prodpatterns.cache.prompts import (
+    PLACEHOLDER,
+    RawMessage,
+    canonical_messages,
+    last_user_text,
+    without_text,
+)
+
+In = TypeVar("In")
+
+InputKey: TypeAlias = Callable[[In], str | None]
+"""Names the semantic text of an input; `None` allows an equal input only."""
+
+_TEXT_FIELDS = ("question", "input", "query")
+_MESSAGES = "messages"
+
+
+class NotCanonical(ValueError):
+    """Raised for an input that has no form in which equal inputs are equal."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadInput:
+    """An input, parted."""
+
+    whole: Any
+    """All of it, as JSON."""
+    text: str | None
+    """The semantic text, or `None`."""
+    rest: Any
+    """What has to be equal, as JSON."""
+
+
+def read_input(value: Any, key: InputKey[Any] | None) -> ReadInput:
+    """Part an input into the semantic text and the rest.
+
+    Args:
+        value: The input.
+        key: Names the semantic text.
+
+    Returns:
+        The parts.
+
+    Raises:
+        NotCanonical: When the input cannot be told from others.
+    """
+    whole = as_json(value)
+    if key is not None:
+        text = key(value)
+        if not text or not text.strip():
+            return ReadInput(whole, None, whole)
+        return ReadInput(whole, text, _hollow(whole, text))
+    text, rest = _default(value, whole)
+    return ReadInput(whole, text, rest)
+
+
+def _default(value: Any, whole: Any) -> tuple[str | None, Any]:
+    if isinstance(value, str):
+        return (value, "") if value.strip() else (None, whole)
+    messages = _messages_of(value)
+    if messages is not None:
+        return _of_messages(messages, whole)
+    if not isinstance(value, Mapping):
+        return None, whole
+    for name in _TEXT_FIELDS:
+        text = value.get(name)
+        if isinstance(text, str) and text.strip():
+            return text, {**whole, name: PLACEHOLDER}
+    messages = _messages_of(value.get(_MESSAGES))
+    if messages is not None:
+        text, rest = _of_messages(messages, whole[_MESSAGES])
+        return text, {**whole, _MESSAGES: rest}
+    return None, whole
+
+
+def _of_messages(messages: list[RawMessage], whole: Any) -> tuple[str | None, Any]:
+    canonical = canonical_messages(messages)
+    text = last_user_text(canonical)
+    return (None, whole) if text is None else (text, without_text(canonical))
+
+
+def _messages_of(value: Any) -> list[RawMessage] | None:
+    if isinstance(value, PromptValue):
+        value = value.to_messages()
+    if isinstance(value, BaseMessage):
+        value = [value]
+    if not isinstance(value, list) or not value:
+        return None
+    if not all(isinstance(item, BaseMessage) for item in value):
+        return None
+    return [(_class_name(item), dict(item)) for item in value]
+
+
+def _class_name(message: BaseMessage) -> str:
+    """Return the name of LangChain's own class that a message is of."""
+    for kind in type(message).__mro__:
+        if kind.__module__.startswith("langchain_core.") and kind is not BaseMessage:
+            return kind.__name__
+    msg = f"cannot tell one {type(message).__name__} from another"
+    raise NotCanonical(msg)
+
+
+def as_json(value: Any) -> Any:
+    """Return a value as JSON in which equal values are equal.
+
+    Args:
+        value: Plain values, containers, messages, prompts, documents, dataclasses and
+            pydantic models, in any depth.
+
+    Raises:
+        NotCanonical: When there is anything else in it.
+    """
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    messages = _messages_of(value)
+    if messages is not None:
+        return as_json(canonical_messages(messages))
+    if isinstance(value, Mapping):
+        return {_name(key): as_json(inner) for key, inner in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
+        return [as_json(item) for item in value]
+    return _object_as_json(value)
+
+
+def _object_as_json(value: Any) -> Any:
+    if isinstance(value, Document):
+        return {"page_content": value.page_content, "metadata": as_json(value.metadata)}
+    if isinstance(value, BaseModel):
+        fields = value.model_dump(mode="json", warnings="none")
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = as_json(dataclasses.asdict(value))
+    else:
+        msg = f"cannot tell one {type(value).__name__} from another"
+        raise NotCanonical(msg)
+    return {"class": f"{type(value).__module__}.{type(value).__qualname__}", **fields}
+
+
+def _name(key: Any) -> str:
+    if isinstance(key, str):
+        return key
+    msg = f"cannot tell inputs with keys of {type(key).__name__} apart"
+    raise NotCanonical(msg)
+
+
+def _hollow(value: Any, text: str) -> Any:
+    """Put a placeholder where the semantic text occurs."""
+    if isinstance(value, str):
+        return value.replace(text, PLACEHOLDER)
+    if isinstance(value, list):
+        return [_hollow(item, text) for item in value]
+    if isinstance(value, dict):
+        return {key: _hollow(inner, text) for key, inner in value.items()}
+    return value

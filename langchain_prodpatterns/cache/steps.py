@@ -1,0 +1,191 @@
+"""The steps of a lookup that wait for something, and who takes them.
+
+A lookup is written once, as a generator that yields steps; a sync and an async driver
+take them. So the two cannot differ but in the waiting.
+"""
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol, TypeAlias, TypeVar, cast
+
+import numpy as np
+from langchain_core.embeddings import Embeddings
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import run_in_executor
+
+from langchain_prodpatterns.cache.stores.base import Vector
+from langchain_prodpatterns.judging import BoundJudge, YesNoVerdict
+from langchain_prodpatterns.runnable import PatternRun
+from langchain_prodpatterns.verdicts import JudgeRequest
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Embed:
+    """Embed a text."""
+
+    text: str
+    """The text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Ask the judge."""
+
+    judge: BoundJudge[Any, YesNoVerdict]
+    """The judge."""
+    request: JudgeRequest
+    """What to judge."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Call the store."""
+
+    function: Callable[[], Any]
+    """The call, which may block."""
+
+
+Step: TypeAlias = Embed | Ask | Call
+Steps: TypeAlias = Generator[Step, Any, T]
+"""A lookup, or an update, that yields what it waits for."""
+
+
+class Hands(Protocol):
+    """How a text is embedded and a judge asked: with a run of our own, or without."""
+
+    def embed(self, text: str) -> list[float]:
+        """Embed a text."""
+        ...
+
+    async def aembed(self, text: str) -> list[float]:
+        """Embed a text, natively async."""
+        ...
+
+    def judge_config(self) -> RunnableConfig:
+        """Return the config to ask the judge with."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BareHands:
+    """Behind LangChain's cache interface there is no run of the cache's own."""
+
+    embeddings: Embeddings
+    """The embeddings."""
+    config: RunnableConfig
+    """The config to ask the judge with."""
+
+    def embed(self, text: str) -> list[float]:
+        """Embed a text."""
+        return self.embeddings.embed_query(text)
+
+    async def aembed(self, text: str) -> list[float]:
+        """Embed a text, natively async."""
+        return await self.embeddings.aembed_query(text)
+
+    def judge_config(self) -> RunnableConfig:
+        """Return the config to ask the judge with."""
+        return self.config
+
+
+@dataclass(frozen=True, slots=True)
+class RunHands:
+    """In a wrapped chain, both are child runs of the cache's run."""
+
+    embeddings: Embeddings
+    """The embeddings."""
+    run: PatternRun
+    """The run."""
+
+    def embed(self, text: str) -> list[float]:
+        """Embed a text as a child run."""
+        return self.run.embed_query(self.embeddings, text)
+
+    async def aembed(self, text: str) -> list[float]:
+        """Embed a text as a child run, natively async."""
+        return await self.run.aembed_query(self.embeddings, text)
+
+    def judge_config(self) -> RunnableConfig:
+        """Return the config to ask the judge with."""
+        return self.run.child("judge", hidden=True)
+
+
+def walk(steps: Steps[T], hands: Hands) -> T:
+    """Take the steps of a lookup or an update, blocking this thread.
+
+    Args:
+        steps: The steps; what a step raises is raised in them.
+        hands: Who embeds and asks.
+
+    Returns:
+        What the steps end with.
+    """
+    go_on: Callable[[], Step] = partial(next, steps)
+    while True:
+        try:
+            step = go_on()
+        except StopIteration as end:
+            return cast("T", end.value)
+        try:
+            go_on = partial(steps.send, _take(step, hands))
+        except Exception as error:  # noqa: BLE001 - handed to the steps, which decide
+            go_on = partial(steps.throw, error)
+
+
+async def awalk(steps: Steps[T], hands: Hands) -> T:
+    """Take the steps of a lookup or an update without blocking the event loop.
+
+    Args:
+        steps: The steps; what a step raises is raised in them.
+        hands: Who embeds and asks.
+
+    Returns:
+        What the steps end with.
+    """
+    go_on: Callable[[], Step] = partial(next, steps)
+    while True:
+        try:
+            step = go_on()
+        except StopIteration as end:
+            return cast("T", end.value)
+        try:
+            go_on = partial(steps.send, await _atake(step, hands))
+        except Exception as error:  # noqa: BLE001 - handed to the steps, which decide
+            go_on = partial(steps.throw, error)
+
+
+def _take(step: Step, hands: Hands) -> Any:
+    match step:
+        case Embed(text):
+            return unit_vector(hands.embed(text))
+        case Ask(judge, request):
+            return judge.ask(request, hands.judge_config())
+        case Call(function):
+            return function()
+
+
+async def _atake(step: Step, hands: Hands) -> Any:
+    match step:
+        case Embed(text):
+            return unit_vector(await hands.aembed(text))
+        case Ask(judge, request):
+            return await judge.aask(request, hands.judge_config())
+        case Call(function):
+            return await run_in_executor(None, function)
+
+
+def unit_vector(values: list[float]) -> Vector | None:
+    """Bring a vector to unit length.
+
+    Args:
+        values: As the embeddings gave it.
+
+    Returns:
+        The vector, or `None` for one without a direction.
+    """
+    vector = np.asarray(values, np.float32).ravel()
+    length = float(np.linalg.norm(vector))
+    return vector / np.float32(length) if 0 < length < np.inf else None

@@ -1,0 +1,119 @@
+"""The tables of `LocalStore`, and opening a database that has them."""
+
+import sqlite3
+from pathlib import Path
+
+from langchain_prodpatterns.errors import StoreError
+
+VERSION = 1
+"""`PRAGMA user_version` of the tables below."""
+
+_APPLICATION = 0x70706361  # "ppca": tells our file from any other SQLite file
+_BUSY_SECONDS = 5.0
+_TABLES = """
+CREATE TABLE entries (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    key TEXT NOT NULL UNIQUE,
+    partition TEXT NOT NULL,
+    exact TEXT NOT NULL UNIQUE,
+    namespace BLOB NOT NULL,
+    text BLOB,
+    vector BLOB,
+    value TEXT NOT NULL,
+    saved TEXT NOT NULL,
+    checksum TEXT NOT NULL,
+    created REAL NOT NULL,
+    expires REAL,
+    used INTEGER NOT NULL
+);
+CREATE INDEX entries_used ON entries (used);
+CREATE INDEX entries_expires ON entries (expires) WHERE expires IS NOT NULL;
+CREATE TABLE aliases (
+    exact TEXT PRIMARY KEY,
+    text BLOB,
+    key TEXT NOT NULL REFERENCES entries (key) ON DELETE CASCADE
+) WITHOUT ROWID;
+CREATE INDEX aliases_key ON aliases (key);
+CREATE TABLE rejected (
+    exact TEXT NOT NULL,
+    key TEXT NOT NULL REFERENCES entries (key) ON DELETE CASCADE,
+    PRIMARY KEY (exact, key)
+) WITHOUT ROWID;
+CREATE INDEX rejected_key ON rejected (key);
+CREATE TABLE quarantine (key TEXT PRIMARY KEY, reason TEXT NOT NULL, value BLOB);
+CREATE TABLE embedder (name TEXT NOT NULL, dimensions INTEGER);
+"""
+
+
+def connect(path: Path | None) -> sqlite3.Connection:
+    """Open a database and make its tables if there are none.
+
+    Args:
+        path: The file, or `None` for memory.
+
+    Returns:
+        A connection in autocommit mode.
+
+    Raises:
+        StoreError: When the file cannot be opened, or is not of this version.
+    """
+    try:
+        connection = sqlite3.connect(
+            path or ":memory:",
+            timeout=_BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+    except sqlite3.Error as error:
+        raise _cannot_open(path, error) from error
+    try:
+        _prepare(connection, path)
+    except sqlite3.Error as error:
+        connection.close()
+        raise _cannot_open(path, error) from error
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _cannot_open(path: Path | None, error: sqlite3.Error) -> StoreError:
+    return StoreError(
+        f"cannot open the cache at {path}: {error}. Give the path of a file in a "
+        "folder that exists and can be written to"
+    )
+
+
+def _prepare(connection: sqlite3.Connection, path: Path | None) -> None:
+    connection.execute("PRAGMA foreign_keys = ON")
+    if path is not None:
+        connection.execute("PRAGMA journal_mode = WAL")
+        # A commit survives the death of the process; of the machine, the last may not.
+        connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        _create_or_check(connection, path)
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def _create_or_check(connection: sqlite3.Connection, path: Path | None) -> None:
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if not tables and not application:
+        for statement in _TABLES.split(";\n"):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+    elif application != _APPLICATION:
+        msg = f"{path} is an SQLite file of another program: give another path"
+        raise StoreError(msg)
+    elif version != VERSION:
+        msg = (
+            f"the cache at {path} has schema version {version}, this release reads "
+            f"version {VERSION}: give another path, or use the release that wrote it"
+        )
+        raise StoreError(msg)

@@ -1,0 +1,288 @@
+"""Answers as JSON, and back: an allow-list of types, checked by a round trip.
+
+Nothing is imported and no code is run to read an answer. A type of the user's (a
+pydantic model) is found only among the modules that are already imported.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
+from typing import Any
+from uuid import uuid4
+
+from langchain_core.documents import Document
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    ChatMessage,
+    ChatMessageChunk,
+    FunctionMessage,
+    FunctionMessageChunk,
+    HumanMessage,
+    HumanMessageChunk,
+    SystemMessage,
+    SystemMessageChunk,
+    ToolMessage,
+    ToolMessageChunk,
+)
+from langchain_core.outputs import (
+    ChatGeneration,
+    ChatGenerationChunk,
+    Generation,
+    GenerationChunk,
+)
+from pydantic import BaseModel
+
+from langchain_prodpatterns.usage import CACHE_KEY
+
+_TAG = "$"
+_LANGCHAIN: dict[str, type[BaseModel]] = {
+    kind.__name__: kind
+    for kind in (
+        AIMessage,
+        AIMessageChunk,
+        ChatGeneration,
+        ChatGenerationChunk,
+        ChatMessage,
+        ChatMessageChunk,
+        Document,
+        FunctionMessage,
+        FunctionMessageChunk,
+        Generation,
+        GenerationChunk,
+        HumanMessage,
+        HumanMessageChunk,
+        SystemMessage,
+        SystemMessageChunk,
+        ToolMessage,
+        ToolMessageChunk,
+    )
+}
+_COUNTS_IN_METADATA = ("token_usage", "usage")
+
+
+class Unstorable(ValueError):
+    """Raised by `pack` for a value that JSON cannot hold, or not entirely."""
+
+
+class Unreadable(ValueError):
+    """Raised by `unpack` for a row that holds no value."""
+
+
+class UnknownType(Exception):
+    """Raised by `unpack` for a type that this process has not imported."""
+
+
+def pack(value: Any) -> str:
+    """Write a value as JSON.
+
+    Args:
+        value: Plain values, lists, tuples, mappings with text keys, messages,
+            generations, documents and pydantic models, in any depth.
+
+    Returns:
+        ASCII JSON.
+
+    Raises:
+        Unstorable: When the value would not come back equal.
+    """
+    try:
+        text = json.dumps(_encode(value), allow_nan=False, separators=(",", ":"))
+        returned = unpack(text)
+    except (ValueError, TypeError, RecursionError, UnknownType) as error:
+        msg = f"{type(value).__name__} does not come back from JSON"
+        raise Unstorable(msg) from error
+    if returned != value:
+        msg = f"{type(value).__name__} comes back from JSON as another value"
+        raise Unstorable(msg)
+    return text
+
+
+def unpack(text: str) -> Any:
+    """Read what `pack` wrote; every call gives a copy of its own.
+
+    Args:
+        text: The JSON.
+
+    Returns:
+        The value.
+
+    Raises:
+        Unreadable: When the text is not of `pack`.
+        UnknownType: When a type of the user's is not imported in this process.
+    """
+    try:
+        return _decode(json.loads(text))
+    except UnknownType:
+        raise
+    except (
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        RecursionError,
+    ) as error:
+        msg = f"not a stored value: {type(error).__name__}"
+        raise Unreadable(msg) from None
+
+
+def _encode(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float | str):
+        return _plain(value)
+    if isinstance(value, list):
+        return [_encode(item) for item in value]
+    if isinstance(value, tuple) and type(value) is tuple:
+        return {_TAG: "tuple", "items": [_encode(item) for item in value]}
+    if isinstance(value, dict):
+        return _encode_mapping(value)
+    if isinstance(value, BaseModel):
+        return _encode_model(value)
+    msg = f"cannot store a {type(value).__name__}"
+    raise Unstorable(msg)
+
+
+def _plain(value: Any) -> Any:
+    """Refuse an enum: it would come back as its value, and compare equal."""
+    if not isinstance(value, Enum):
+        return value
+    msg = f"cannot store a {type(value).__name__}"
+    raise Unstorable(msg)
+
+
+def _encode_mapping(value: dict[Any, Any]) -> Any:
+    if not all(type(key) is str for key in value):
+        msg = "cannot store a mapping whose keys are not text"
+        raise Unstorable(msg)
+    encoded = {key: _encode(inner) for key, inner in value.items()}
+    return {_TAG: "mapping", "items": encoded} if _TAG in value else encoded
+
+
+def _encode_model(value: BaseModel) -> Any:
+    kind = type(value)
+    if _LANGCHAIN.get(kind.__name__) is kind:
+        return {_TAG: kind.__name__, "fields": _encode(dict(value))}
+    return {
+        _TAG: "model",
+        "class": [kind.__module__, kind.__qualname__],
+        "fields": value.model_dump(mode="json", by_alias=True, warnings="none"),
+    }
+
+
+def _decode(data: Any) -> Any:
+    if isinstance(data, list):
+        return [_decode(item) for item in data]
+    if not isinstance(data, dict):
+        return data
+    if _TAG in data:
+        return _decode_tagged(data)
+    return {key: _decode(inner) for key, inner in data.items()}
+
+
+def _decode_tagged(data: dict[str, Any]) -> Any:
+    kind = data[_TAG]
+    if kind == "tuple":
+        return tuple(_decode(item) for item in data["items"])
+    if kind == "mapping":
+        return {key: _decode(inner) for key, inner in data["items"].items()}
+    if kind == "model":
+        return _find_model(*data["class"]).model_validate(data["fields"])
+    return _LANGCHAIN[kind](**_decode(data["fields"]))
+
+
+def _find_model(module: str, qualname: str) -> type[BaseModel]:
+    """Find a pydantic model among the imported modules, running no code."""
+    found: Any = sys.modules.get(module)
+    for name in qualname.split("."):
+        found = getattr(found, "__dict__", {}).get(name)
+    if isinstance(found, type) and issubclass(found, BaseModel):
+        return found
+    msg = f"{module}.{qualname} is not imported"
+    raise UnknownType(msg)
+
+
+def as_served(value: Any, mark: Mapping[str, Any]) -> Any:
+    """Make a value that was just unpacked into one that is served.
+
+    No message keeps its stored id (LangGraph would replace the older message by the
+    new one), and no answer claims tokens that nobody paid for. The first answer
+    carries the mark in its `response_metadata`.
+
+    Args:
+        value: An unpacked value; it is changed.
+        mark: What the cache says of this hit.
+
+    Returns:
+        The value.
+    """
+    ids: dict[str, str] = {}
+    marked = False
+    for message in messages_in(value):
+        if message.id is not None:
+            # Chunks of one message share their id, and have to go on doing so.
+            message.id = ids.setdefault(message.id, _fresh_id())
+        if isinstance(message, AIMessage):
+            _clear_usage(message)
+            if message.id is None and not isinstance(message, AIMessageChunk):
+                message.id = _fresh_id()
+            if not marked:
+                message.response_metadata[CACHE_KEY] = dict(mark)
+                marked = True
+    return value
+
+
+def _fresh_id() -> str:
+    return f"cache-{uuid4()}"
+
+
+def _clear_usage(message: AIMessage) -> None:
+    for key in _COUNTS_IN_METADATA:
+        message.response_metadata.pop(key, None)
+    if message.usage_metadata is not None or not isinstance(message, AIMessageChunk):
+        message.usage_metadata = {
+            "input_tokens": 0,
+            "output_tokens": 0,
+            "total_tokens": 0,
+        }
+
+
+def messages_in(value: Any) -> Iterator[BaseMessage]:
+    """Yield the messages in a value, in lists, tuples, mappings and generations."""
+    if isinstance(value, BaseMessage):
+        yield value
+    elif isinstance(value, ChatGeneration):
+        yield value.message
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from messages_in(item)
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from messages_in(inner)
+
+
+def answer_text(value: Any) -> str:
+    """Return an answer as text, for a judge to read."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Generation):
+        return value.text or _message_text(getattr(value, "message", None))
+    if isinstance(value, BaseMessage):
+        return _message_text(value)
+    if isinstance(value, list | tuple):
+        return "\n\n".join(answer_text(item) for item in value)
+    if isinstance(value, Document):
+        return value.page_content
+    return json.dumps(value, default=_readable, ensure_ascii=False)
+
+
+def _message_text(message: BaseMessage | None) -> str:
+    if message is None:
+        return ""
+    calls = getattr(message, "tool_calls", None)
+    return str(message.text) or (json.dumps(calls, default=str) if calls else "")
+
+
+def _readable(value: Any) -> Any:
+    readable: Callable[[], Any] | None = getattr(value, "model_dump", None)
+    return readable() if readable is not None else str(value)

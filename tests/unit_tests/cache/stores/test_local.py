@@ -1,0 +1,455 @@
+"""The local store, in memory and on disk."""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from langchain_prodpatterns.cache.fingerprints import Fingerprint
+from langchain_prodpatterns.cache.stores import Entry, LocalStore, Selection
+from langchain_prodpatterns.cache.stores.base import Vector
+from langchain_prodpatterns.errors import StoreError
+from langchain_prodpatterns.usage import Usage
+from tests.unit_tests.cache.conftest import CLONES, Clock
+
+Open = Callable[..., LocalStore]
+MODEL = Fingerprint("model", 3)
+
+
+@pytest.fixture(params=["memory", "disk"])
+def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
+    opened: list[LocalStore] = []
+
+    def make(**kwargs: Any) -> LocalStore:
+        path = tmp_path / "store.db" if request.param == "disk" else None
+        store = LocalStore(path, **kwargs)
+        store.bind(MODEL)
+        opened.append(store)
+        return store
+
+    yield make
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def store(open_store: Open) -> LocalStore:
+    return open_store()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "store.db"
+
+
+def entry(key: str, **changed: Any) -> Entry:
+    fields = {
+        "key": key,
+        "partition": "p",
+        "exact": f"x-{key}",
+        "text": f"text {key}",
+        "value": f'"{key}"',
+        "namespace": "default",
+        "saved": Usage(calls=1, input_tokens=2, usd=None, seconds=0.5),
+        **changed,
+    }
+    return Entry(**fields)
+
+
+def unit(*values: float) -> Vector:
+    vector = np.array(values, np.float32)
+    return vector / np.float32(np.linalg.norm(vector))
+
+
+EAST, NORTH = unit(1, 0, 0), unit(0, 1, 0)
+
+
+def near(
+    store: LocalStore, vector: Vector = EAST, exact: str = "q", **kw: Any
+) -> list[str]:
+    kw.setdefault("limit", 4)
+    return [n.entry.key for n in store.nearest("p", vector, exact=exact, **kw)]
+
+
+def test_an_entry_comes_back_whole(store: LocalStore) -> None:
+    stored = entry("a", text="lone \ud800", namespace="\ud801")
+    store.add(stored, EAST)
+
+    found = store.find("x-a")
+
+    assert found is not None
+    assert (found.entry, found.by) == (stored, "exact")
+    assert store.get("a") == stored
+    assert store.find("other") is None
+    assert store.get("other") is None
+
+
+def test_the_nearest_come_first_with_their_cosines(store: LocalStore) -> None:
+    store.add(entry("far"), NORTH)
+    store.add(entry("near"), unit(1, 1, 0))
+    store.add(entry("same"), EAST)
+
+    found = store.nearest("p", EAST, exact="q", limit=2)
+
+    assert [n.entry.key for n in found] == ["same", "near"]
+    assert [n.similarity for n in found] == pytest.approx([1.0, 0.5**0.5])
+    assert all(n.similarity <= 1 for n in found)
+
+
+def test_no_neighbor_is_of_another_partition(store: LocalStore) -> None:
+    store.add(entry("a", partition="other"), EAST)
+
+    assert near(store) == []
+
+
+def test_an_entry_without_a_vector_is_found_exactly_only(store: LocalStore) -> None:
+    store.add(entry("a", text=None), None)
+
+    assert store.find("x-a") is not None
+    assert near(store) == []
+
+
+def test_the_same_request_is_replaced(store: LocalStore) -> None:
+    store.add(entry("a"), EAST)
+    assert near(store) == ["a"]
+    store.add(entry("b", exact="x-a"), EAST)
+
+    assert near(store) == ["b"]
+    assert store.counts().entries == 1
+
+
+def test_an_alias_answers_and_goes_with_its_entry(store: LocalStore) -> None:
+    store.add(entry("a"), EAST)
+    store.add_alias("x-alias", "alias", "a")
+
+    found = store.find("x-alias")
+    assert found is not None
+    assert (found.by, found.entry.key) == ("alias", "a")
+
+    store.remove(Selection(key="a"))
+    assert store.find("x-alias") is None
+
+
+def test_an_alias_of_nothing_is_none(store: LocalStore) -> None:
+    store.add_alias("x-alias", "alias", "gone")
+    store.reject("x-alias", "gone")
+
+    assert store.find("x-alias") is None
+
+
+def test_an_answer_of_its_own_wins_over_an_alias(store: LocalStore) -> None:
+    store.add(entry("a"), EAST)
+    store.add_alias("x-b", "b", "a")
+    store.add(entry("b"), EAST)
+
+    found = store.find("x-b")
+    assert found is not None
+    assert (found.by, found.entry.key) == ("exact", "b")
+
+
+def test_a_rejected_pair_is_never_a_neighbor_nor_an_alias(store: LocalStore) -> None:
+    for key in ("a", "b", "c"):
+        store.add(entry(key), EAST)
+    store.add_alias("q", "q", "a")
+    for key in ("a", "b"):
+        store.reject("q", key)
+
+    assert store.find("q") is None
+    assert near(store, limit=1) == ["c"]
+    assert sorted(near(store, exact="other")) == ["a", "b", "c"]
+
+
+def test_an_approval_takes_a_rejection_back(store: LocalStore) -> None:
+    store.add(entry("a"), EAST)
+    store.reject("q", "a")
+    store.add_alias("q", "q", "a")
+
+    assert near(store) == ["a"]
+    assert store.find("q") is not None
+
+
+def test_expired_is_not_served_from_the_boundary_on(open_store: Open) -> None:
+    clock = Clock()
+    store = open_store(ttl=10, clock=clock)
+    store.add(entry("a"), EAST)
+    store.add_alias("q", "q", "a")
+
+    clock.now += 9.999
+    assert store.find("x-a")
+    assert near(store) == ["a"]
+
+    clock.now = 1_010.0
+    assert near(store, exact="z") == []
+    assert store.find("x-a") is None
+    assert store.find("q") is None
+    assert store.get("a") is None
+
+
+def test_expired_is_swept_by_the_next_entry(open_store: Open) -> None:
+    clock = Clock()
+    store = open_store(ttl=10, clock=clock)
+    store.add(entry("a"), EAST)
+    clock.now += 10
+    store.add(entry("b"), EAST)
+
+    assert store.counts().entries == 1
+
+
+def test_the_least_recently_used_makes_room(open_store: Open) -> None:
+    store = open_store(max_entries=2)
+    store.add(entry("a"), EAST)
+    store.add(entry("b"), EAST)
+    store.touch("a")
+    store.add(entry("c"), EAST)
+
+    assert sorted(near(store)) == ["a", "c"]
+    assert (store.counts().entries, store.counts().evicted) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("selection", "left"),
+    [
+        (Selection(key="a"), ["b", "c"]),
+        (Selection(text="text a"), ["b", "c"]),
+        (Selection(text="said"), ["a", "c"]),
+        (Selection(namespace="mine"), ["a", "b"]),
+        (Selection(older_than=5), ["c"]),
+        (Selection(older_than=5, key="c"), ["a", "b", "c"]),
+        (Selection(), []),
+    ],
+)
+def test_removal_by_criteria(
+    open_store: Open, selection: Selection, left: list[str]
+) -> None:
+    clock = Clock()
+    store = open_store(clock=clock)
+    store.add(entry("a"), EAST)
+    store.add(entry("b"), EAST)
+    store.add_alias("q", "said", "b")
+    clock.now += 5
+    store.add(entry("c", namespace="mine"), EAST)
+
+    removed = store.remove(selection)
+
+    assert removed == 3 - len(left)
+    assert sorted(near(store)) == left
+
+
+def test_clear_forgets_the_embedding_model_too(store: LocalStore) -> None:
+    store.add(entry("a"), EAST)
+    store.clear()
+
+    assert store.counts().entries == 0
+    assert store.fingerprint is None
+    assert near(store) == []
+    store.add(entry("b"), EAST)
+    assert near(store) == ["b"]
+
+
+def test_a_vector_of_another_length_is_refused(store: LocalStore) -> None:
+    store.add(entry("a"), EAST)
+
+    with pytest.raises(StoreError, match=r"dimension 3.*dimension 2"):
+        store.add(entry("b"), unit(1, 0))
+    assert store.find("x-b") is None
+    assert near(store, unit(1, 0)) == []
+
+
+@pytest.mark.parametrize("other", [Fingerprint("rival"), Fingerprint("model", 4)])
+def test_another_embedding_model_is_refused_by_name(
+    store: LocalStore, other: Fingerprint
+) -> None:
+    store.add(entry("a"), EAST)
+
+    with pytest.raises(StoreError) as caught:
+        store.bind(other)
+    assert str(MODEL) in str(caught.value)
+    assert str(other) in str(caught.value)
+
+
+def _tamper(store: LocalStore, statement: str, *values: Any) -> None:
+    with store._db() as db:
+        db.execute(statement, values)
+
+
+@pytest.mark.parametrize(
+    "column", ["value", "text", "vector", "saved", "namespace", "partition"]
+)
+@pytest.mark.parametrize("junk", [b"\xff\x00", "junk", 7])
+def test_a_damaged_row_is_a_miss_and_put_aside(
+    store: LocalStore, column: str, junk: Any
+) -> None:
+    store.add(entry("a"), EAST)
+    store.add(entry("b"), NORTH)
+    near(store)
+    statement = f"UPDATE entries SET {column} = ? WHERE key = 'a'"  # noqa: S608 - our own columns
+    _tamper(store, statement, junk)
+
+    assert store.find("x-a") is None
+    assert near(store, limit=1) == ["b"]
+    assert store.counts().quarantined == 1
+    assert store.counts().entries == 1
+
+
+@pytest.mark.parametrize("junk", [b"", b"123", b"\xff" * 12, "text", 3.5])
+def test_a_damaged_vector_never_reaches_the_index(store: LocalStore, junk: Any) -> None:
+    store.add(entry("a"), EAST)
+    store.add(entry("b"), EAST)
+    _tamper(store, "UPDATE entries SET vector = ? WHERE key = 'a'", junk)
+
+    assert near(store) == ["b"]
+    assert store.counts().quarantined == 1
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(junk=st.binary(), checksum=st.text(max_size=5))
+def test_random_rows_are_never_served(junk: bytes, checksum: str) -> None:
+    store = LocalStore()
+    store.bind(MODEL)
+    store.add(entry("a"), EAST)
+    _tamper(store, "UPDATE entries SET value = ?, checksum = ?", junk, checksum)
+
+    assert store.find("x-a") is None
+    assert near(store) == []
+    store.close()
+
+
+def test_quarantine_by_hand(store: LocalStore) -> None:
+    store.add(entry("a"), EAST)
+    store.quarantine("a", "unreadable")
+
+    assert store.find("x-a") is None
+    assert store.counts().quarantined == 1
+
+
+def test_a_failed_write_changes_nothing(store: LocalStore) -> None:
+    store.add(entry("a"), EAST)
+
+    with pytest.raises(sqlite3.IntegrityError):
+        store.add(entry("a", exact="x-b"), EAST)
+    assert near(store) == ["a"]
+    assert store.find("x-a") is not None
+
+
+def test_many_threads(store: LocalStore) -> None:
+    together = threading.Barrier(8)
+
+    def work(number: int) -> None:
+        together.wait(timeout=30)
+        for step in range(10):
+            store.add(entry(f"{number}-{step}"), EAST)
+            assert store.find(f"x-{number}-{step}")
+            assert near(store)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))
+    assert store.counts().entries == 80
+    assert len(near(store, limit=100)) == 80
+
+
+@pytest.mark.parametrize("clone", CLONES)
+def test_a_copy_has_the_entries(store: LocalStore, clone: Any) -> None:
+    store.add(entry("a"), EAST)
+
+    other = clone(store)
+
+    assert near(other) == ["a"]
+    assert other.fingerprint == MODEL
+    other.close()
+    assert near(store) == ["a"]
+
+
+def test_a_file_is_opened_again_with_its_index(path: Path) -> None:
+    store = LocalStore(path)
+    store.bind(MODEL)
+    for number in range(5_000):
+        store.add(entry(str(number)), NORTH if number else EAST)
+    store.close()
+
+    again = LocalStore(path)
+    assert near(again, limit=1) == ["0"]
+    assert len(near(again, NORTH, limit=5_000)) == 5_000
+    again.close()
+
+
+def test_two_stores_on_one_file_see_each_other(path: Path) -> None:
+    first, second = LocalStore(path), LocalStore(path)
+    for store in (first, second):
+        store.bind(MODEL)
+    first.add(entry("a"), EAST)
+    assert near(second) == ["a"]
+    second.add(entry("b"), EAST)
+    assert sorted(near(first)) == ["a", "b"]
+    second.remove(Selection(key="a"))
+    assert near(first) == ["b"]
+    second.clear()
+    assert near(first) == []
+    second.add(entry("c"), EAST)
+    assert near(first) == ["c"]
+    first.close()
+    second.close()
+
+
+@pytest.mark.parametrize(
+    "content", [b"not a database at all, but long enough", b"\x00" * 4096]
+)
+def test_a_file_that_is_no_database_is_refused(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+    with pytest.raises(StoreError, match=r"store\.db"):
+        LocalStore(path)
+    assert path.read_bytes() == content
+
+
+def test_a_database_of_another_program_is_refused(path: Path) -> None:
+    other = sqlite3.connect(path)
+    other.execute("CREATE TABLE mine (x)")
+    other.close()
+
+    with pytest.raises(StoreError, match="another program"):
+        LocalStore(path)
+
+
+def test_a_newer_schema_is_refused(path: Path) -> None:
+    LocalStore(path).close()
+    other = sqlite3.connect(path)
+    other.execute("PRAGMA user_version = 99")
+    other.close()
+
+    with pytest.raises(StoreError, match="version 99"):
+        LocalStore(path)
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="folder that exists"):
+        LocalStore(tmp_path / "missing" / "store.db")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:This process.*fork:DeprecationWarning")
+def test_a_forked_process_opens_the_file_anew(path: Path) -> None:
+    store = LocalStore(path)
+    store.bind(MODEL)
+    store.add(entry("a"), EAST)
+    inherited = store._connection
+    child = os.fork()
+    if child == 0:  # pragma: no cover - in the child
+        try:
+            store.add(entry("b"), None)
+            os._exit(0 if store._connection is not inherited else 1)
+        finally:
+            os._exit(2)
+    _, status = os.waitpid(child, 0)
+
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert store.find("x-a")
+    assert store.find("x-b")
+    store.close()

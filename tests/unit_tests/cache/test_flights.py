@@ -1,0 +1,94 @@
+"""One call for many callers."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from langchain_prodpatterns.cache import flights as module
+from langchain_prodpatterns.cache.flights import Flights, Landing
+from tests.unit_tests.cache.conftest import CLONES
+
+
+def _elsewhere(flights: Flights, *, ended: Landing | None) -> threading.Thread:
+    """Lead a flight in another thread until the main one has joined it."""
+    leads, go = threading.Event(), threading.Event()
+
+    def lead() -> None:
+        with flights.join("k").flight as flight:
+            leads.set()
+            go.wait(30)
+            if ended:
+                flight.ended = ended
+
+    thread = threading.Thread(target=lead)
+    thread.go = go  # type: ignore[attr-defined]  # the test's own
+    thread.start()
+    assert leads.wait(30)
+    return thread
+
+
+@pytest.mark.parametrize("ended", ["stored", "not stored", None])
+def test_followers_learn_how_it_ended(ended: Landing | None) -> None:
+    flights = Flights()
+    leader = _elsewhere(flights, ended=ended)
+    place = flights.join("k")
+    assert not place.leads
+
+    with ThreadPoolExecutor(4) as pool:
+        waiting = [pool.submit(place.flight.wait) for _ in range(4)]
+        leader.go.set()  # type: ignore[attr-defined]  # see above
+        assert {w.result(30) for w in waiting} == {ended or "failed"}
+    leader.join()
+    assert flights.join("k").leads
+
+
+async def test_a_task_that_waits_does_not_block_the_loop() -> None:
+    flights = Flights()
+    leader = _elsewhere(flights, ended="stored")
+    waiting = [
+        asyncio.create_task(flights.join("k").flight.await_landing()) for _ in range(3)
+    ]
+    await asyncio.sleep(0)
+    assert not any(task.done() for task in waiting)
+    waiting[0].cancel()
+    leader.go.set()  # type: ignore[attr-defined]  # see above
+
+    assert await asyncio.gather(*waiting[1:]) == ["stored", "stored"]
+    with pytest.raises(asyncio.CancelledError):
+        await waiting[0]
+    leader.join()
+
+
+async def test_waiting_for_oneself_is_not_for_ever() -> None:
+    flights = Flights()
+    with flights.join("k").flight:
+        assert flights.join("k").flight.wait() == "late"
+        assert await flights.join("k").flight.await_landing() == "late"
+
+
+async def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_PATIENCE", 0.001)
+    flights = Flights()
+    leader = _elsewhere(flights, ended="stored")
+
+    assert flights.join("k").flight.wait() == "late"
+    assert await flights.join("k").flight.await_landing() == "late"
+    leader.go.set()  # type: ignore[attr-defined]  # see above
+    leader.join()
+
+
+def test_other_requests_fly_on_their_own() -> None:
+    flights = Flights()
+    with flights.join("a").flight:
+        assert flights.join("b").leads
+
+
+@pytest.mark.parametrize("clone", CLONES)
+def test_a_copy_has_no_call_under_way(clone: Callable[[Any], Any]) -> None:
+    flights = Flights()
+    with flights.join("a").flight:
+        assert clone(flights).join("a").leads

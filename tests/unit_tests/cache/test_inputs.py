@@ -1,0 +1,115 @@
+"""What identifies the input of a wrapped chain."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from langchain_core.documents import Document
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.prompt_values import ChatPromptValue, StringPromptValue
+from pydantic import BaseModel
+
+from langchain_prodpatterns.cache.inputs import NotCanonical, as_json, read_input
+from langchain_prodpatterns.cache.prompts import PLACEHOLDER
+
+
+class Query(BaseModel):
+    question: str
+
+
+@dataclass
+class Point:
+    x: int
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("Why?", "Why?"),
+        ({"question": "Why?", "lang": "en"}, "Why?"),
+        ({"input": "Why?"}, "Why?"),
+        ({"query": "Why?"}, "Why?"),
+        ({"question": "Why?", "input": "other"}, "Why?"),
+        (HumanMessage("Why?"), "Why?"),
+        ([SystemMessage("s"), HumanMessage("Why?")], "Why?"),
+        (ChatPromptValue(messages=[HumanMessage("Why?")]), "Why?"),
+        (StringPromptValue(text="Why?"), "Why?"),
+        ({"messages": [HumanMessage("Why?")], "user": 7}, "Why?"),
+        ({"topic": "Why?"}, None),
+        ({"question": 7}, None),
+        ([HumanMessage("Why?"), AIMessage("So.")], None),
+        ([], None),
+        ("  ", None),
+        (7, None),
+        (["Why?"], None),
+        (Query(question="Why?"), None),
+    ],
+    ids=repr,
+)
+def test_the_default_text(value: Any, text: str | None) -> None:
+    read = read_input(value, None)
+
+    assert read.text == text
+    if text is None:
+        assert read.rest == read.whole
+    else:
+        assert "Why?" not in str(read.rest)
+
+
+def test_everything_else_is_the_rest() -> None:
+    read = read_input({"question": "Why?", "lang": "en", "input": "more"}, None)
+
+    assert read.rest == {"question": PLACEHOLDER, "lang": "en", "input": "more"}
+
+
+def test_a_key_s_text_is_hollowed_out_wherever_it_occurs() -> None:
+    read = read_input({"a": ["x Why? y", {"b": "Why?"}], "n": 1}, lambda _: "Why?")
+
+    assert read.rest == {"a": [f"x {PLACEHOLDER} y", {"b": PLACEHOLDER}], "n": 1}
+
+
+@pytest.mark.parametrize("text", [None, "", "  "])
+def test_a_key_without_text_leaves_the_exact_tier(text: str | None) -> None:
+    read = read_input("Why?", lambda _: text)
+
+    assert (read.text, read.rest) == (None, "Why?")
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        (AIMessage("a", id="1"), AIMessage("a", id="2")),
+        ({"a": 1, "b": 2}, {"b": 2, "a": 1}),
+        (("a", "b"), ["a", "b"]),
+        (Point(1), Point(1)),
+        (Query(question="a"), Query(question="a")),
+        ({"d": Document("a", id="1")}, {"d": Document("a", id="2")}),
+    ],
+)
+def test_what_means_the_same_is_the_same(pair: tuple[Any, Any]) -> None:
+    assert as_json(pair[0]) == as_json(pair[1])
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        (Point(1), Point(2)),
+        (Point(1), {"x": 1}),
+        (Document("a"), Document("b")),
+        (Document("a"), Document("a", metadata={"x": 1})),
+        (AIMessage("a"), HumanMessage("a")),
+        ([AIMessage("a")], [AIMessage("a"), AIMessage("b")]),
+        (1, "1"),
+        (None, ""),
+    ],
+)
+def test_what_differs_differs(pair: tuple[Any, Any]) -> None:
+    assert as_json(pair[0]) != as_json(pair[1])
+
+
+@pytest.mark.parametrize(
+    "value", [object(), {1: 2}, {"a": {1, 2}}, b"x", [object()], Point]
+)
+def test_what_cannot_be_told_apart_is_refused(value: Any) -> None:
+    with pytest.raises(NotCanonical, match="cannot tell"):
+        read_input(value, None)

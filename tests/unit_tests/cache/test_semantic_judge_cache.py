@@ -1,0 +1,753 @@
+"""The cache: decisions, verdicts, lifetime, failures."""
+
+import asyncio
+import logging
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.runnables import Runnable, RunnableLambda
+from pydantic import BaseModel
+
+from langchain_prodpatterns import Ledger, track
+from langchain_prodpatterns.cache import CacheDecision, SemanticJudgeCache
+from langchain_prodpatterns.cache.steps import unit_vector
+from langchain_prodpatterns.cache.stores import LocalStore
+from langchain_prodpatterns.errors import ConfigurationError, StoreError
+from langchain_prodpatterns.testing import (
+    Fault,
+    LexicalEmbeddings,
+    Rule,
+    ScriptedChatModel,
+)
+from tests.unit_tests.cache.conftest import (
+    CLONES,
+    LLM,
+    Clock,
+    CountingEmbeddings,
+    PlannedEmbeddings,
+    ScriptedJudge,
+    answer_of,
+    prompt_of,
+)
+
+Open = Callable[..., SemanticJudgeCache]
+
+RESET = prompt_of(HumanMessage("How do I reset my password?"))
+TYPO = prompt_of(HumanMessage("How do I reset my pasword?"))
+OTHER = prompt_of(HumanMessage("What do you cost?"))
+ANSWER = answer_of(AIMessage("Click on it."))
+
+
+async def look_up(cache: SemanticJudgeCache, prompt: str, *, by_async: bool) -> Any:
+    if by_async:
+        return await cache.alookup(prompt, LLM)
+    return cache.lookup(prompt, LLM)
+
+
+async def update(
+    cache: SemanticJudgeCache, prompt: str, answer: Any, *, by_async: bool
+) -> None:
+    if by_async:
+        await cache.aupdate(prompt, LLM, answer)
+    else:
+        cache.update(prompt, LLM, answer)
+
+
+@pytest.fixture(params=[False, True], ids=["sync", "async"])
+def by_async(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+def said(answer: Any) -> dict[str, Any]:
+    mark: dict[str, Any] = answer[0].message.response_metadata["prodpatterns.cache"]
+    return mark
+
+
+async def test_the_tiers(
+    cache: SemanticJudgeCache, judge: ScriptedJudge, by_async: bool
+) -> None:
+    assert await look_up(cache, RESET, by_async=by_async) is None
+    await update(cache, RESET, ANSWER, by_async=by_async)
+
+    exact = await look_up(cache, RESET, by_async=by_async)
+    judged = await look_up(cache, TYPO, by_async=by_async)
+    alias = await look_up(cache, TYPO, by_async=by_async)
+
+    assert [said(x)["decision"] for x in (exact, judged, alias)] == [
+        "exact",
+        "judged hit",
+        "alias",
+    ]
+    assert said(judged)["similarity"] > 0.7
+    assert judged[0].text == "Click on it."
+    assert len(judge.requests) == 1
+    assert await look_up(cache, OTHER, by_async=by_async) is None
+
+
+async def test_an_exact_hit_embeds_nothing_and_asks_nobody(
+    cache: SemanticJudgeCache,
+    embeddings: CountingEmbeddings,
+    judge: ScriptedJudge,
+    by_async: bool,
+) -> None:
+    await update(cache, RESET, ANSWER, by_async=by_async)
+    embeddings.texts.clear()
+
+    assert await look_up(cache, RESET, by_async=by_async)
+    assert embeddings.texts == []
+    assert judge.requests == []
+
+
+async def test_only_the_user_text_is_embedded_and_once_a_miss(
+    cache: SemanticJudgeCache, embeddings: CountingEmbeddings, by_async: bool
+) -> None:
+    prompt = prompt_of(SystemMessage("Be brief."), HumanMessage("Why?"))
+    await look_up(cache, prompt, by_async=by_async)
+    await update(cache, prompt, ANSWER, by_async=by_async)
+
+    assert embeddings.texts == ["Why?"]
+
+
+async def test_the_judge_sees_both_questions_the_answer_and_the_system_prompt(
+    cache: SemanticJudgeCache, judge: ScriptedJudge, by_async: bool
+) -> None:
+    system = SystemMessage("Be brief.")
+    old = prompt_of(system, HumanMessage("How do I reset my password?"))
+    new = prompt_of(system, HumanMessage("How do I reset my pasword?"))
+    await update(cache, old, ANSWER, by_async=by_async)
+    await look_up(cache, new, by_async=by_async)
+
+    (request,) = judge.requests
+    assert request.new_question == "How do I reset my pasword?"
+    assert request.stored_question == "How do I reset my password?"
+    assert request.stored_answer == "Click on it."
+    assert request.context == "Be brief."
+
+
+async def test_a_rejection_is_remembered(
+    cache: SemanticJudgeCache, judge: ScriptedJudge, by_async: bool
+) -> None:
+    judge.answer = False
+    await update(cache, RESET, ANSWER, by_async=by_async)
+
+    assert await look_up(cache, TYPO, by_async=by_async) is None
+    judge.answer = True
+    assert await look_up(cache, TYPO, by_async=by_async) is None
+
+    assert len(judge.requests) == 1
+    assert (cache.stats().judged_misses, cache.stats().misses) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "answer", ["garbage", None, {"yes": "perhaps"}, LookupError("secret")]
+)
+async def test_no_verdict_is_a_miss_and_is_not_remembered(
+    cache: SemanticJudgeCache, judge: ScriptedJudge, answer: Any, by_async: bool
+) -> None:
+    await update(cache, RESET, ANSWER, by_async=by_async)
+    judge.answer = answer
+    assert await look_up(cache, TYPO, by_async=by_async) is None
+    assert cache.stats().judge_failures == 1
+
+    judge.answer = True
+    assert await look_up(cache, TYPO, by_async=by_async)
+
+
+async def test_a_late_judge_is_a_miss(open_cache: Open, by_async: bool) -> None:
+    forever = threading.Event()
+
+    async def hang(_: Any) -> bool:
+        await asyncio.Event().wait()
+        return True
+
+    judge = RunnableLambda(lambda _: forever.wait(60), afunc=hang)
+    cache = open_cache(judge=judge, judge_timeout=0.01)
+    await update(cache, RESET, ANSWER, by_async=by_async)
+
+    assert await look_up(cache, TYPO, by_async=by_async) is None
+    assert cache.stats().judge_failures == 1
+    forever.set()
+
+
+E, N = [1.0, 0.0], [0.0, 1.0]
+
+
+def _planned(**vectors: list[float]) -> PlannedEmbeddings:
+    return PlannedEmbeddings(old=E, **vectors)
+
+
+def _ask(text: str) -> str:
+    return prompt_of(HumanMessage(text))
+
+
+async def test_the_band_without_a_judge(open_cache: Open, by_async: bool) -> None:
+    embeddings = _planned(sure=E, doubtful=[0.9, 0.4359], far=N)
+    cache = open_cache(embeddings, band=(0.8, 0.95))
+    await update(cache, _ask("old"), ANSWER, by_async=by_async)
+
+    # All three differ from "old" in their only word, which looks like a name.
+    for text in ("sure", "doubtful", "far"):
+        assert await look_up(cache, _ask(text), by_async=by_async) is None
+
+
+async def test_above_the_band_a_clean_hit_is_served_unjudged(
+    open_cache: Open, by_async: bool
+) -> None:
+    texts = ("can we pay by card", "is paying by card possible", "can we pay 2 by card")
+    embeddings = PlannedEmbeddings(**dict.fromkeys(texts, E))
+    judge = ScriptedJudge(False)
+    alone = open_cache(embeddings, band=(0.8, 0.95))
+    judged = open_cache(embeddings, judge, band=(0.8, 0.95))
+    for cache in (alone, judged):
+        await update(cache, _ask(texts[0]), ANSWER, by_async=by_async)
+        hit = await look_up(cache, _ask(texts[1]), by_async=by_async)
+        assert said(hit)["decision"] == "served"
+
+    assert judge.requests == []
+    assert await look_up(alone, _ask(texts[2]), by_async=by_async) is None
+    assert await look_up(judged, _ask(texts[2]), by_async=by_async) is None
+    assert len(judge.requests) == 1
+
+
+def test_without_a_band_even_the_same_vector_is_judged(open_cache: Open) -> None:
+    texts = ("can we pay by card", "is paying by card possible")
+    judge = ScriptedJudge(True)
+    cache = open_cache(PlannedEmbeddings(**dict.fromkeys(texts, E)), judge)
+    cache.update(_ask(texts[0]), LLM, ANSWER)
+
+    assert said(cache.lookup(_ask(texts[1]), LLM))["decision"] == "judged hit"
+    assert len(judge.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        prompt_of(
+            SystemMessage("Be rude."), HumanMessage("How do I reset my password?")
+        ),
+        prompt_of(
+            HumanMessage("Hi"),
+            AIMessage("Hi"),
+            HumanMessage("How do I reset my password?"),
+        ),
+    ],
+)
+async def test_no_near_hit_crosses_a_partition(
+    cache: SemanticJudgeCache, judge: ScriptedJudge, changed: str, by_async: bool
+) -> None:
+    await update(cache, RESET, ANSWER, by_async=by_async)
+
+    assert await look_up(cache, changed, by_async=by_async) is None
+    assert cache.lookup(RESET, "another model") is None
+    assert judge.requests == []
+
+
+def test_namespaces_on_one_file_are_apart(
+    open_cache: Open, embeddings: CountingEmbeddings, tmp_path: Path
+) -> None:
+    mine, theirs = (
+        open_cache(embeddings, ScriptedJudge(), path=tmp_path / "c.db", namespace=name)
+        for name in ("mine", "theirs")
+    )
+    mine.update(RESET, LLM, ANSWER)
+
+    assert theirs.lookup(RESET, LLM) is None
+    assert theirs.lookup(TYPO, LLM) is None
+    assert mine.invalidate(namespace="theirs") == 0
+    assert mine.invalidate(namespace="mine") == 1
+
+
+def test_key_parts_a_template(open_cache: Open, judge: ScriptedJudge) -> None:
+    cache = open_cache(
+        judge=judge, key=lambda ms: str(ms[-1].content).partition("Q: ")[2]
+    )
+
+    def rag(context: str, question: str) -> str:
+        return _ask(f"{context} Q: {question}")
+
+    cache.update(rag("A", "How do I reset my password?"), LLM, ANSWER)
+    assert cache.lookup(rag("B", "How do I reset my password?"), LLM) is None
+    assert cache.lookup(rag("A", "How do I reset my pasword?"), LLM)
+    assert judge.requests[0].stored_question == "How do I reset my password?"
+
+
+def test_explain_decides_and_writes_nothing(
+    cache: SemanticJudgeCache, judge: ScriptedJudge
+) -> None:
+    assert cache.explain(RESET, LLM).decision == "miss"
+    cache.update(RESET, LLM, ANSWER)
+
+    exact = cache.explain(RESET, LLM)
+    near = [cache.explain(TYPO, LLM) for _ in range(2)]
+
+    assert isinstance(exact, CacheDecision)
+    assert (exact.decision, exact.hit, exact.similarity) == ("exact", True, None)
+    assert [d.decision for d in near] == ["judged hit", "judged hit"]
+    assert near[0].similarity
+    assert near[0].partition == exact.partition
+    assert len(judge.requests) == 2
+    judge.answer = False
+    assert cache.explain(TYPO, LLM).decision == "judged miss"
+    judge.answer = True
+    assert said(cache.lookup(TYPO, LLM))["decision"] == "judged hit"
+    assert cache.stats().lookups == 1
+
+
+def test_wrong_feedback_on_a_near_hit_ends_that_pair(cache: SemanticJudgeCache) -> None:
+    cache.update(RESET, LLM, ANSWER)
+    hit = said(cache.lookup(TYPO, LLM))
+
+    cache.feedback(hit["hit_id"], correct=False)
+
+    assert cache.lookup(TYPO, LLM) is None
+    assert cache.lookup(RESET, LLM)
+
+
+def test_wrong_feedback_on_an_exact_hit_removes_the_answer(
+    cache: SemanticJudgeCache,
+) -> None:
+    cache.update(RESET, LLM, ANSWER)
+
+    cache.feedback(said(cache.lookup(RESET, LLM))["hit_id"], correct=False)
+
+    assert cache.lookup(RESET, LLM) is None
+    assert cache.stats().entries == 0
+
+
+def test_right_feedback_makes_a_pair_exact(
+    cache: SemanticJudgeCache, judge: ScriptedJudge
+) -> None:
+    cache.update(RESET, LLM, ANSWER)
+    judge.answer = None
+    missed = cache.explain(TYPO, LLM)
+    assert missed.decision == "judged miss"
+
+    cache.feedback(missed.hit_id or "", correct=True)
+
+    assert said(cache.lookup(TYPO, LLM))["decision"] == "alias"
+
+
+def test_right_feedback_on_an_exact_hit_changes_nothing(
+    cache: SemanticJudgeCache,
+) -> None:
+    cache.update(RESET, LLM, ANSWER)
+
+    cache.feedback(said(cache.lookup(RESET, LLM))["hit_id"], correct=True)
+
+    assert said(cache.lookup(RESET, LLM))["decision"] == "exact"
+
+
+def test_feedback_on_what_is_gone_or_no_id(cache: SemanticJudgeCache) -> None:
+    cache.feedback("gone.exact", correct=False)
+    for wrong in ("", "x", ".x", "x."):
+        with pytest.raises(ConfigurationError, match="no hit id"):
+            cache.feedback(wrong, correct=True)
+
+
+def test_invalidation(open_cache: Open, judge: ScriptedJudge) -> None:
+    cache = open_cache(judge=judge)
+    clock = Clock()
+    cache._store._clock = clock
+    for prompt in (RESET, OTHER):
+        cache.update(prompt, LLM, ANSWER)
+    hit_id = said(cache.lookup(TYPO, LLM))["hit_id"]
+
+    assert cache.invalidate(query="How do I reset my pasword?") == 1
+    assert cache.invalidate(hit_id=hit_id) == 0
+    assert cache.lookup(RESET, LLM) is None
+    assert cache.invalidate(query="nobody asked") == 0
+    assert cache.invalidate(older_than=1) == 0
+    clock.now += 60
+    assert cache.invalidate(older_than=timedelta(minutes=1)) == 1
+    with pytest.raises(ConfigurationError, match="criterion"):
+        cache.invalidate()
+
+
+async def test_ttl_and_eviction_reach_the_store(open_cache: Open) -> None:
+    cache = open_cache(judge=lambda _: True, ttl=10, max_entries=1)
+    clock = Clock()
+    cache._store._clock = clock
+    cache.update(RESET, LLM, ANSWER)
+    cache.update(OTHER, LLM, ANSWER)
+    assert cache.lookup(RESET, LLM) is None
+    assert cache.stats().evicted == 1
+    clock.now += 10
+    assert cache.lookup(OTHER, LLM) is None
+
+
+def test_a_hit_is_used_and_so_stays(open_cache: Open) -> None:
+    cache = open_cache(judge=lambda _: True, max_entries=2)
+    third = _ask("Where are your offices?")
+    cache.update(RESET, LLM, ANSWER)
+    cache.update(OTHER, LLM, ANSWER)
+    cache.lookup(RESET, LLM)
+    cache.update(third, LLM, ANSWER)
+
+    assert cache.lookup(RESET, LLM)
+    assert cache.lookup(OTHER, LLM) is None
+
+
+def test_stats_and_rates(cache: SemanticJudgeCache) -> None:
+    assert cache.stats().hit_rate == 0
+    cache.lookup(RESET, LLM)
+    cache.update(RESET, LLM, ANSWER)
+    cache.lookup(RESET, LLM)
+
+    stats = cache.stats()
+    assert (stats.exact, stats.misses, stats.stored, stats.entries) == (1, 1, 1, 1)
+    assert (stats.lookups, stats.hits, stats.hit_rate) == (2, 1, 0.5)
+
+
+async def test_clear(cache: SemanticJudgeCache, by_async: bool) -> None:
+    cache.update(RESET, LLM, ANSWER)
+    if by_async:
+        await cache.aclear()
+    else:
+        cache.clear()
+
+    assert cache.lookup(RESET, LLM) is None
+
+
+class Private(Exception):
+    pass
+
+
+async def test_embeddings_that_fail_leave_the_exact_tier(
+    cache: SemanticJudgeCache,
+    embeddings: CountingEmbeddings,
+    caplog: pytest.LogCaptureFixture,
+    by_async: bool,
+) -> None:
+    embeddings.error = Private("the user's secret")
+
+    assert await look_up(cache, RESET, by_async=by_async) is None
+    await update(cache, RESET, ANSWER, by_async=by_async)
+    assert await look_up(cache, RESET, by_async=by_async)
+
+    assert cache.stats().errors == 2
+    assert "Private" in caplog.text
+    assert "secret" not in caplog.text
+
+
+async def test_embeddings_that_change_their_length_are_a_miss(
+    open_cache: Open, by_async: bool
+) -> None:
+    embeddings = PlannedEmbeddings(old=E, new=[1.0, 0.0, 0.0])
+    cache = open_cache(embeddings, judge=lambda _: True)
+    await update(cache, _ask("old"), ANSWER, by_async=by_async)
+
+    assert await look_up(cache, _ask("new"), by_async=by_async) is None
+    await update(cache, _ask("new"), ANSWER, by_async=by_async)
+    assert cache.stats().errors == 1
+    assert await look_up(cache, _ask("old"), by_async=by_async)
+
+
+@pytest.mark.parametrize(
+    "vector", [[0.0, 0.0], [float("nan"), 1.0], [float("inf"), 1.0]]
+)
+def test_a_vector_without_direction_leaves_the_exact_tier(
+    open_cache: Open, vector: list[float]
+) -> None:
+    cache = open_cache(PlannedEmbeddings(odd=vector), judge=lambda _: True)
+    cache.update(_ask("odd"), LLM, ANSWER)
+
+    assert cache.lookup(_ask("odd"), LLM)
+    assert cache.stats().errors == 0
+
+
+async def test_a_key_that_fails_is_a_miss(open_cache: Open, by_async: bool) -> None:
+    def key(_: Any) -> str:
+        raise Private
+
+    cache = open_cache(judge=lambda _: True, key=key)
+    await update(cache, RESET, ANSWER, by_async=by_async)
+
+    assert await look_up(cache, RESET, by_async=by_async) is None
+    assert cache.stats().errors == 2
+
+
+async def test_a_closed_cache_is_a_miss(
+    cache: SemanticJudgeCache, by_async: bool
+) -> None:
+    cache.close()
+    await update(cache, RESET, ANSWER, by_async=by_async)
+
+    assert await look_up(cache, RESET, by_async=by_async) is None
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_an_interrupt_passes(
+    cache: SemanticJudgeCache, embeddings: CountingEmbeddings, error: Any
+) -> None:
+    embeddings.error = error()
+
+    with pytest.raises(error):
+        cache.lookup(RESET, LLM)
+    embeddings.error = None
+    assert cache.lookup(RESET, LLM) is None
+    cache.update(RESET, LLM, ANSWER)
+    assert cache.lookup(RESET, LLM)
+
+
+async def test_a_cancellation_passes(open_cache: Open) -> None:
+    asked = asyncio.Event()
+
+    async def hang(_: Any) -> bool:
+        asked.set()
+        await asyncio.Event().wait()
+        return True
+
+    cache = open_cache(judge=hang)
+    await cache.aupdate(RESET, LLM, ANSWER)
+    task = asyncio.create_task(cache.alookup(TYPO, LLM))
+    await asked.wait()
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert cache.stats().errors == 0
+
+
+def test_a_value_that_json_cannot_hold_is_passed_over_with_one_warning(
+    cache: SemanticJudgeCache, caplog: pytest.LogCaptureFixture
+) -> None:
+    odd = answer_of(AIMessage("a", response_metadata={"client": object()}))
+    with caplog.at_level(logging.WARNING):
+        cache.update(RESET, LLM, odd)
+        cache.update(OTHER, LLM, odd)
+
+    assert cache.stats().unserializable == 2
+    assert len(caplog.records) == 1
+    assert cache.lookup(RESET, LLM) is None
+
+
+def test_a_value_that_cannot_be_read_is_a_miss_and_put_aside(
+    cache: SemanticJudgeCache,
+) -> None:
+    cache.update(RESET, LLM, ANSWER)
+    found = cache._store.find(cache.identify(RESET, LLM).exact)
+    assert found is not None
+    broken = replace(found.entry, value='{"$": "nothing"}', key="k2")
+    cache._store.add(broken, None)
+
+    assert cache.lookup(RESET, LLM) is None
+    assert cache.stats().quarantined == 1
+
+
+def test_a_near_answer_that_cannot_be_read_is_a_miss(
+    cache: SemanticJudgeCache, judge: ScriptedJudge
+) -> None:
+    cache.update(RESET, LLM, ANSWER)
+    found = cache._store.find(cache.identify(RESET, LLM).exact)
+    assert found is not None
+    vector = unit_vector(cache.embeddings.embed_query(found.entry.text or ""))
+    cache._store.add(replace(found.entry, value="[", key="k2"), vector)
+
+    assert cache.lookup(TYPO, LLM) is None
+    assert (judge.requests, cache.stats().quarantined) == ([], 1)
+
+
+class Custom(BaseModel):
+    text: str
+
+
+def test_an_answer_of_a_type_that_is_not_imported_is_a_miss_but_is_kept(
+    cache: SemanticJudgeCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    custom = Custom
+    made: list[Custom] = []
+
+    def answer(_: str) -> Custom:
+        made.append(custom(text="x"))
+        return made[-1]
+
+    chain = cache.wrap(RunnableLambda(answer))
+    chain.invoke("Why?")
+    with monkeypatch.context() as without:
+        without.delattr(sys.modules[__name__], "Custom")
+        chain.invoke("Why?")
+    assert len(made) == 2
+
+    assert chain.invoke("Why?") == custom(text="x")
+    assert (cache.stats().exact, cache.stats().quarantined) == (1, 0)
+
+
+async def test_the_judge_does_not_go_through_the_cache_it_serves(
+    open_cache: Open, by_async: bool
+) -> None:
+    model = ScriptedChatModel(respond=lambda _: "no json")
+    cache = open_cache(judge=model)
+    model.cache = cache
+    await update(cache, RESET, ANSWER, by_async=by_async)
+
+    assert await look_up(cache, TYPO, by_async=by_async) is None
+
+    assert cache.stats().lookups == 1
+    assert cache.stats().stored == 1
+    assert model.calls == 2  # the verdict, and the one repair
+
+
+async def test_the_judge_s_calls_are_booked_to_the_lookup(
+    open_cache: Open, by_async: bool
+) -> None:
+    cache = open_cache(judge=ScriptedChatModel(respond=lambda _: "no json"))
+    await update(cache, RESET, ANSWER, by_async=by_async)
+    with track() as ledger:
+        await look_up(cache, TYPO, by_async=by_async)
+
+    (record,) = ledger.to_records()
+    assert (record.pattern, record.decision, record.calls) == (
+        "cache",
+        "judged miss",
+        2,
+    )
+
+
+async def test_lookups_are_in_the_ledger_with_what_they_saved(
+    open_cache: Open, by_async: bool
+) -> None:
+    cache = open_cache(judge=lambda _: True)
+    model = ScriptedChatModel(replies=["Click on it."], cache=cache)
+
+    async def ask() -> AIMessage:
+        question = "How do I reset my password?"
+        return await model.ainvoke(question) if by_async else model.invoke(question)
+
+    with track() as ledger:
+        for _ in range(3):
+            await ask()
+
+    records = [r for r in ledger.to_records() if r.pattern == "cache"]
+    assert [r.decision for r in records] == ["miss", "exact", "exact"]
+    assert [r.saved_calls for r in records] == [0, 1, 1]
+    assert records[1].saved_tokens == model.input_tokens + model.output_tokens
+    assert records[1].saved_seconds > 0
+    assert ledger.summary().calls == model.calls == 1
+
+
+async def test_a_handler_on_the_model_hears_hits_too(open_cache: Open) -> None:
+    cache = open_cache(judge=lambda _: True)
+    model = ScriptedChatModel(replies=["Click on it."], cache=cache)
+    with track() as ledger:
+        chain: Runnable[Any, Any] = RunnableLambda(model.invoke, model.ainvoke)
+        chain.invoke("How do I reset my password?")
+        await chain.ainvoke("How do I reset my password?")
+
+    decisions = [r.decision for r in ledger.to_records() if r.pattern == "cache"]
+    assert decisions == ["miss", "exact"]
+
+
+def test_a_ledger_passed_as_a_handler_books_hits_once(
+    cache: SemanticJudgeCache,
+) -> None:
+    model = ScriptedChatModel(replies=["Click on it."], cache=cache)
+    model.invoke("How do I reset my password?")
+    ledger = Ledger()
+    model.invoke("How do I reset my password?", {"callbacks": [ledger]})
+
+    (record,) = ledger.to_records()
+    assert (record.pattern, record.decision, record.saved_calls) == (
+        "cache",
+        "exact",
+        1,
+    )
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"embeddings": "openai"}, "embeddings must be"),
+        ({}, "needs band"),
+        ({"band": (0.9, 0.1)}, "band must be"),
+        ({"judge": 3}, "judge must be"),
+        ({"judge": bool, "judge_timeout": 0}, "timeout must be"),
+        ({"judge": bool, "ttl": 0}, "ttl must be"),
+        ({"judge": bool, "ttl": True}, "ttl must be"),
+        ({"judge": bool, "max_entries": 0}, "max_entries must be"),
+        ({"judge": bool, "namespace": ""}, "namespace must be"),
+        ({"judge": bool, "namespace": None}, "namespace must be"),
+        ({"judge": bool, "key": "question"}, "key must be"),
+    ],
+)
+def test_arguments_that_cannot_work(kwargs: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        SemanticJudgeCache(**{"embeddings": LexicalEmbeddings(), **kwargs})
+
+
+def test_an_unknown_argument_is_an_error() -> None:
+    with pytest.raises(TypeError):
+        SemanticJudgeCache(LexicalEmbeddings(), bool, delta=0.02)  # type: ignore[call-arg]  # what is refused
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        CountingEmbeddings(model="rival"),
+        CountingEmbeddings(dimensions=64),
+        LexicalEmbeddings(dimensions=128),
+    ],
+)
+def test_a_file_of_other_embeddings_is_refused(
+    open_cache: Open, tmp_path: Path, other: Any
+) -> None:
+    path = tmp_path / "c.db"
+    first = open_cache(judge=bool, path=path)
+    first.update(RESET, LLM, ANSWER)
+
+    with pytest.raises(StoreError) as caught:
+        open_cache(other, bool, path=path)
+    assert "CountingEmbeddings(lexical), dimension 128" in str(caught.value)
+    assert type(other).__name__ in str(caught.value).partition("embeddings given")[2]
+
+
+def test_a_file_is_opened_again_with_answers_verdicts_and_aliases(
+    open_cache: Open, judge: ScriptedJudge, tmp_path: Path
+) -> None:
+    path = tmp_path / "c.db"
+    judge.answer = lambda request: "pasword" in request.new_question
+    with open_cache(judge=judge, path=path) as cache:
+        cache.update(RESET, LLM, ANSWER)
+        assert cache.lookup(TYPO, LLM)
+        assert cache.lookup(_ask("How do I reset my password now?"), LLM) is None
+
+    asked = len(judge.requests)
+    again = open_cache(judge=judge, path=path)
+    assert said(again.lookup(RESET, LLM))["decision"] == "exact"
+    assert said(again.lookup(TYPO, LLM))["decision"] == "alias"
+    assert again.lookup(_ask("How do I reset my password now?"), LLM) is None
+    assert len(judge.requests) == asked
+
+
+@pytest.mark.parametrize("clone", CLONES)
+def test_a_copy_works_on_its_own(clone: Any) -> None:
+    cache = SemanticJudgeCache(LexicalEmbeddings(), band=(0.8, 0.99))
+    cache.update(RESET, LLM, ANSWER)
+
+    other = clone(cache)
+
+    assert other.lookup(RESET, LLM)
+    other.clear()
+    assert cache.lookup(RESET, LLM)
+    other.close()
+    cache.close()
+
+
+def test_failed_calls_leave_only_bounded_traces(cache: SemanticJudgeCache) -> None:
+    model = ScriptedChatModel(rules=[Rule("", Fault.server_error())], cache=cache)
+    for number in range(1_100):
+        with pytest.raises(Exception, match="scripted server error"):
+            model.invoke(f"question {number}")
+
+    assert len(cache._pending._misses) <= 1024
+    assert cache.stats().stored == 0
+
+
+def test_the_local_store_is_the_store(cache: SemanticJudgeCache) -> None:
+    assert isinstance(cache._store, LocalStore)
