@@ -17,6 +17,7 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_prodpatterns.budget import Budget, BudgetMeter, Ticket
 from langchain_prodpatterns.errors import BudgetSpent, ConfigurationError
 from langchain_prodpatterns.testing import Fault, Reply, ScriptedChatModel
+from langchain_prodpatterns.usage import UsageProbe
 from tests.unit_tests.patience import PATIENCE, until
 
 PRICES = {"scripted": (1.0, 1.0)}
@@ -429,3 +430,44 @@ def test_threads_and_tasks_share_one_meter() -> None:
         thread.join(PATIENCE)
         assert not thread.is_alive()
     assert model.calls == 6
+
+
+# One call more on a ticket
+
+
+@pytest.mark.parametrize(("limit", "room"), [(2, True), (1, False)])
+def test_a_ticket_is_extended_only_while_there_is_room(limit: int, room: bool) -> None:
+    meter = Budget(calls=limit).start()
+
+    with meter.call() as ticket:
+        assert ticket.extend() is room
+
+    assert meter.spent() is not None
+
+
+def test_what_a_ticket_has_used_counts_before_it_is_extended() -> None:
+    meter = Budget(tokens=10).start()
+    model = ScriptedChatModel(replies=[Reply("a", input_tokens=9, output_tokens=1)])
+
+    with meter.call() as ticket:
+        assert ticket.extend()
+        model.invoke("x", {"callbacks": [ticket.probe]})
+        assert not ticket.extend()
+
+
+def test_an_extended_ticket_is_booked_once() -> None:
+    meter = Budget(calls=3).start()
+    model = ScriptedChatModel(replies=["a", "b"])
+
+    with meter.call() as ticket:
+        model.invoke("x", {"callbacks": [ticket.probe]})
+        assert ticket.extend()
+        model.invoke("x", {"callbacks": [ticket.probe]})
+
+    assert meter.spent() is None
+    with meter.call() as ticket:
+        assert not ticket.extend()
+
+
+def test_a_ticket_of_no_meter_always_has_room() -> None:
+    assert Ticket(UsageProbe()).extend()

@@ -50,7 +50,7 @@ def hearing_of(
 
 
 def ask(hearing: Hearing[Any]) -> list[BaseMessage]:
-    _, messages = next(hearing.turns())
+    _, messages = next(hearing.turns(lambda: True))
     return messages
 
 
@@ -303,7 +303,7 @@ def test_a_real_quote_or_none_is_fine(quote: str) -> None:
 
 def test_a_good_answer_needs_no_repair() -> None:
     hearing = hearing_of("x")
-    turns = hearing.turns()
+    turns = hearing.turns(lambda: True)
     assert next(turns)[0] == "verdict"
     hearing.hear(reply(hearing, yes=False))
     assert list(turns) == []
@@ -311,7 +311,7 @@ def test_a_good_answer_needs_no_repair() -> None:
 
 def test_one_repair_shows_the_answer_and_says_what_is_wrong() -> None:
     hearing = hearing_of("x")
-    turns = hearing.turns()
+    turns = hearing.turns(lambda: True)
     _, first = next(turns)
     hearing.hear("garbage")
     step, messages = next(turns)
@@ -328,7 +328,7 @@ def test_one_repair_shows_the_answer_and_says_what_is_wrong() -> None:
 def test_there_is_no_second_repair() -> None:
     hearing = hearing_of("x")
     steps = []
-    for step, _ in hearing.turns():
+    for step, _ in hearing.turns(lambda: True):
         steps.append(step)
         hearing.hear("garbage")
     assert steps == ["verdict", "repair"]

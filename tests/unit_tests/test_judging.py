@@ -734,3 +734,25 @@ def test_a_judge_can_be_copied_and_pickled(
 
 def test_dumps_works_and_has_no_text() -> None:
     assert SECRET not in dumps(Judge(saying(yes=True), QUESTION))
+
+
+# Leave for the repair
+
+
+def test_without_leave_no_repair_is_asked_for() -> None:
+    model = judge_model("garbage", verdict(yes=True))
+
+    judgement = Judge(model, QUESTION).ask(REQUEST, may_repair=lambda: False)
+
+    assert failure_kind(judgement) == "unparseable"
+    assert len(model.requests) == 1
+
+
+async def test_without_leave_no_repair_is_asked_for_async() -> None:
+    model = judge_model("garbage", verdict(yes=True))
+    bound = BoundJudge[Any, Any](model, question=QUESTION, verdict_type=YesNoVerdict)
+
+    judgement = await bound.aask(REQUEST, may_repair=lambda: False)
+
+    assert failure_kind(judgement) == "unparseable"
+    assert len(model.requests) == 1

@@ -1,0 +1,135 @@
+"""What a call costs: the user's table, then the optional library, else unknown."""
+
+import sys
+from collections.abc import Iterator
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from langchain_prodpatterns import pricing
+from langchain_prodpatterns.pricing import price_of
+
+TABLE = {"small": (1.0, 4.0), "small-pro": (10.0, 40.0), "free": (0.0, 0.0)}
+MILLION = 1_000_000
+
+
+@pytest.fixture(autouse=True)
+def _without_library(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(pricing, "find_spec", lambda name: None)
+    pricing._has_genai_prices.cache_clear()
+    yield
+    pricing._has_genai_prices.cache_clear()
+
+
+@pytest.fixture
+def library(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, int]]:
+    """A stand-in for genai-prices that knows one model; the calls it gets."""
+    asked: list[tuple[str, int, int]] = []
+
+    def calc_price(usage: Any, model_ref: str) -> Any:
+        asked.append((model_ref, usage.input_tokens, usage.output_tokens))
+        if model_ref != "known":
+            raise LookupError(model_ref)
+        return SimpleNamespace(total_price=0.25)
+
+    module: Any = ModuleType("genai_prices")
+    module.Usage = SimpleNamespace
+    module.calc_price = calc_price
+    monkeypatch.setitem(sys.modules, "genai_prices", module)
+    monkeypatch.setattr(pricing, "find_spec", lambda name: object())
+    pricing._has_genai_prices.cache_clear()
+    return asked
+
+
+def test_the_table_is_in_usd_per_million_tokens() -> None:
+    assert price_of("small", MILLION, 0, TABLE) == 1.0
+    assert price_of("small", 0, MILLION, TABLE) == 4.0
+    assert price_of("small", 1_500, 250, TABLE) == pytest.approx(0.0025)
+
+
+@pytest.mark.parametrize(
+    "model", ["small-2024-07-18", "small-20240718", "small-0125", "small-2024-07-18-x"]
+)
+def test_a_name_covers_its_dated_versions(model: str) -> None:
+    assert price_of(model, MILLION, 0, TABLE) == 1.0
+
+
+@pytest.mark.parametrize(
+    "model", ["small-tts", "small-", "small2024", "smaller", "Small", "my-small-2024"]
+)
+def test_a_name_covers_no_other_model(model: str) -> None:
+    assert price_of(model, MILLION, 0, TABLE) is None
+
+
+def test_the_longest_name_covers_a_dated_version() -> None:
+    assert price_of("small-pro-2024-07-18", MILLION, 0, TABLE) == 10.0
+
+
+def test_a_row_of_its_own_wins_over_the_undated_one() -> None:
+    table = {**TABLE, "small-2024-07-18": (7.0, 7.0)}
+
+    assert price_of("small-2024-07-18", MILLION, 0, table) == 7.0
+    assert price_of("small-2024-12-01", MILLION, 0, table) == 1.0
+
+
+@pytest.mark.parametrize("model", [None, ""])
+def test_a_call_without_a_model_has_no_known_price(model: str | None) -> None:
+    assert price_of(model, 10, 10, {"": (1.0, 1.0)}) is None
+
+
+def test_unknown_is_none_and_free_is_zero() -> None:
+    assert price_of("other", 10, 10, TABLE) is None
+    assert price_of("other", 10, 10) is None
+    assert price_of("other", 0, 0) is None
+    assert price_of("free", 10, 10, TABLE) == 0.0
+
+
+def test_the_library_prices_what_the_table_does_not(
+    library: list[tuple[str, int, int]],
+) -> None:
+    assert price_of("known", 10, 20, TABLE) == 0.25
+    assert library == [("known", 10, 20)]
+
+
+def test_the_table_wins_over_the_library(library: list[tuple[str, int, int]]) -> None:
+    assert price_of("known", MILLION, 0, {"known": (3.0, 3.0)}) == 3.0
+    assert library == []
+
+
+def test_what_the_library_does_not_know_is_unknown(
+    library: list[tuple[str, int, int]],
+) -> None:
+    assert price_of("other", 10, 10, TABLE) is None
+    assert library == [("other", 10, 10)]
+
+
+def test_the_real_library_prices_a_known_model(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("genai_prices", reason="the extra 'prices' is not installed")
+    monkeypatch.setattr(pricing, "find_spec", lambda name: object())
+    pricing._has_genai_prices.cache_clear()
+
+    price = price_of("gpt-4o-mini", 1_000, 1_000)
+
+    assert price is not None
+    assert 0 < price < 0.01
+    assert price_of("no-such-model-at-all", 1_000, 1_000) is None
+
+
+tokens = st.integers(0, 10**9)
+rates = st.floats(0, 1_000)
+
+
+@given(tokens, tokens, tokens, tokens, rates, rates)
+def test_prices_add_up(a: int, b: int, c: int, d: int, into: float, out: float) -> None:
+    table = {"m": (into, out)}
+    first, second = price_of("m", a, b, table), price_of("m", c, d, table)
+    both = price_of("m", a + c, b + d, table)
+
+    assert first is not None
+    assert second is not None
+    assert both == pytest.approx(first + second)
