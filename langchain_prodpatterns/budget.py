@@ -78,14 +78,27 @@ def _check_limit(name: str, value: float | None) -> None:
 class Ticket:
     """The leave to make one model call, and the account of what it used."""
 
-    def __init__(self, probe: UsageProbe) -> None:
+    def __init__(
+        self, probe: UsageProbe, may_extend: Callable[["Ticket"], bool] | None = None
+    ) -> None:
         self.probe = probe
         """The callback handler to hand to the call."""
+        self.admitted = 1
+        """How many calls it gives leave for."""
+        self._may_extend = may_extend
 
     @property
     def usage(self) -> Usage:
         """What the call used so far."""
         return self.probe.usage
+
+    def extend(self) -> bool:
+        """Ask for one call more on this ticket, such as the repair of an answer.
+
+        Returns:
+            Whether there is room for it, after what the ticket has used already.
+        """
+        return self._may_extend is None or self._may_extend(self)
 
 
 class BudgetMeter:
@@ -106,8 +119,7 @@ class BudgetMeter:
         self._attempts = 0
         self._calls = 0
         self._usage = NO_USAGE
-        self._unpriced: str | None = None
-        self._unmetered: str | None = None
+        self._blind: Ticket | None = None
 
     @property
     def usage(self) -> Usage:
@@ -205,19 +217,24 @@ class BudgetMeter:
             if reached is not None:
                 raise reached
             self._calls += 1
-        return Ticket(UsageProbe(prices=self.budget.prices))
+        return Ticket(UsageProbe(prices=self.budget.prices), self._extend)
+
+    def _extend(self, ticket: Ticket) -> bool:
+        with self._lock:
+            if self._call_limit(ticket) is not None:
+                return False
+            self._calls += 1
+            ticket.admitted += 1
+            return True
 
     def _settle(self, ticket: Ticket) -> None:
         """Book what the call really used: a chain may have made several."""
         used = ticket.usage
         with self._lock:
-            self._calls += max(used.calls - 1, 0)
+            self._calls += max(used.calls - ticket.admitted, 0)
             self._usage += used
-            names = ", ".join(dict.fromkeys(ticket.probe.models)) or "unnamed"
-            if used.usd is None:
-                self._unpriced = names
-            if used.unmetered_calls:
-                self._unmetered = names
+            if used.usd is None or used.unmetered_calls:
+                self._blind = ticket
 
     def _attempt_limit(self) -> BudgetSpent | None:
         allowed = self.budget.attempts
@@ -225,12 +242,15 @@ class BudgetMeter:
             return None
         return BudgetSpent("attempts", f"{self._attempts} of {allowed} attempts made")
 
-    def _call_limit(self) -> BudgetSpent | None:
+    def _call_limit(self, ticket: Ticket | None = None) -> BudgetSpent | None:
+        """Say which limit is reached, by what is booked and by an open ticket."""
         budget = self.budget
         if budget.calls is not None and self._calls >= budget.calls:
             detail = f"{self._calls} of {budget.calls} calls made"
             return BudgetSpent("calls", detail)
-        used_up = self._token_limit() or self._money_limit()
+        used = self._usage if ticket is None else self._usage + ticket.usage
+        who = _models_of(self._blind or ticket)
+        used_up = _token_limit(budget, used, who) or _money_limit(budget, used, who)
         if used_up is not None:
             return used_up
         if budget.seconds is not None and self.seconds >= budget.seconds:
@@ -238,24 +258,32 @@ class BudgetMeter:
             return BudgetSpent("seconds", detail)
         return None
 
-    def _token_limit(self) -> BudgetSpent | None:
-        allowed, used = self.budget.tokens, self._usage.total_tokens
-        if allowed is None:
-            return None
-        if self._unmetered is not None:
-            detail = f"{self._unmetered} sent no token usage, so nobody can count"
-            return BudgetSpent("tokens", detail)
-        if used >= allowed:
-            return BudgetSpent("tokens", f"{used} of {allowed} tokens used")
-        return None
 
-    def _money_limit(self) -> BudgetSpent | None:
-        allowed, used = self.budget.usd, self._usage.usd or 0.0
-        if allowed is None:
-            return None
-        if self._unpriced is not None:
-            detail = f"no price is known for {self._unpriced}; give Budget(prices=...)"
-            return BudgetSpent("usd", detail)
-        if used >= allowed:
-            return BudgetSpent("usd", f"${used:.6f} of ${allowed:.6f} spent")
+def _models_of(ticket: Ticket | None) -> str:
+    """Name the models that answered on a ticket."""
+    models = () if ticket is None else ticket.probe.models
+    return ", ".join(dict.fromkeys(models)) or "unnamed"
+
+
+def _token_limit(budget: Budget, used: Usage, who: str) -> BudgetSpent | None:
+    if budget.tokens is None:
         return None
+    if used.unmetered_calls:
+        detail = f"{who} sent no token usage, so nobody can count"
+        return BudgetSpent("tokens", detail)
+    if used.total_tokens >= budget.tokens:
+        detail = f"{used.total_tokens} of {budget.tokens} tokens used"
+        return BudgetSpent("tokens", detail)
+    return None
+
+
+def _money_limit(budget: Budget, used: Usage, who: str) -> BudgetSpent | None:
+    if budget.usd is None:
+        return None
+    if used.usd is None:
+        detail = f"no price is known for {who}; give Budget(prices=...)"
+        return BudgetSpent("usd", detail)
+    if used.usd >= budget.usd:
+        detail = f"${used.usd:.6f} of ${budget.usd:.6f} spent"
+        return BudgetSpent("usd", detail)
+    return None

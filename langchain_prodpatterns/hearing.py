@@ -7,7 +7,7 @@ echoes the nonce, and quotes nothing that is not there.
 
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Generic, cast
 
 from langchain_core.messages import (
@@ -18,6 +18,7 @@ from langchain_core.messages import (
 )
 from pydantic import ValidationError
 
+from langchain_prodpatterns.fencing import fenced_all, fresh_nonce, unfenced_reply
 from langchain_prodpatterns.verdicts import (
     JudgeFailure,
     Judgement,
@@ -28,8 +29,6 @@ from langchain_prodpatterns.verdicts import (
     no_verdict,
     unproven_quote,
 )
-
-NONCE_BYTES = 16
 
 
 class Hearing(Generic[V]):
@@ -44,17 +43,19 @@ class Hearing(Generic[V]):
         """Open the hearing with a fresh nonce."""
         self._verdict_type = verdict_type
         self._request = request
-        self.nonce = _fresh_nonce(request)
+        self.nonce = fresh_nonce(*(text for _, text in _texts(request)))
         self._messages = _prompt(question, verdict_type, request, self.nonce)
         self._answer = ""
         self.judgement: Judgement[V] = Judgement(
             None, JudgeFailure("unparseable", "nothing was asked")
         )
 
-    def turns(self) -> Iterator[tuple[str, list[BaseMessage]]]:
-        """Yield what to ask: the question, then one repair if it is needed."""
+    def turns(
+        self, may_repair: Callable[[], bool]
+    ) -> Iterator[tuple[str, list[BaseMessage]]]:
+        """Yield what to ask: the question, then one repair if needed and allowed."""
         yield "verdict", self._messages
-        if self.judgement.failure is not None:
+        if self.judgement.failure is not None and may_repair():
             yield "repair", self._repair(self.judgement.failure)
 
     def hear(self, reply: Any) -> None:
@@ -72,7 +73,7 @@ class Hearing(Generic[V]):
         ):
             return no_verdict("nonce", "the reply does not echo the nonce")
         try:
-            verdict = self._verdict_type.model_validate(data, strict=False)
+            verdict = self._verdict_type.model_validate(data)
         except ValidationError as error:
             return no_verdict("unparseable", describe_errors(error, self._verdict_type))
         unproven = unproven_quote(verdict, self._request)
@@ -88,15 +89,6 @@ class Hearing(Generic[V]):
         return [*self._messages, AIMessage(self._answer), HumanMessage(complaint)]
 
 
-def _fresh_nonce(request: JudgeRequest) -> str:
-    """Return a nonce that occurs in no text of the request."""
-    texts = request.model_dump_json()
-    while True:
-        nonce = secrets.token_hex(NONCE_BYTES)
-        if nonce not in texts:
-            return nonce
-
-
 def _prompt(
     question: str, verdict_type: type[Verdict], request: JudgeRequest, nonce: str
 ) -> list[BaseMessage]:
@@ -110,11 +102,7 @@ def _prompt(
         "Answer with one JSON object and nothing else, with the fields of this JSON "
         f'Schema and with "nonce" set to "{nonce}":\n{form}'
     )
-    sections = [
-        f"<<{nonce} {name}>>\n{text}\n<<end {nonce} {name}>>"
-        for name, text in _texts(request)
-    ]
-    return [SystemMessage(rules), HumanMessage("\n\n".join(sections))]
+    return [SystemMessage(rules), HumanMessage(fenced_all(nonce, _texts(request)))]
 
 
 def _form(verdict_type: type[Verdict]) -> dict[str, Any]:
@@ -148,11 +136,8 @@ def _only_json_object(text: str) -> dict[str, Any] | None:
 
     An object somewhere in prose is not read: it may be a quote of the judged text.
     """
-    text = text.strip()
-    if text.startswith("```") and text.endswith("```"):
-        text = text[3:-3].strip().removeprefix("json").strip()
     try:
-        data = json.loads(text)
+        data = json.loads(unfenced_reply(text))
     except (ValueError, RecursionError):
         return None
     return data if isinstance(data, dict) else None

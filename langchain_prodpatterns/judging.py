@@ -71,6 +71,14 @@ JudgeLike = Runnable[Any, Any] | Callable[[Any], Any] | Callable[[Any], Awaitabl
 request type to its verdict type (or a bare `bool` where the verdict is yes or no)."""
 
 
+Leave = Callable[[], bool]
+"""Whether one more call may be made."""
+
+
+def _always() -> bool:
+    return True
+
+
 class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
     """Asks a chat model a question about texts it must not obey.
 
@@ -184,7 +192,7 @@ class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
         Raises:
             JudgeError: On a failure that has no safe verdict.
         """
-        return self._hold(input, config, self._settle, kwargs)
+        return self._hold(input, config, self._settle, _always, kwargs)
 
     async def ainvoke(
         self, input: JudgeRequest, config: RunnableConfig | None = None, **kwargs: Any
@@ -202,43 +210,56 @@ class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
         Raises:
             JudgeError: On a failure that has no safe verdict.
         """
-        return await self._ahold(input, config, self._settle, kwargs)
+        return await self._ahold(input, config, self._settle, _always, kwargs)
 
     def ask(
-        self, request: JudgeRequest, config: RunnableConfig | None = None, **kwargs: Any
+        self,
+        request: JudgeRequest,
+        config: RunnableConfig | None = None,
+        *,
+        may_repair: Leave = _always,
+        **kwargs: Any,
     ) -> Judgement[V]:
         """Ask for a verdict, and tell a failure from a no.
 
         Args:
             request: The texts to judge.
             config: The config of the run.
+            may_repair: Asked before the repair, such as `Ticket.extend` of a budget.
             **kwargs: Passed on to the model.
 
         Returns:
             The verdict or the failure; only `KeyboardInterrupt` and its like raise.
         """
-        return self._hold(request, config, _as_it_is, kwargs)
+        return self._hold(request, config, _as_it_is, may_repair, kwargs)
 
     async def aask(
-        self, request: JudgeRequest, config: RunnableConfig | None = None, **kwargs: Any
+        self,
+        request: JudgeRequest,
+        config: RunnableConfig | None = None,
+        *,
+        may_repair: Leave = _always,
+        **kwargs: Any,
     ) -> Judgement[V]:
         """Ask for a verdict, and tell a failure from a no; natively async.
 
         Args:
             request: The texts to judge.
             config: The config of the run.
+            may_repair: Asked before the repair, such as `Ticket.extend` of a budget.
             **kwargs: Passed on to the model.
 
         Returns:
             The verdict or the failure; only cancellation and its like raise.
         """
-        return await self._ahold(request, config, _as_it_is, kwargs)
+        return await self._ahold(request, config, _as_it_is, may_repair, kwargs)
 
     def _hold(
         self,
         request: JudgeRequest,
         config: RunnableConfig | None,
         finish: Callable[[Judgement[V]], T],
+        may_repair: Leave,
         kwargs: dict[str, Any],
     ) -> T:
         """Hold a hearing as one run, which ends with what is made of the judgement."""
@@ -248,7 +269,9 @@ class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
             run_manager: CallbackManagerForChainRun,
             config: RunnableConfig,
         ) -> T:
-            ask = partial(self._ask, request, run_manager, config, **kwargs)
+            # Before the waiting begins: who is late must know it, and stop.
+            may_go_on = _until(self.timeout, may_repair)
+            ask = partial(self._ask, request, run_manager, config, may_go_on, **kwargs)
             return finish(call_quietly(ask, self.timeout))
 
         giver = cast("Runnable[JudgeRequest, T]", self)
@@ -259,6 +282,7 @@ class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
         request: JudgeRequest,
         config: RunnableConfig | None,
         finish: Callable[[Judgement[V]], T],
+        may_repair: Leave,
         kwargs: dict[str, Any],
     ) -> T:
         async def work(
@@ -266,7 +290,7 @@ class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
             run_manager: AsyncCallbackManagerForChainRun,
             config: RunnableConfig,
         ) -> T:
-            ask = self._aask(request, run_manager, config, **kwargs)
+            ask = self._aask(request, run_manager, config, may_repair, **kwargs)
             return finish(await acall_quietly(ask, self.timeout))
 
         giver = cast("Runnable[JudgeRequest, T]", self)
@@ -277,13 +301,11 @@ class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
         request: JudgeRequest,
         run_manager: CallbackManagerForChainRun,
         config: RunnableConfig,
+        may_repair: Leave,
         **kwargs: Any,
     ) -> Judgement[V]:
         hearing: Hearing[V] = Hearing(self.question, self.verdict_type, request)
-        began = time.monotonic()
-        for step, messages in hearing.turns():
-            if self.timeout is not None and time.monotonic() - began >= self.timeout:
-                break  # nobody waits for a repair any more
+        for step, messages in hearing.turns(may_repair):
             child = patch_config(config, callbacks=run_manager.get_child(step))
             hearing.hear(self.model.invoke(messages, child, **kwargs))
         return hearing.judgement
@@ -293,10 +315,11 @@ class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
         request: JudgeRequest,
         run_manager: AsyncCallbackManagerForChainRun,
         config: RunnableConfig,
+        may_repair: Leave,
         **kwargs: Any,
     ) -> Judgement[V]:
         hearing: Hearing[V] = Hearing(self.question, self.verdict_type, request)
-        for step, messages in hearing.turns():
+        for step, messages in hearing.turns(may_repair):
             child = patch_config(config, callbacks=run_manager.get_child(step))
             hearing.hear(await self.model.ainvoke(messages, child, **kwargs))
         return hearing.judgement
@@ -312,6 +335,14 @@ class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
 
 def _as_it_is(judgement: Judgement[V]) -> Judgement[V]:
     return judgement
+
+
+def _until(seconds: float | None, leave: Leave) -> Leave:
+    """Give leave until time is up."""
+    if seconds is None:
+        return leave
+    end = time.monotonic() + seconds
+    return lambda: time.monotonic() < end and leave()
 
 
 def _hidden(config: RunnableConfig | None) -> RunnableConfig:
@@ -350,39 +381,49 @@ class BoundJudge(Generic[Request, V]):
         self._judge = self._resolve(judge, question)
 
     def ask(
-        self, request: Request, config: RunnableConfig | None = None
+        self,
+        request: Request,
+        config: RunnableConfig | None = None,
+        *,
+        may_repair: Leave = _always,
     ) -> Judgement[V]:
         """Ask for a verdict. Never raises but for an interrupt.
 
         Args:
             request: The texts to judge.
             config: The config to run the judge with.
+            may_repair: Asked before a chat model is asked to repair its answer.
 
         Returns:
             The verdict or the failure.
         """
         judge, config = self._judge, self._named(config)
         if isinstance(judge, Judge):
-            return judge.ask(request, config)
+            return judge.ask(request, config, may_repair=may_repair)
         return call_quietly(
             lambda: self._accept(judge.invoke(request, config), request), self._timeout
         )
 
     async def aask(
-        self, request: Request, config: RunnableConfig | None = None
+        self,
+        request: Request,
+        config: RunnableConfig | None = None,
+        *,
+        may_repair: Leave = _always,
     ) -> Judgement[V]:
         """Ask for a verdict, natively async. Never raises but for a cancellation.
 
         Args:
             request: The texts to judge.
             config: The config to run the judge with.
+            may_repair: Asked before a chat model is asked to repair its answer.
 
         Returns:
             The verdict or the failure.
         """
         judge, config = self._judge, self._named(config)
         if isinstance(judge, Judge):
-            return await judge.aask(request, config)
+            return await judge.aask(request, config, may_repair=may_repair)
 
         async def work() -> Judgement[V]:
             return self._accept(await judge.ainvoke(request, config), request)

@@ -16,6 +16,7 @@ from langchain_core.messages.utils import message_chunk_to_message
 from langchain_core.prompt_values import PromptValue
 from pydantic import BaseModel, Field, ValidationError
 
+from langchain_prodpatterns.fencing import unfenced_reply
 from langchain_prodpatterns.verdicts import describe_errors
 
 
@@ -128,7 +129,9 @@ def read_reply(draft: Draft, reply: Any) -> Draft:
     Raises:
         RevisionError: When the reply is not the JSON that was asked for.
     """
-    text = _unfenced(str(reply.text) if isinstance(reply, BaseMessage) else str(reply))
+    text = unfenced_reply(
+        str(reply.text) if isinstance(reply, BaseMessage) else str(reply)
+    )
     if not draft.is_text:
         return _read_object(draft, text)
     try:
@@ -243,11 +246,3 @@ def _to_json(value: dict[str, Any]) -> str:
     except (TypeError, ValueError) as error:
         msg = f"a dict to refine must hold JSON values only: {error}"
         raise TypeError(msg) from None
-
-
-def _unfenced(text: str) -> str:
-    """Take off one code fence around the whole reply. Prose around it stays."""
-    text = text.strip()
-    if text.startswith("```") and text.endswith("```"):
-        return text[3:-3].strip().removeprefix("json").strip()
-    return text

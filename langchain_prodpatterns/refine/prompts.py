@@ -5,7 +5,6 @@ random nonce, as before a judge. The prompt holds the best draft and the feedbac
 and nothing of earlier rounds, so it does not grow.
 """
 
-import secrets
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,9 +12,8 @@ from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 from langchain_core.prompt_values import PromptValue
 from pydantic import BaseModel, ConfigDict
 
+from langchain_prodpatterns.fencing import fenced_all, fresh_nonce
 from langchain_prodpatterns.refine.drafts import Draft, encodable, reply_form
-
-NONCE_BYTES = 16
 
 
 class RevisionRequest(BaseModel):
@@ -66,14 +64,10 @@ def revision_prompt(
     Returns:
         A system message with the rules and a human message with the data.
     """
-    nonce = _fresh_nonce(request)
     feedback = "\n".join(f"- {line}" for line in request.feedback)
     sections = {"task": request.task, "draft": request.draft, "feedback": feedback}
-    data = "\n\n".join(
-        f"<<{nonce} {name}>>\n{text}\n<<end {nonce} {name}>>"
-        for name, text in sections.items()
-        if text
-    )
+    nonce = fresh_nonce(*sections.values())
+    data = fenced_all(nonce, ((name, text) for name, text in sections.items() if text))
     return [SystemMessage(_rules(nonce, draft, criteria)), HumanMessage(data)]
 
 
@@ -95,12 +89,3 @@ def _rules(nonce: str, draft: Draft, criteria: Sequence[str]) -> str:
         "Answer with one JSON object and nothing else, "
         f"{reply_form(draft)}"
     )
-
-
-def _fresh_nonce(request: RevisionRequest) -> str:
-    """Return a nonce that occurs in no text of the request."""
-    texts = "\n".join([request.task, request.draft, *request.feedback])
-    while True:
-        nonce = secrets.token_hex(NONCE_BYTES)
-        if nonce not in texts:
-            return nonce

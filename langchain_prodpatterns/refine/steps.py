@@ -7,7 +7,6 @@ are the two ways to make the calls, sync and async.
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, TypeVar
 
 from langchain_core.runnables import Runnable, RunnableConfig
@@ -27,9 +26,9 @@ class Step:
 
     name: str
     """The name of the child run, without the pattern's."""
-    call: Callable[[RunnableConfig], Any]
+    call: Callable[[RunnableConfig, Ticket], Any]
     """The call."""
-    acall: Callable[[RunnableConfig], Awaitable[Any]]
+    acall: Callable[[RunnableConfig, Ticket], Awaitable[Any]]
     """The call, natively async."""
     hidden: bool = False
     """Whether to keep it out of the view of the conversation."""
@@ -71,8 +70,8 @@ def invoking(
     """
     return Step(
         name,
-        partial(runnable.invoke, value, **kwargs),
-        partial(runnable.ainvoke, value, **kwargs),
+        lambda config, _: runnable.invoke(value, config, **kwargs),
+        lambda config, _: runnable.ainvoke(value, config, **kwargs),
     )
 
 
@@ -87,8 +86,12 @@ def asking(name: str, judge: BoundJudge[Any, Any], request: JudgeRequest) -> Ste
     Returns:
         The step, whose outcome's value is a `Judgement`.
     """
-    call, acall = partial(judge.ask, request), partial(judge.aask, request)
-    return Step(name, call, acall, hidden=True)
+    return Step(
+        name,
+        lambda config, ticket: judge.ask(request, config, may_repair=ticket.extend),
+        lambda config, ticket: judge.aask(request, config, may_repair=ticket.extend),
+        hidden=True,
+    )
 
 
 def perform(steps: Steps[T], run: PatternRun, meter: BudgetMeter) -> T:
@@ -134,7 +137,7 @@ def _make(step: Step, run: PatternRun, meter: BudgetMeter) -> Outcome:
         with meter.call() if step.metered else nullcontext(_free()) as ticket:
             config = run.child(step.name, ticket.probe, hidden=step.hidden)
             try:
-                return Outcome(step.call(config), usage=ticket.usage)
+                return Outcome(step.call(config, ticket), usage=ticket.usage)
             except Exception as error:  # noqa: BLE001 - the story decides what a failure means
                 return Outcome(error=error, usage=ticket.usage)
     except BudgetSpent as spent:
@@ -146,7 +149,7 @@ async def _amake(step: Step, run: PatternRun, meter: BudgetMeter) -> Outcome:
         async with meter.acall() if step.metered else nullcontext(_free()) as ticket:
             config = run.child(step.name, ticket.probe, hidden=step.hidden)
             try:
-                return Outcome(await step.acall(config), usage=ticket.usage)
+                return Outcome(await step.acall(config, ticket), usage=ticket.usage)
             except Exception as error:  # noqa: BLE001 - the story decides what a failure means
                 return Outcome(error=error, usage=ticket.usage)
     except BudgetSpent as spent:

@@ -13,6 +13,7 @@ from langchain_core.output_parsers import PydanticOutputParser
 from langchain_core.runnables import RunnableLambda
 
 from langchain_prodpatterns import Judge
+from langchain_prodpatterns.budget import Ticket
 from langchain_prodpatterns.errors import BudgetSpent, ConfigurationError
 from langchain_prodpatterns.judging import Judgement
 from langchain_prodpatterns.refine import Criteria, CriteriaRequest, Score
@@ -27,8 +28,12 @@ from langchain_prodpatterns.refine.critics import (
 from langchain_prodpatterns.refine.drafts import read_draft
 from langchain_prodpatterns.refine.steps import Outcome
 from langchain_prodpatterns.testing import ScriptedChatModel
+from langchain_prodpatterns.usage import UsageProbe
 from langchain_prodpatterns.verdicts import no_verdict
 from tests.unit_tests.refine.scripts import Cast, Product, chain_of, refine
+
+FREE = Ticket(UsageProbe())
+"""Leave that no budget limits."""
 
 
 class Unverifiable(BaseException):
@@ -55,7 +60,7 @@ def verified(verifier: Any, draft: Any = "draft") -> Score:
     bound = as_verifier(verifier)
     step = bound.step(read_draft(draft), "critique:0")
     try:
-        outcome = Outcome(step.call({}))
+        outcome = Outcome(step.call({}, FREE))
     except Exception as error:  # noqa: BLE001 - as the driver does
         outcome = Outcome(error=error)
     return bound.read(outcome)
@@ -64,7 +69,7 @@ def verified(verifier: Any, draft: Any = "draft") -> Score:
 async def averified(verifier: Any, draft: Any = "draft") -> Score:
     bound = as_verifier(verifier)
     return bound.read(
-        Outcome(await bound.step(read_draft(draft), "critique:0").acall({}))
+        Outcome(await bound.step(read_draft(draft), "critique:0").acall({}, FREE))
     )
 
 
