@@ -1,0 +1,164 @@
+"""What the guard finds, what it mistakes, and what it costs, beside LangChain's own.
+
+One table on the sets under `PRODPATTERNS_SHARED/data/guard`: recall a type of
+structured values, false alarms on hard negatives, phones of the Presidio set, time for
+prose, the slowest of some nasty texts, and how much a stream holds back. The patterns
+were tuned on the even rows; the odd rows are reported. The peer is
+`langchain.agents.middleware`'s detectors, which `PIIMiddleware` uses. Run it with
+`python -m benchmarks.guard` or `python benchmarks/guard.py`.
+"""
+
+import gzip
+import json
+import os
+import statistics
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from langchain_prodpatterns.guard.detectors import DEFAULT_DETECTORS, resolve_detectors
+from langchain_prodpatterns.guard.scanning import Record, Scanner
+from langchain_prodpatterns.guard.streaming import TextStream
+
+Find = Callable[[str], list[tuple[int, int]]]
+
+TYPES = [
+    "EMAIL", "CREDIT_CARD", "IBAN", "PHONE", "IPV4", "IPV6", "URL", "SECRET", "US_SSN",
+]  # fmt: skip
+NASTY = {
+    "x@a.a.a": "x@a.a.a.",
+    "digits": "12 34 ",
+    "phones": "012 345 6789,",
+    "links": "https://u:p@h/?token=abcdefgh&",
+    "jwt": "eyJabcdefghi.",
+    "pem": "-----BEGIN PRIVATE KEY-----\n",
+    "letters": "a",
+}
+
+
+def rows(name: str) -> list[dict[str, Any]]:
+    """Read a set, or stop with the reason."""
+    shared = Path(os.environ.get("PRODPATTERNS_SHARED", "../shared"))
+    path = shared / "data" / "guard" / f"{name}.jsonl.gz"
+    if not path.exists():
+        sys.exit(f"no data: set PRODPATTERNS_SHARED; there is no {path}")
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def scanner() -> Scanner:
+    """Return our detectors with public links too, which the peer also takes."""
+    detectors = resolve_detectors([*DEFAULT_DETECTORS, "any_url"])
+    return Scanner(detectors, {each.name: "redact" for each in detectors})
+
+
+def ours() -> Find:
+    """Return our finder."""
+    using = scanner()
+    return lambda text: [(span.start, span.end) for span in using.find(text, Record())]
+
+
+def langchains() -> Find:
+    """Return the finder of LangChain's detectors."""
+    from langchain.agents.middleware import _redaction
+
+    detectors = [
+        _redaction.detect_email,
+        _redaction.detect_credit_card,
+        _redaction.detect_ip,
+        _redaction.detect_mac_address,
+        _redaction.detect_url,
+    ]
+    return lambda text: [
+        (match["start"], match["end"]) for detect in detectors for match in detect(text)
+    ]
+
+
+def structured(find: Find) -> dict[str, str]:
+    """Count the values that are covered whole, and the hard negatives that are hit."""
+    hits, totals, alarms, negatives = Counter[str](), Counter[str](), 0, 0
+    for row in rows("pii_structured")[1::2]:
+        found = find(row["text"])
+        if row["kind"] == "negative":
+            negatives += 1
+            alarms += bool(found)
+        elif row["kind"] == "clean":
+            for start, end, name in row["spans"]:
+                totals[name] += 1
+                hits[name] += any(a <= start and end <= b for a, b in found)
+    result = {f"recall {name}": f"{hits[name]}/{totals[name]}" for name in TYPES}
+    kept = sum(hits[name] for name in TYPES) / sum(totals[name] for name in TYPES)
+    return result | {
+        "recall, all of these": f"{kept:.3f}",
+        "false alarms": f"{alarms}/{negatives}",
+    }
+
+
+def phones() -> dict[str, str]:
+    """Score phones on the Presidio set; the peer has no detector of phones."""
+    (detector,) = resolve_detectors(["phone"])
+    hit = missed = wrong = 0
+    for row in rows("pii_presidio_synth")[1::2]:
+        found = list(detector.find(row["text"]))
+        gold = [(a, b) for a, b, name in row["spans"] if name == "PHONE_NUMBER"]
+        covered = [any(a < y and x < b for x, y in found) for a, b in gold]
+        hit, missed = hit + sum(covered), missed + len(gold) - sum(covered)
+        wrong += sum(not any(a < y and x < b for a, b in gold) for x, y in found)
+    return {"Presidio phones: hit, missed, wrong": f"{hit}, {missed}, {wrong}"}
+
+
+def speed(find: Find, prose: str) -> dict[str, str]:
+    """Time prose, and the slowest nasty text of 10 KB and of 20 KB."""
+    find(prose[:2000])
+    taken = min(_seconds(find, prose) for _ in range(3))
+    slowest = {
+        name: [_seconds(find, (unit * 20_000)[:size]) for size in (10_000, 20_000)]
+        for name, unit in NASTY.items()
+    }
+    name, (half, whole) = max(slowest.items(), key=lambda item: item[1][1])
+    return {
+        "us per KB of prose": f"{taken * 1e6 / (len(prose) / 1024):.0f}",
+        "slowest 20 KB, ms": f"{whole * 1000:.0f} ({name})",
+        "its growth from 10 KB": f"x{whole / half:.1f}",
+    }
+
+
+def _seconds(find: Find, text: str) -> float:
+    started = time.perf_counter()
+    find(text)
+    return time.perf_counter() - started
+
+
+def holding(prose: str) -> dict[str, str]:
+    """Stream prose in chunks of four characters, about a token each."""
+    guard, held = TextStream(scanner(), Record()), []
+    started = time.perf_counter()
+    for start in range(0, len(prose), 4):
+        guard.feed(prose[start : start + 4])
+        held.append(guard.held)
+    taken = time.perf_counter() - started
+    return {
+        "held back, mean": f"{statistics.mean(held):.1f}",
+        "held back, p95": f"{statistics.quantiles(held, n=20)[-1]:.0f}",
+        "us a chunk": f"{taken * 1e6 / len(held):.0f}",
+    }
+
+
+def main() -> None:
+    """Print one table."""
+    prose = " ".join(row["text"] for row in rows("tab")[1:12:2])[:30_000]
+    mine, theirs = ours(), langchains()
+    table = [
+        structured(mine) | phones() | speed(mine, prose) | holding(prose),
+        structured(theirs) | speed(theirs, prose),
+    ]
+    print(f"{'odd rows':<40}{'guard':>18}{'LangChain':>18}")
+    for name in table[0]:
+        print(f"{name:<40}{table[0][name]:>18}{table[1].get(name, '-'):>18}")
+
+
+if __name__ == "__main__":
+    main()

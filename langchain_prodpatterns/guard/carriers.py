@@ -1,0 +1,220 @@
+"""Where text is in what flows through a chain, and how to put other text there.
+
+Nothing is changed in place: what holds a replaced text is a copy, what holds none is
+the object that came in.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, TypeGuard, TypeVar, cast
+
+from langchain_core.documents import Document
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ToolMessage
+from langchain_core.prompt_values import ChatPromptValue, PromptValue, StringPromptValue
+
+Visit = Callable[[str, str], str]
+"""Takes a text and its role (`text`, `document`, the type of the message, or
+`METADATA`), and returns the text to put there."""
+
+METADATA = "metadata"
+"""The role of numbers and of what a provider says about a message."""
+
+Guarded = str | PromptValue | BaseMessage | list[BaseMessage] | list[Document]
+"""What a guard takes."""
+
+M = TypeVar("M", bound=BaseMessage)
+
+# Fields of content blocks that hold no prose: identifiers, and bytes as text.
+_OPAQUE = frozenset(
+    [
+        "type", "id", "index", "mime_type", "media_type", "data", "base64", "signature",
+        "thought_signature", "encrypted_content", "cache_control", "detail", "call_id",
+    ]
+)  # fmt: skip
+_ARGUMENTS = frozenset(["input", "args", "arguments", "partial_json"])
+
+
+def rewrite(value: Guarded, visit: Visit) -> Guarded:
+    """Visit every text in a value.
+
+    Args:
+        value: What flows through the chain.
+        visit: Called with each text.
+
+    Returns:
+        A value of the same type with what `visit` returned.
+
+    Raises:
+        TypeError: When the value is of a type that a guard does not look into.
+    """
+    if isinstance(value, str):
+        return visit(value, "text")
+    if isinstance(value, BaseMessage):
+        return rewrite_message(value, visit)
+    if isinstance(value, StringPromptValue):
+        return _with(value, text=visit(value.text, "text"))
+    if isinstance(value, ChatPromptValue):
+        return _with(
+            value, messages=[rewrite_message(m, visit) for m in value.messages]
+        )
+    if isinstance(value, list) and all(isinstance(each, BaseMessage) for each in value):
+        return [rewrite_message(cast("BaseMessage", each), visit) for each in value]
+    raise TypeError(unsupported(value))
+
+
+def unsupported(value: object) -> str:
+    """Say what a guard takes, and what it got."""
+    return (
+        "GuardRunnable takes a str, a message, a list of messages, a string or chat "
+        f"prompt value, or a list of documents, got {type(value).__name__}"
+    )
+
+
+def is_documents(value: object) -> TypeGuard[list[Document]]:
+    """Whether a value is a list of documents, with at least one."""
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(each, Document) for each in value)
+    )
+
+
+def rewrite_document(document: Document, visit: Visit) -> Document:
+    """Visit the text and the metadata of a document.
+
+    Args:
+        document: The document.
+        visit: Called with each text.
+
+    Returns:
+        The document, or a copy.
+    """
+    return _with(
+        document,
+        page_content=visit(document.page_content, "document"),
+        metadata=_data(document.metadata, "document", visit),
+    )
+
+
+def rewrite_message(message: M, visit: Visit, *, touched: bool = False) -> M:
+    """Visit the content, the tool calls and the extra fields of a message.
+
+    Args:
+        message: The message.
+        visit: Called with each text.
+        touched: Whether a part of the message was replaced before: the log
+            probabilities would spell it out, so they are taken away.
+
+    Returns:
+        The message, or a copy.
+    """
+    role = message.type.removesuffix("MessageChunk").lower()
+    changes: dict[str, Any] = {
+        "content": _content(message.content, role, visit),
+        "additional_kwargs": _data(message.additional_kwargs, role, visit),
+        "response_metadata": _data(message.response_metadata, METADATA, visit),
+    }
+    if message.name:
+        changes["name"] = visit(message.name, role)
+    if isinstance(message, AIMessage):
+        changes["tool_calls"] = _calls(message.tool_calls, role, visit)
+        changes["invalid_tool_calls"] = _calls(message.invalid_tool_calls, role, visit)
+    if isinstance(message, AIMessageChunk):
+        changes["tool_call_chunks"] = _calls(message.tool_call_chunks, role, visit)
+    if isinstance(message, ToolMessage):
+        changes["artifact"] = _data(message.artifact, role, visit)
+    if touched or any(new != getattr(message, key) for key, new in changes.items()):
+        metadata = changes["response_metadata"]
+        changes["response_metadata"] = {
+            key: metadata[key] for key in metadata if key != "logprobs"
+        }
+    return _with(message, **changes)
+
+
+def _content(content: Any, role: str, visit: Visit) -> Any:
+    if isinstance(content, str):
+        return visit(content, role)
+    return [
+        visit(block, role) if isinstance(block, str) else _block(block, role, visit)
+        for block in content
+    ]
+
+
+def _block(block: Any, role: str, visit: Visit) -> Any:
+    """Visit a content block; what identifies it or is not text stays as it is."""
+    if isinstance(block, list):
+        return [_block(each, role, visit) for each in block]
+    if not isinstance(block, Mapping):
+        return _data(block, role, visit)
+    return {key: _field(key, block[key], role, visit) for key in block}
+
+
+def _field(key: str, value: Any, role: str, visit: Visit) -> Any:
+    if key in _ARGUMENTS:
+        return _arguments(value, role, visit)
+    if isinstance(value, str) and (key in _OPAQUE or value.startswith("data:")):
+        return value
+    if isinstance(value, int):
+        return value
+    return _block(value, role, visit)
+
+
+def _calls(calls: list[Any], role: str, visit: Visit) -> list[Any]:
+    return [
+        {
+            **call,
+            **{
+                key: _arguments(call[key], role, visit)
+                for key in ("args", "error")
+                if key in call
+            },
+        }
+        for call in calls
+    ]
+
+
+def _arguments(value: Any, role: str, visit: Visit) -> Any:
+    """Visit arguments; those in JSON are read first, since JSON can spell around."""
+    if not isinstance(value, str):
+        return _data(value, role, visit)
+    try:
+        parsed = json.loads(value)
+    except (ValueError, RecursionError):
+        return visit(value, role)
+    if not isinstance(parsed, dict | list):
+        return visit(value, role)
+    guarded = _data(parsed, role, visit)
+    return value if guarded == parsed else json.dumps(guarded, ensure_ascii=False)
+
+
+def _data(value: Any, role: str, visit: Visit) -> Any:
+    """Visit every string in plain data, keys included; a number can be a card too."""
+    if isinstance(value, str):
+        return visit(value, role)
+    if isinstance(value, dict):
+        return {
+            visit(key, role) if isinstance(key, str) else key: (
+                _arguments(value[key], role, visit)
+                if key in _ARGUMENTS
+                else _data(value[key], role, visit)
+            )
+            for key in value
+        }
+    if isinstance(value, list):
+        return [_data(each, role, visit) for each in value]
+    if isinstance(value, int) and not isinstance(value, bool):
+        digits = str(value)
+        guarded = visit(digits, METADATA)
+        return value if guarded == digits else guarded
+    return value
+
+
+C = TypeVar("C", bound=Any)
+
+
+def _with(holder: C, **changes: Any) -> C:
+    """Return a copy with changes, or the holder itself where there are none."""
+    changed = {
+        key: value for key, value in changes.items() if value != getattr(holder, key)
+    }
+    return cast("C", holder.model_copy(update=changed)) if changed else holder

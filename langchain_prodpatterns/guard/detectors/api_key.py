@@ -1,0 +1,92 @@
+"""API keys, tokens and private keys of the common vendors.
+
+The forms are those that the vendors publish for secret scanning; where one gives no
+length, the bounds here are generous.
+"""
+
+import re
+from collections.abc import Iterable
+
+from langchain_prodpatterns.guard.detectors.base import (
+    AnyOf,
+    PatternDetector,
+    Place,
+    before,
+)
+
+_START = "(?<![0-9A-Za-z])"
+_FORMS = {
+    "aws": r"AKIA[A-Z0-9]{16}(?![A-Za-z0-9])",
+    "aws_temporary": r"ASIA[A-Z0-9]{16}(?![A-Za-z0-9])",
+    "aws_bearer": r"ABIA[A-Z0-9]{16}(?![A-Za-z0-9])",
+    "aws_context": r"ACCA[A-Z0-9]{16}(?![A-Za-z0-9])",
+    "github": r"gh[pousr]_[A-Za-z0-9]{36,255}+",
+    "github_pat": r"github_pat_[A-Za-z0-9_]{22,255}+",
+    "gitlab": r"glpat-[A-Za-z0-9_-]{20,300}+",
+    "slack": r"xox[abeoprs]-[A-Za-z0-9-]{10,300}+",
+    "slack_app": r"xapp-[A-Za-z0-9-]{10,300}+",
+    "slack_hook": r"hooks\.slack\.com/[A-Za-z]{4,20}+/[A-Za-z0-9/]{20,120}+",
+    "google": r"AIza[A-Za-z0-9_-]{35,120}+",
+    "google_oauth": r"GOCSPX-[A-Za-z0-9_-]{20,100}+",
+    "google_access": r"ya29\.[A-Za-z0-9_-]{20,4096}+",
+    "stripe": r"(?:sk|rk)_(?:live|test)_[A-Za-z0-9]{16,255}+",
+    "stripe_hook": r"whsec_[A-Za-z0-9+/=]{24,128}+",
+    "huggingface": r"hf_[A-Za-z0-9]{30,128}+",
+    "npm": r"npm_[A-Za-z0-9]{36,128}+",
+    "pypi": r"pypi-[A-Za-z0-9_-]{50,512}+",
+    "sendgrid": r"SG\.[A-Za-z0-9_-]{16,64}+\.[A-Za-z0-9_-]{16,128}+",
+    "digitalocean": r"do[opr]_v1_[a-f0-9]{64}",
+    "shopify": r"shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}",
+    "jwt": (
+        r"eyJ[A-Za-z0-9_-]{8,4096}+\.[A-Za-z0-9_-]{4,8192}+"
+        r"(?:\.[A-Za-z0-9_-]{0,2048}+)?"
+    ),
+}
+_AWS_LONG = r"(?<![0-9A-Za-z/+])[A-Za-z0-9/+]{40}(?![0-9A-Za-z/+=])"
+_PEM = (
+    r"-----BEGIN (?:[A-Z0-9]{1,12}+ ){0,3}PRIVATE KEY(?: BLOCK)?-----"
+    # Headers of the old encrypted form and of PGP; line ends may be written as \n.
+    r"(?:(?:\\n|\s){0,4}+[A-Za-z-]{3,20}+: [^\n\\]{1,120}+){0,4}+"
+    r"(?:(?:(?:\\[nr]|\s){0,4}+[A-Za-z0-9+/=]{16,80}+){1,160}+"
+    r"(?:(?:\\[nr]|\s){0,4}+[A-Za-z0-9+/=]{1,15}+){0,2}+)?"
+    r"(?:(?:\\[nr]|\s){0,4}+-----END (?:[A-Z0-9]{1,12}+ ){0,3}PRIVATE KEY"
+    r"(?: BLOCK)?-----)?"
+)
+_NEAR_SECRET = re.compile(r"aws|secret|amazon")
+
+
+class _MixedKey(PatternDetector):
+    """A key that is told from a name by its digits and capitals."""
+
+    def refine(self, text: str, start: int, end: int) -> Iterable[Place]:
+        return [(start, end)] if _is_mixed(text[start:end]) else []
+
+
+class _AwsSecret(PatternDetector):
+    """40 characters of base64, which are a secret only where something says so."""
+
+    def refine(self, text: str, start: int, end: int) -> Iterable[Place]:
+        near = _NEAR_SECRET.search(before(text, start))
+        mixed = _is_mixed(text[start:end]) and not text[start:end].islower()
+        return [(start, end)] if near and mixed else []
+
+
+def _is_mixed(value: str) -> bool:
+    return any(char.isdigit() for char in value) and any(
+        char.isalpha() for char in value
+    )
+
+
+def api_key_detector() -> AnyOf:
+    """Return the detector of keys, tokens, JWTs and PEM private keys."""
+    forms = [PatternDetector(name, _START + form) for name, form in _FORMS.items()]
+    return AnyOf(
+        "api_key",
+        [
+            *forms,
+            # OpenAI, Anthropic and the many that copy them.
+            _MixedKey("openai", _START + "sk-[A-Za-z0-9_-]{20,1024}+"),
+            _AwsSecret("aws_secret", _AWS_LONG),
+            PatternDetector("pem", _PEM),
+        ],
+    )

@@ -1,0 +1,194 @@
+"""What a detector is, and the detector that a pattern makes."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol, runtime_checkable
+
+from langchain_prodpatterns.errors import ConfigurationError
+from langchain_prodpatterns.guard.detectors.patterns import LOOKBACK, Shape, prove
+
+Place = tuple[int, int]
+"""Where a value is: start and end in the text, in characters."""
+
+
+@runtime_checkable
+class Detector(Protocol):
+    """Finds values of one type in a text."""
+
+    @property
+    def name(self) -> str:
+        """The type of the values, as the policy and the placeholder name it."""
+        ...
+
+    def find(self, text: str) -> Iterable[Place]:
+        """Find the values.
+
+        Args:
+            text: The text.
+
+        Returns:
+            Where they are; they may overlap.
+        """
+        ...
+
+
+@runtime_checkable
+class BoundedDetector(Detector, Protocol):
+    """A detector that can tell in the middle of a stream what is decided.
+
+    Whether it finds a value may depend on the value, the `LOOKBACK` characters before
+    it and one character after it, on nothing else. A detector that only has `find`
+    works too, but a stream is then held back until its end.
+    """
+
+    @property
+    def shapes(self) -> Sequence[Shape]:
+        """The shapes that its values have."""
+        ...
+
+
+class PatternDetector:
+    r"""Finds what a regular expression matches.
+
+    ```python
+    badge = PatternDetector("badge", r"\bEMP-[0-9]{6}\b")
+    GuardRunnable([*DEFAULT_DETECTORS, badge])
+    ```
+
+    Every start is tried, so matches may overlap; overlapping ones are treated as one.
+    The pattern must be provably bounded, see `detectors.patterns` for the rule.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        pattern: str | re.Pattern[str],
+        validator: Callable[[str], bool] | None = None,
+    ) -> None:
+        """Check and compile the pattern.
+
+        Args:
+            name: The type of the values: lower case letters, digits and `_`.
+            pattern: What the values look like.
+            validator: Says whether a match is a value, such as by a checksum.
+
+        Raises:
+            ConfigurationError: When the pattern is invalid or not provably bounded.
+        """
+        if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name):
+            msg = f"a detector's name is lower case letters, digits and _, got {name!r}"
+            raise ConfigurationError(msg)
+        self._name = name
+        self._regex = _compile(pattern)
+        self._shape = prove(self._regex)
+        self._validator = validator
+
+    @property
+    def name(self) -> str:
+        """The type of the values."""
+        return self._name
+
+    @property
+    def shapes(self) -> Sequence[Shape]:
+        """What is proven of the pattern."""
+        return (self._shape,)
+
+    def find(self, text: str) -> Iterator[Place]:
+        """Find the values.
+
+        Args:
+            text: The text.
+
+        Yields:
+            Where they are.
+        """
+        if not all(literal in text for literal in self._shape.required):
+            return
+        match = self._regex.search(text)
+        while match is not None:
+            yield from self.refine(text, match.start(), match.end())
+            match = self._regex.search(text, match.start() + 1)
+
+    def refine(self, text: str, start: int, end: int) -> Iterable[Place]:
+        """Narrow a match down to the values in it.
+
+        Args:
+            text: The text. Only the match, the `LOOKBACK` characters before it and one
+                after it may be looked at.
+            start: Where the match starts.
+            end: Where it ends.
+
+        Returns:
+            The values, each inside the match.
+        """
+        if self._validator is None or self._validator(text[start:end]):
+            return [(start, end)]
+        return []
+
+
+class AnyOf:
+    """Finds what any of several detectors finds, under one name."""
+
+    def __init__(self, name: str, parts: Sequence[PatternDetector]) -> None:
+        """Join detectors.
+
+        Args:
+            name: The type of the values.
+            parts: The detectors, whose own names do not matter.
+        """
+        self._name = name
+        self._parts = tuple(parts)
+
+    @property
+    def name(self) -> str:
+        """The type of the values."""
+        return self._name
+
+    @property
+    def shapes(self) -> Sequence[Shape]:
+        """The shapes of all parts."""
+        return [shape for part in self._parts for shape in part.shapes]
+
+    def find(self, text: str) -> Iterator[Place]:
+        """Find the values of every part.
+
+        Args:
+            text: The text.
+
+        Yields:
+            Where they are.
+        """
+        for part in self._parts:
+            yield from part.find(text)
+
+
+def before(text: str, start: int) -> str:
+    """Return the characters before a value that may decide about it, in lower case.
+
+    Args:
+        text: The text.
+        start: Where the value starts.
+
+    Returns:
+        At most `LOOKBACK` characters.
+    """
+    return text[max(0, start - LOOKBACK) : start].lower()
+
+
+def at(text: str, index: int) -> str:
+    """Return the character at an index, or nothing outside the text."""
+    return text[index] if 0 <= index < len(text) else ""
+
+
+def _compile(pattern: str | re.Pattern[str]) -> re.Pattern[str]:
+    if isinstance(pattern, re.Pattern):
+        if isinstance(pattern.pattern, str):
+            return pattern
+        msg = "a pattern must be text, got bytes"
+        raise ConfigurationError(msg)
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        problem = str(error)
+    msg = f"pattern {pattern!r} is not a regular expression: {problem}"
+    raise ConfigurationError(msg)

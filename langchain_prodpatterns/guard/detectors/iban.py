@@ -1,0 +1,56 @@
+"""International bank account numbers."""
+
+import re
+from collections.abc import Iterator
+
+from langchain_prodpatterns.guard.detectors.base import (
+    AnyOf,
+    PatternDetector,
+    Place,
+    at,
+)
+
+# Groups only in upper case: else every text in lower case could be a part of one.
+_GROUPED = r"(?<![0-9A-Za-z])[A-Z]{2}[0-9]{2}(?:[ -]?[0-9A-Z]){11,30}+"
+_PLAIN = r"(?<![0-9A-Za-z])[A-Za-z]{2}[0-9]{2}[0-9A-Za-z]{11,30}+"
+_SHORTEST = 15
+
+
+class _IbanPattern(PatternDetector):
+    def __init__(self, pattern: str) -> None:
+        super().__init__("iban", pattern)
+
+    def refine(self, text: str, start: int, end: int) -> Iterator[Place]:
+        """Try every length that ends with a group."""
+        compact = ""
+        for index in range(start, end):
+            if text[index] in " -":
+                continue
+            compact += text[index].upper()
+            ends = not re.match("[0-9A-Za-z]", at(text, index + 1))
+            if ends and len(compact) >= _SHORTEST and _is_iban(compact):
+                yield start, index + 1
+
+
+def _is_iban(compact: str) -> bool:
+    from stdnum import iban
+
+    return passes_mod97(compact) and bool(iban.is_valid(compact, check_country=False))
+
+
+def passes_mod97(compact: str) -> bool:
+    """Whether the check digits are right (ISO 7064 MOD 97-10).
+
+    Args:
+        compact: ASCII letters and digits, upper case, without separators.
+
+    Returns:
+        Whether they are.
+    """
+    number = "".join(str(int(char, 36)) for char in compact[4:] + compact[:4])
+    return int(number) % 97 == 1
+
+
+def iban_detector() -> AnyOf:
+    """Return the detector of IBANs: country, length, structure and check digits."""
+    return AnyOf("iban", [_IbanPattern(_GROUPED), _IbanPattern(_PLAIN)])

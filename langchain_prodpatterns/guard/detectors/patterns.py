@@ -1,0 +1,227 @@
+r"""Proof that a pattern is bounded, and what is needed to stream it.
+
+Python's own parser reads the pattern; nothing is guessed from its text. A pattern is
+accepted when all of this can be shown:
+
+- it matches at least one character and at most `MAX_WIDTH` (no `*`, `+`, `{3,}`);
+- one start can be tried in at most `MAX_WAYS` ways: the variable repeats multiply
+  (`{1,64}` counts 64), alternatives add up, possessive repeats and atomic groups count
+  once. So the time is linear in the text, whatever the text is;
+- what it looks at around a match is near: lookbehind of at most `LOOKBACK` characters,
+  lookahead of one. No `^`, `$`, `\A`, `\Z`: in a stream the text has no end yet;
+- no backreferences, no inline flags.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from typing import Any
+
+from langchain_prodpatterns.errors import ConfigurationError
+
+# The parser has no public name since `sre_parse` is deprecated; its tree is the one
+# that the engine runs.
+_parser = import_module("re._parser")
+_ops = import_module("re._constants")
+
+MAX_WIDTH = 20_000
+"""Characters of the longest match that a pattern may have."""
+MAX_WAYS = 10_000
+"""Ways in which one start may be tried."""
+LOOKBACK = 64
+"""Characters before a match that may decide whether it is one."""
+
+_REPEATS = (_ops.MAX_REPEAT, _ops.MIN_REPEAT)
+_CLASSES = {
+    _ops.CATEGORY_DIGIT: r"\d",
+    _ops.CATEGORY_NOT_DIGIT: r"\D",
+    _ops.CATEGORY_SPACE: r"\s",
+    _ops.CATEGORY_NOT_SPACE: r"\S",
+    _ops.CATEGORY_WORD: r"\w",
+    _ops.CATEGORY_NOT_WORD: r"\W",
+}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What is proven of a pattern."""
+
+    width: int
+    """Characters of its longest match."""
+    alphabet: str
+    """A pattern of one character: every character of every match fits it."""
+    flags: int
+    """The flags that the alphabet is meant with."""
+    prefix: str
+    """The literal that every match begins with; empty where there is none."""
+    required: tuple[str, ...]
+    """Literals that occur in every match."""
+
+    @cached_property
+    def _members(self) -> dict[str, bool]:
+        return {}
+
+    @cached_property
+    def _alphabet(self) -> re.Pattern[str]:
+        return re.compile(self.alphabet, self.flags)
+
+    def holds(self, char: str) -> bool:
+        """Whether a match can contain the character."""
+        known = self._members.get(char)
+        if known is None:
+            known = self._members[char] = self._alphabet.match(char) is not None
+        return known
+
+
+def prove(pattern: re.Pattern[str]) -> Shape:
+    """Show that a pattern is bounded.
+
+    Args:
+        pattern: The compiled pattern.
+
+    Returns:
+        What streaming needs to know of it.
+
+    Raises:
+        ConfigurationError: When it cannot be shown; the message says why.
+    """
+    tree = _parser.parse(pattern.pattern, pattern.flags)
+    shortest, longest = tree.getwidth()
+    if shortest < 1:
+        _refuse(pattern, "it can match the empty text")
+    if longest > MAX_WIDTH:
+        _refuse(
+            pattern,
+            f"it has no bound, or one above {MAX_WIDTH} characters: give each repeat "
+            "an upper bound, such as {1,64} instead of +",
+        )
+    ways = _ways(tree, pattern)
+    if ways > MAX_WAYS:
+        _refuse(
+            pattern,
+            f"one start can be tried in more than {MAX_WAYS} ways: use fewer variable "
+            "repeats, or possessive ones such as {1,64}+",
+        )
+    exact = not pattern.flags & re.IGNORECASE
+    return Shape(
+        width=longest,
+        alphabet="|".join(dict.fromkeys(_leaves(tree))),
+        flags=pattern.flags & (re.IGNORECASE | re.ASCII),
+        prefix=_prefix(tree) if exact else "",
+        required=_literals(tree) if exact else (),
+    )
+
+
+def _refuse(pattern: re.Pattern[str], why: str) -> None:
+    msg = f"pattern {pattern.pattern!r} is refused: {why}"
+    raise ConfigurationError(msg)
+
+
+def _ways(tree: Any, pattern: re.Pattern[str]) -> int:
+    """Count the ways to try a sequence from one start, or refuse what is in it."""
+    total = 1
+    for op, value in tree:
+        total = min(total * _ways_of(op, value, pattern), MAX_WAYS + 1)
+    return total
+
+
+def _ways_of(op: Any, value: Any, pattern: re.Pattern[str]) -> int:
+    if op is _ops.BRANCH:
+        return sum(_ways(branch, pattern) for branch in value[1])
+    if op is _ops.SUBPATTERN:
+        if value[1] or value[2]:
+            _refuse(pattern, "inline flags; give the flags to `re.compile`")
+        return _ways(value[3], pattern)
+    if op in _REPEATS:
+        low, high, inner = value
+        return _ways_to_repeat(_ways(inner, pattern), low, high)
+    if op in (_ops.POSSESSIVE_REPEAT, _ops.ATOMIC_GROUP):
+        inner = value[2] if op is _ops.POSSESSIVE_REPEAT else value
+        # Nothing is tried again once it is left, but inside it is.
+        return 1 if _ways(inner, pattern) <= MAX_WAYS else MAX_WAYS + 1
+    if op in (_ops.ASSERT, _ops.ASSERT_NOT):
+        _check_look(value, pattern)
+        return _ways(value[1], pattern)
+    if op is _ops.AT and value not in (_ops.AT_BOUNDARY, _ops.AT_NON_BOUNDARY):
+        _refuse(pattern, "anchors to the begin or end of the text or line")
+    if op in (_ops.GROUPREF, _ops.GROUPREF_EXISTS):
+        _refuse(pattern, "backreferences")
+    return 1
+
+
+def _ways_to_repeat(single: int, low: int, high: int) -> int:
+    if single == 1:
+        return int(high - low + 1)
+    total = 0
+    for times in range(low, high + 1):
+        total += single**times
+        if total > MAX_WAYS:
+            return MAX_WAYS + 1
+    return total
+
+
+def _check_look(value: Any, pattern: re.Pattern[str]) -> None:
+    direction, tree = value
+    width = tree.getwidth()[1]
+    if direction < 0 and width > LOOKBACK:
+        _refuse(pattern, f"lookbehind of more than {LOOKBACK} characters")
+    if direction > 0 and width > 1:
+        _refuse(pattern, "lookahead of more than one character")
+
+
+def _leaves(tree: Any) -> Iterator[str]:
+    """Yield, as one-character patterns, what the characters of a match can be."""
+    for op, value in tree:
+        if op is _ops.LITERAL:
+            yield re.escape(chr(value))
+        elif op is _ops.NOT_LITERAL:
+            yield f"[^{re.escape(chr(value))}]"
+        elif op is _ops.ANY:
+            yield r"[\s\S]"
+        elif op is _ops.IN:
+            yield f"[{''.join(_members(value))}]"
+        elif op is _ops.BRANCH:
+            for branch in value[1]:
+                yield from _leaves(branch)
+        elif op is _ops.SUBPATTERN:
+            yield from _leaves(value[3])
+        elif op in (*_REPEATS, _ops.POSSESSIVE_REPEAT):
+            yield from _leaves(value[2])
+        elif op is _ops.ATOMIC_GROUP:
+            yield from _leaves(value)
+
+
+def _members(items: Any) -> Iterator[str]:
+    for op, value in items:
+        if op is _ops.NEGATE:
+            yield "^"
+        elif op is _ops.LITERAL:
+            yield re.escape(chr(value))
+        elif op is _ops.RANGE:
+            yield f"{re.escape(chr(value[0]))}-{re.escape(chr(value[1]))}"
+        else:
+            yield _CLASSES[value]
+
+
+def _prefix(tree: Any) -> str:
+    """Return the literal that every match begins with."""
+    found = ""
+    for op, value in tree:
+        if op is _ops.LITERAL:
+            found += chr(value)
+        elif found or op not in (_ops.ASSERT, _ops.ASSERT_NOT, _ops.AT):
+            break
+    return found
+
+
+def _literals(tree: Any) -> tuple[str, ...]:
+    """Return the literals that stand in every match, as runs."""
+    runs = [""]
+    for op, value in tree:
+        if op is _ops.LITERAL:
+            runs[-1] += chr(value)
+        else:
+            runs.append("")
+    return tuple(dict.fromkeys(filter(None, runs)))

@@ -1,0 +1,36 @@
+"""Social security numbers of the United States."""
+
+import re
+from collections.abc import Iterable
+
+from langchain_prodpatterns.guard.detectors.base import (
+    PatternDetector,
+    Place,
+    before,
+)
+
+_PATTERN = r"(?<![0-9A-Za-z-])[0-9]{3}[ -]?[0-9]{2}[ -]?[0-9]{4}(?![0-9A-Za-z-])"
+_VALID = re.compile(
+    r"(?!000|666|9)[0-9]{3}([ -]?)(?!00)[0-9]{2}\1(?!0000)[0-9]{4}", re.ASCII
+)
+_ANNOUNCED = re.compile(r"\b(?:ssn|social security|tax ?id|tin)\b")
+_OTHER = re.compile(
+    r"(?:part|order|item|model|ref|sku|serial)(?: no| number| id|)\.? ?[:#]? ?$"
+)
+
+
+class SsnDetector(PatternDetector):
+    """Finds social security numbers; without separators only where announced."""
+
+    def __init__(self) -> None:
+        super().__init__("ssn", _PATTERN)
+
+    def refine(self, text: str, start: int, end: int) -> Iterable[Place]:
+        """Check the ranges that are given out, and what comes before."""
+        valid = _VALID.fullmatch(text, start, end)
+        context = before(text, start)
+        if valid is None or _OTHER.search(context):
+            return []
+        if not valid[1] and not _ANNOUNCED.search(context):
+            return []
+        return [(start, end)]

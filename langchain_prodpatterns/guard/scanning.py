@@ -1,0 +1,161 @@
+"""One look at one text: find, decide, replace, and keep the record."""
+
+import hashlib
+import hmac
+import secrets
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from langchain_prodpatterns.guard.detectors import Detector
+from langchain_prodpatterns.guard.policy import Action, replacement
+from langchain_prodpatterns.guard.spans import Span, resolve
+
+# A digest tells whether two records are about one value, but only within a process.
+_KEY = secrets.token_bytes(32)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The record of a value, without the value."""
+
+    type: str
+    """Its type."""
+    action: Action
+    """What was done."""
+    start: int
+    """Where it started in its text, in characters."""
+    end: int
+    """Where it ended."""
+    digest: str
+    """A keyed digest of the value; the key is random for each process."""
+
+
+@dataclass
+class Record:
+    """What a guard saw in one run."""
+
+    findings: list[Finding] = field(default_factory=list)
+    """Every value that was found, in order."""
+    failures: list[str] = field(default_factory=list)
+    """What failed: the name of the detector or `judge`, and how."""
+    injections: int = 0
+    """How many texts the judge took for an injection."""
+    dropped: int = 0
+    """How many documents were dropped."""
+    documents: int = 0
+    """How many documents there were."""
+
+    def take(self, other: "Record") -> None:
+        """Add what another record holds."""
+        self.findings += other.findings
+        self.failures += other.failures
+        self.injections += other.injections
+
+    def of(self, *actions: Action) -> list[Finding]:
+        """Return the findings with one of these actions."""
+        return [finding for finding in self.findings if finding.action in actions]
+
+    def counts(self, *actions: Action) -> str:
+        """Count the findings with one of these actions: `card 1, email 2`."""
+        types = Counter(finding.type for finding in self.of(*actions))
+        return ", ".join(f"{name} {count}" for name, count in sorted(types.items()))
+
+
+class Scanner:
+    """Finds values with every detector that the policy does not switch off."""
+
+    def __init__(
+        self, detectors: Iterable[Detector], policy: Mapping[str, Action]
+    ) -> None:
+        """Pair detectors with their actions.
+
+        Args:
+            detectors: The detectors.
+            policy: An action for each.
+        """
+        self.detectors: Sequence[tuple[Detector, Action]] = [
+            (detector, policy[detector.name])
+            for detector in detectors
+            if policy[detector.name] != "allow"
+        ]
+
+    def find(self, text: str, record: Record, *, since: int = 0) -> list[Span]:
+        """Find the values in a text.
+
+        Args:
+            text: The text.
+            record: Where a detector that fails is put down.
+            since: Values that start before this are not looked at.
+
+        Returns:
+            Disjoint spans in order.
+        """
+        spans: list[Span] = []
+        for detector, action in self.detectors:
+            spans += self._ask(detector, action, text, record)
+        return resolve(span for span in spans if span.start >= since)
+
+    def _ask(
+        self, detector: Detector, action: Action, text: str, record: Record
+    ) -> list[Span]:
+        """Ask one detector; what it raises may hold the value: only its type stays."""
+        try:
+            return [
+                Span(start, end, detector.name, action)
+                for start, end in detector.find(text)
+                if 0 <= start < end <= len(text)
+            ]
+        except Exception as error:  # noqa: BLE001 - any failure of any detector counts
+            failure = f"{detector.name} ({type(error).__name__})"
+        if failure not in record.failures:
+            record.failures.append(failure)
+        return []
+
+
+def note(text: str, span: Span, offset: int, record: Record) -> None:
+    """Put a value down without the value.
+
+    Args:
+        text: The text that the span is in.
+        span: Where the value is.
+        offset: Where that text starts in the whole.
+        record: The record.
+    """
+    value = text[span.start : span.end]
+    digest = hmac.new(_KEY, value.encode("utf-8", "surrogatepass"), hashlib.sha256)
+    record.findings.append(
+        Finding(
+            span.type,
+            span.action,
+            span.start + offset,
+            span.end + offset,
+            digest.hexdigest()[:16],
+        )
+    )
+
+
+def replaced(
+    text: str, spans: Iterable[Span], start: int, end: int, *, hide: bool = False
+) -> str:
+    """Return a part of a text with the values replaced as their actions say.
+
+    Args:
+        text: The text.
+        spans: The values, in order; none reaches across the ends of the part.
+        start: Where the part starts.
+        end: Where it ends.
+        hide: Redact every value, whatever its action: what a judge gets to see.
+
+    Returns:
+        The text of the part.
+    """
+    parts: list[str] = []
+    position = start
+    for span in spans:
+        if start <= span.start and span.end <= end:
+            action: Action = "redact" if hide else span.action
+            value = text[span.start : span.end]
+            parts += text[position : span.start], replacement(value, span.type, action)
+            position = span.end
+    return "".join([*parts, text[position:end]])

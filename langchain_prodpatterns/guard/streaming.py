@@ -1,0 +1,186 @@
+"""Guarding a text that is still being written.
+
+A character is let go only when no match that contains it can still begin or grow.
+That is known without guessing: every detector has a proven longest match and an
+alphabet that all its matches are made of (`detectors.patterns`). A match cannot cross
+a character outside the alphabet, so what is undecided is the tail of the text that
+fits the alphabet: for most detectors the current word, for numbers the current group
+of digits. Since a value depends on nothing but its own characters, the `LOOKBACK`
+before it and one after it, what is found in the window equals what one look at the
+whole text finds.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from langchain_prodpatterns.guard.detectors import BoundedDetector, Detector
+from langchain_prodpatterns.guard.detectors.patterns import LOOKBACK, Shape
+from langchain_prodpatterns.guard.scanning import Record, Scanner, note, replaced
+from langchain_prodpatterns.guard.spans import Span
+
+_STRIDE = 256
+"""A run longer than the longest match is let go in steps of this many characters, so
+that a long word does not cost one look a character."""
+
+
+_PATIENT = 1024
+"""Above this many held characters that a look could not let go, the next look waits
+until there are a quarter more: else a long chain of values would be looked at anew
+with every chunk."""
+
+
+class Frontier:
+    """From where on a text may still become a match of one shape."""
+
+    def __init__(self, shape: Shape) -> None:
+        """Begin with an empty text.
+
+        Args:
+            shape: The shape of the matches.
+        """
+        self._shape = shape
+        self._run = 0
+        self._length = 0
+        self._searched = 0
+        self._prefix_at = -1
+
+    def feed(self, chunk: str, window: str, offset: int) -> int:
+        """Go on by one chunk.
+
+        Args:
+            chunk: What was added to the text.
+            window: The end of the text, the chunk included.
+            offset: Where the window starts in the text.
+
+        Returns:
+            The first position that is undecided.
+        """
+        for index in range(len(chunk) - 1, -1, -1):
+            if not self._shape.holds(chunk[index]):
+                self._run = self._length + index + 1
+                break
+        self._length += len(chunk)
+        oldest = self._length - self._shape.width - 1
+        if oldest > self._run:
+            self._run = max(self._run, oldest - oldest % _STRIDE)
+        return self._with_prefix(window, offset)
+
+    def _with_prefix(self, window: str, offset: int) -> int:
+        """Return where in the run the literal that begins every match stands."""
+        prefix = self._shape.prefix
+        if not prefix:
+            return self._run
+        if self._prefix_at < self._run:
+            since = max(self._run, self._searched)
+            self._prefix_at = window.find(prefix, max(0, since - offset)) + offset
+            if self._prefix_at < offset:
+                self._prefix_at = -1
+        if self._prefix_at >= self._run:
+            return self._prefix_at
+        return self._part_of_prefix(window)
+
+    def _part_of_prefix(self, window: str) -> int:
+        """Return where the text ends with the beginning of the prefix."""
+        prefix = self._shape.prefix
+        longest = min(len(prefix) - 1, self._length - self._run)
+        for size in range(longest, 0, -1):
+            if window.endswith(prefix[:size]):
+                self._searched = self._length - size
+                return self._searched
+        self._searched = self._length
+        return self._length
+
+
+class TextStream:
+    """Guards one text that comes in chunks."""
+
+    def __init__(self, scanner: Scanner, record: Record) -> None:
+        """Begin with an empty text.
+
+        Args:
+            scanner: Finds the values.
+            record: Where they are put down.
+        """
+        self._scanner = scanner
+        self._record = record
+        shapes = _shapes(detector for detector, _ in scanner.detectors)
+        self._frontiers = (
+            None if shapes is None else [Frontier(each) for each in shapes]
+        )
+        self._window = ""
+        self._offset = 0
+        self._done = 0
+        self._enough = 0
+        self.touched = False
+        """Whether anything was replaced."""
+
+    @property
+    def held(self) -> int:
+        """How many characters came in and are not let go."""
+        return self._offset + len(self._window) - self._done
+
+    def feed(self, chunk: str) -> str:
+        """Take a chunk.
+
+        Args:
+            chunk: The next part of the text.
+
+        Returns:
+            What is decided, guarded; may be empty.
+        """
+        self._window += chunk
+        end = self._offset + len(self._window)
+        if self._frontiers is None:
+            return ""
+        decided = min(
+            (
+                frontier.feed(chunk, self._window, self._offset)
+                for frontier in self._frontiers
+            ),
+            default=end,
+        )
+        if decided <= self._done or self.held < self._enough:
+            return ""
+        return self._release(decided)
+
+    def finish(self) -> str:
+        """Say that the text is complete.
+
+        Returns:
+            The rest of it, guarded.
+        """
+        return self._release(self._offset + len(self._window))
+
+    def _release(self, decided: int) -> str:
+        """Let all before a position go, but for a value that it would cut in two."""
+        window, start = self._window, self._done - self._offset
+        spans = self._scanner.find(window, self._record, since=start)
+        end = _before_values(spans, decided - self._offset)
+        ready = [span for span in spans if span.end <= end]
+        for span in ready:
+            note(window, span, self._offset, self._record)
+        text = replaced(window, ready, start, end)
+        self.touched = self.touched or text != window[start:end]
+        stuck = end == start and self.held > _PATIENT
+        self._enough = self.held + self.held // 4 if stuck else 0
+        self._done = self._offset + end
+        kept = max(0, end - LOOKBACK)
+        self._window, self._offset = window[kept:], self._offset + kept
+        return text
+
+
+def _before_values(spans: Sequence[Span], end: int) -> int:
+    """Move an end that cuts a value in two to where the value starts."""
+    for span in spans:
+        if span.start < end < span.end:
+            return span.start
+    return end
+
+
+def _shapes(detectors: Iterable[Detector]) -> list[Shape] | None:
+    """Return the shapes of all values, or `None` where a detector has no bound."""
+    shapes: list[Shape] = []
+    for detector in detectors:
+        if not isinstance(detector, BoundedDetector):
+            return None
+        shapes += detector.shapes
+    return shapes

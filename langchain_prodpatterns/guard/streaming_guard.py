@@ -1,0 +1,185 @@
+"""A guard's half of the LCEL contract that core has no default for: streams."""
+
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Iterator, Sequence
+from functools import partial
+from itertools import chain as chained
+from typing import Any
+
+from langchain_core.callbacks import (
+    AsyncCallbackManagerForChainRun,
+    CallbackManagerForChainRun,
+)
+from langchain_core.runnables import RunnableConfig
+
+from langchain_prodpatterns.errors import GuardBlocked
+from langchain_prodpatterns.guard.carriers import Guarded, unsupported
+from langchain_prodpatterns.guard.conclusion import conclude, facts
+from langchain_prodpatterns.guard.message_streaming import MessageStream
+from langchain_prodpatterns.guard.scanning import Record
+from langchain_prodpatterns.guard.streaming import TextStream
+from langchain_prodpatterns.runnable import (
+    PatternRun,
+    PatternRunnable,
+    pattern_config,
+)
+
+HIDDEN = "[hidden by the guard]"
+"""What traces show as a guard's input."""
+
+_END: Any = object()
+
+
+class StreamingGuard(PatternRunnable[Guarded, Guarded]):
+    """Guards streams as they come, and keeps what comes in out of traces."""
+
+    @abstractmethod
+    def _stream_for(
+        self, first: Any, record: Record
+    ) -> TextStream | MessageStream | None:
+        """Return what guards a stream that begins so; `None` to wait for all of it."""
+
+    @abstractmethod
+    def _objection(self, record: Record) -> GuardBlocked | None:
+        """Say what of the findings so far blocks the text."""
+
+    def _shown(self, value: Guarded) -> str:
+        return HIDDEN
+
+    def transform(
+        self,
+        input: Iterator[Guarded],
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> Iterator[Guarded]:
+        """Guard a stream as it comes.
+
+        Args:
+            input: The chunks.
+            config: The config of the run.
+            **kwargs: Not used.
+
+        Yields:
+            What is decided. The sum of it is what `invoke` gives for the sum of the
+            chunks.
+        """
+        # What comes in is never handed to the run, which would put it into traces.
+        source = iter(input)
+        first = next(source, _END)
+        if first is not _END:
+            yield from self._transform_stream_with_config(
+                iter([HIDDEN]),
+                partial(self._stream, chained([first], source)),
+                pattern_config(self.pattern, config),
+            )
+
+    def _stream(
+        self,
+        source: Iterator[Any],
+        _hidden: Iterator[Any],
+        run_manager: CallbackManagerForChainRun,
+        config: RunnableConfig,
+    ) -> Iterator[Any]:
+        run, record = PatternRun(self.pattern, run_manager, config), Record()
+        first = next(source)
+        stream = self._stream_for(first, record)
+        if stream is None:
+            yield self._run(_sum([first, *source]), run)
+            return
+        opened = False
+        for chunk in chained([first], source):
+            out = stream.feed(_same(chunk, first))
+            if (blocked := self._objection(record)) is not None:
+                run.decide(*conclude(record, blocked), **facts(record))
+                raise blocked
+            if out:
+                opened = True
+                yield out
+        out = stream.finish()
+        blocked = self._objection(record)
+        run.decide(*conclude(record, blocked), **facts(record))
+        if blocked is not None:
+            raise blocked
+        if out or not opened:
+            yield out
+
+    async def atransform(
+        self,
+        input: AsyncIterator[Guarded],
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[Guarded]:
+        """Guard a stream as it comes, natively async.
+
+        Args:
+            input: The chunks.
+            config: The config of the run.
+            **kwargs: Not used.
+
+        Yields:
+            What is decided.
+        """
+        source = aiter(input)
+        first = await anext(source, _END)
+        if first is not _END:
+            async for out in self._atransform_stream_with_config(
+                _once(HIDDEN),
+                partial(self._astream, first, source),
+                pattern_config(self.pattern, config),
+            ):
+                yield out
+
+    async def _astream(
+        self,
+        first: Any,
+        source: AsyncIterator[Any],
+        _hidden: AsyncIterator[Any],
+        run_manager: AsyncCallbackManagerForChainRun,
+        config: RunnableConfig,
+    ) -> AsyncIterator[Any]:
+        run, record = PatternRun(self.pattern, run_manager, config), Record()
+        stream = self._stream_for(first, record)
+        if stream is None:
+            rest = [chunk async for chunk in source]
+            yield await self._arun(_sum([first, *rest]), run)
+            return
+        opened = False
+        async for chunk in _achained(first, source):
+            out = stream.feed(_same(chunk, first))
+            if (blocked := self._objection(record)) is not None:
+                await run.adecide(*conclude(record, blocked), **facts(record))
+                raise blocked
+            if out:
+                opened = True
+                yield out
+        out = stream.finish()
+        blocked = self._objection(record)
+        await run.adecide(*conclude(record, blocked), **facts(record))
+        if blocked is not None:
+            raise blocked
+        if out or not opened:
+            yield out
+
+
+def _sum(chunks: Sequence[Any]) -> Any:
+    total = chunks[0]
+    for chunk in chunks[1:]:
+        total = total + chunk
+    return total
+
+
+def _same(chunk: Any, first: Any) -> Any:
+    """Refuse a stream that changes its type on the way."""
+    if isinstance(chunk, str) != isinstance(first, str):
+        raise TypeError(unsupported(chunk))
+    return chunk
+
+
+async def _once(value: Any) -> AsyncIterator[Any]:
+    yield value
+
+
+async def _achained(first: Any, source: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    yield first
+    async for chunk in source:
+        yield chunk

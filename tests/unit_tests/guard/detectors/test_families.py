@@ -1,0 +1,388 @@
+import pytest
+
+from langchain_prodpatterns.errors import ConfigurationError
+from langchain_prodpatterns.guard import (
+    DEFAULT_DETECTORS,
+    Detector,
+    PatternDetector,
+    PhoneDetector,
+)
+from langchain_prodpatterns.guard.detectors import resolve_detectors
+from langchain_prodpatterns.guard.detectors.card import passes_luhn
+from langchain_prodpatterns.guard.detectors.iban import passes_mod97
+from tests.unit_tests.guard.planted import VALUES
+
+
+def found(name: str, text: str) -> set[str]:
+    (detector,) = resolve_detectors([name])
+    return {text[start:end] for start, end in detector.find(text)}
+
+
+@pytest.mark.parametrize(
+    "frame", ["{}", "see {} now", '{{"x":"{}"}}', "<{}>", "a: {}."]
+)
+@pytest.mark.parametrize(("name", "value"), VALUES)
+def test_planted_values_are_found_whole(name: str, value: str, frame: str) -> None:
+    places = found(name, frame.format(value))
+    assert any(value in place for place in places)
+    assert all(len(place) <= len(value) + 1 for place in places)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("mailto:ann@example.com?subject=x", "ann@example.com"),
+        ("write ann@example.com.", "ann@example.com"),
+        ("ann@mail.example.co.uk,bob", "ann@mail.example.co.uk"),
+        ("jürgen@müller.de", "jürgen@müller.de"),
+        ("请联系ann@example.com谢谢", "ann@example.com"),
+        ("o'brien@example.com", "o'brien@example.com"),
+    ],
+)
+def test_emails(text: str, value: str) -> None:
+    assert max(found("email", text), key=len) == value
+
+
+def test_an_email_behind_a_longer_word_is_found() -> None:
+    text = "x" * 100 + "jane@example.com"
+    assert "jane@example.com" in found("email", text)
+
+
+@pytest.mark.parametrize(
+    "text", ["logo@2x.png", "@ximena on the forum", "a@b", "user@", "1 @ 2.50", "x@y."]
+)
+def test_not_emails(text: str) -> None:
+    assert found("email", text) == set()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "4111111111111111",
+        "4111 1111 1111 1111",
+        "4111-1111-1111-1111",
+        "4222222222222",  # 13 digits
+        "36700102000000",  # 14, Diners
+        "378282246310005",  # 15, American Express
+        "6011000990139424",
+        "3530111333300000",
+        "2223003122003222",
+        "6304000000000000018",  # 19, Maestro
+    ],
+)
+def test_cards(value: str) -> None:
+    assert found("card", f"pay with {value} today") == {value}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "4111111111111112",  # the checksum is wrong
+        "Order #4111111111111111 shipped",
+        "tracking code 4111 1111 1111 1111",
+        "timestamp 1642873483",
+        "uuid b2d08d9b-1cb3-35ca-012e-60e1dff6dbde",
+        "sha 4111111111111111ab",
+        "x4111111111111111",
+        "41111111111111111111111",
+        "411111111111",
+        "0000000000000000",
+    ],
+)
+def test_not_cards(text: str) -> None:
+    assert found("card", text) == set()
+
+
+def test_two_cards_side_by_side_are_two() -> None:
+    both = "4111111111111111 5500005555555559"
+    assert found("card", both) == set(both.split())
+
+
+@pytest.mark.parametrize(
+    ("digits", "right"), [("79927398713", True), ("79927398710", False), ("18", True)]
+)
+def test_luhn(digits: str, *, right: bool) -> None:
+    assert passes_luhn(digits) is right
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("IBAN GB82 WEST 1234 5698 7654 32 PLEASE PAY", "GB82 WEST 1234 5698 7654 32"),
+        ("gb82west12345698765432", "gb82west12345698765432"),
+        ("FR14 2004 1010 0505 0001 3M02 606.", "FR14 2004 1010 0505 0001 3M02 606"),
+        ("NO93 8601 1117 947", "NO93 8601 1117 947"),
+    ],
+)
+def test_ibans(text: str, value: str) -> None:
+    assert found("iban", text) == {value}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "GB83 WEST 1234 5698 7654 32",  # the check digits are wrong
+        "DE77843671548116895317",
+        "XX82WEST12345698765432",
+        "commit 491bd3b1ae477ffdabbfa756cd93af43",
+    ],
+)
+def test_not_ibans(text: str) -> None:
+    assert found("iban", text) == set()
+
+
+def test_mod97() -> None:
+    assert passes_mod97("GB82WEST12345698765432")
+    assert not passes_mod97("GB82WEST12345698765423")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("ring +1 201-555-1855.", "+1 201-555-1855"),
+        ("+61412344765", "+61412344765"),
+        ("Call me on 201-555-1838 after six", "201-555-1838"),
+        ("(201) 555-1838", "(201) 555-1838"),
+        ("at 0121 234 7786 today", "0121 234 7786"),
+        ("tel: 2015551838", "2015551838"),
+        ("phone 01 23 45 67 89", "01 23 45 67 89"),
+        ("call +44 121 234 7786 12", "+44 121 234 7786"),
+        ("+44 121 234 7786 4111 1111 1111 1111", "+44 121 234 7786"),
+    ],
+)
+def test_phones(text: str, value: str) -> None:
+    assert value in found("phone", text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Order #7754790187501 shipped",
+        "timestamp 1642873483 ok",
+        "2024-11-23 10:30",
+        "from 2019-2023 on",
+        "section 6.8.3.7",
+        "It costs $82,302.66",
+        "ISBN 978-2-4152-6055-8",
+        "ratio 7:10:31",
+        "uuid b2d08d9b-1cb3-35ca-012e-60e1dff6dbde",
+        "2015551838",  # no groups, and nothing announces it
+        "+999 999 999 999",
+        "call 12345",
+    ],
+)
+def test_not_phones(text: str) -> None:
+    assert found("phone", text) == set()
+
+
+def test_regions_say_whose_national_notation_counts() -> None:
+    text = "al 912 34 56 78 hoy"
+    assert list(PhoneDetector(["ES"]).find(text)) == [(3, 15)]
+    assert list(PhoneDetector(["GB"]).find(text)) == []
+
+
+@pytest.mark.parametrize("regions", [["XX"], "US", ["us"]])
+def test_unknown_regions_are_refused(regions: list[str]) -> None:
+    with pytest.raises(ConfigurationError, match="two-letter"):
+        PhoneDetector(regions)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("host=10.215.97.221:8080", "10.215.97.221"),
+        ("[172.61.9.226] GET", "172.61.9.226"),
+        ("from 8.8.4.4.", "8.8.4.4"),
+        ("net 10.1.0.0/16", "10.1.0.0"),
+        ("peer fe80::4ead:ef30:98a4:9ad4 up", "fe80::4ead:ef30:98a4:9ad4"),
+        ("[2001:db8::1]:443", "2001:db8::1"),
+        ("at 2001:db8::1: gone", "2001:db8::1"),
+        ("::ffff:10.1.2.3", "::ffff:10.1.2.3"),
+    ],
+)
+def test_ips(text: str, value: str) -> None:
+    assert value in found("ip", text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "See section 1.6.3.2",
+        "Upgrade to version 5.10.18.1",
+        "Build 139.19.99.8 passed",
+        "v1.2.3.4",
+        "1.2.3",
+        "1.2.3.4.5",
+        "300.1.1.1",
+        "std::vector",
+        "abc::def",
+        "::1",
+        "::",
+        "12:34:56",
+        "aa:bb:cc:dd:ee:01",
+    ],
+)
+def test_not_ips(text: str) -> None:
+    assert found("ip", text) == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("go https://u:pw@h.example/x", "https://u:pw@h.example/x"),
+        (
+            "[a](https://a.example/r?x=1&token=abcdef12)",
+            "https://a.example/r?x=1&token=abcdef12",
+        ),
+        ("a.example/r?access_token=abcdef12 .", "?access_token=abcdef12"),
+        (
+            "https://a.example/reset-password/0123456789abcdef0123",
+            "https://a.example/reset-password/0123456789abcdef0123",
+        ),
+        (
+            "https://s3.example/f?X-Amz-Signature=00ff00ff",
+            "https://s3.example/f?X-Amz-Signature=00ff00ff",
+        ),
+        (
+            "https://a.example/?code=4fXa9Qm2Zk8Lw3Vt0",
+            "https://a.example/?code=4fXa9Qm2Zk8Lw3Vt0",
+        ),
+    ],
+)
+def test_private_links(text: str, value: str) -> None:
+    assert value in found("url", text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://www.example.com",
+        "https://example.com/docs/login/overview",
+        "https://example.com/?page=2&code=200&key=name",
+        "ssh://git@example.com/repo",
+        "https://example.com/a?token=1",
+        "http://",
+    ],
+)
+def test_public_links_are_not_private(text: str) -> None:
+    assert found("url", text) == set()
+
+
+def test_any_url_takes_every_link_without_the_punctuation() -> None:
+    assert found("any_url", "(see https://example.com/a.)") == {"https://example.com/a"}
+    assert found("any_url", "http://") == set()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "ASIAIOSFODNN7EXAMPLE",
+        "github_pat_11ABCDEFG0abcdefghijkl_mnopqrstuvwxyz0123",
+        "glpat-kMl9UfhksGI7n0g0gDJV",
+        "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",
+        "rk_test_51H8xYzAbCdEfGhIj",
+        "npm_1a2B3c4D5e6F7g8H9i0J1k2L3m4N5o6P7q8R",
+        "SG.ngeVfQFYQlKU0ufo8x5d1A.TwL2iGABf9DHoTf09kqeF8tAmbihYzrnopKc",
+        "whsec_1a2B3c4D5e6F7g8H9i0J1k2L",
+    ],
+)
+def test_more_vendors(value: str) -> None:
+    assert found("api_key", f"export TOKEN={value}") == {value}
+
+
+def test_the_aws_secret_is_one_near_its_name() -> None:
+    secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+    assert found("api_key", f"aws_secret_access_key = {secret}") == {secret}
+    assert found("api_key", f"the checksum is {secret}") == set()
+
+
+def test_a_private_key_goes_whole_also_in_json_and_cut_off() -> None:
+    body = "MIIEowIBAAKCAQEAx7Rk2pQ9vTz0Lm3nYb5cWd8e" * 2
+    escaped = rf"-----BEGIN PRIVATE KEY-----\n{body[:64]}\n{body[:20]}=\n-----END PRIVATE KEY-----"
+    assert found("api_key", f'"{escaped}"') == {escaped}
+    cut = f"-----BEGIN EC PRIVATE KEY-----\n{body[:64]}\n{body[:30]}"
+    assert max(found("api_key", cut), key=len) == cut
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sk-learn",
+        "sk-a-long-hyphenated-name-of-something",
+        "commit 50879527770df87050444b72860cb934f171d0c7",
+        "-----BEGIN CERTIFICATE-----",
+        "hf_short",
+        "eyJust a word",
+        "risk_live_and_let_live_1234567890",
+    ],
+)
+def test_not_keys(text: str) -> None:
+    assert found("api_key", text) == set()
+
+
+@pytest.mark.parametrize(
+    "text", ["My SSN is 076-08-2349.", "ssn=028 77 0824", "social security 078051120"]
+)
+def test_ssns(text: str) -> None:
+    assert len(found("ssn", text)) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "000-19-1227",
+        "666-96-8648",
+        "933-12-4486",
+        "386-00-1234",
+        "386-91-0000",
+        "386-91 1234",
+        "part no 232-11-0915",
+        "1386-91-1234",
+        "078051120",
+    ],
+)
+def test_not_ssns(text: str) -> None:
+    assert found("ssn", text) == set()
+
+
+def test_a_pattern_of_ones_own() -> None:
+    badge = PatternDetector("badge", r"EMP-[0-9]{4}", lambda value: value[-1] != "0")
+    assert isinstance(badge, Detector)
+    assert list(badge.find("EMP-1234 EMP-1230")) == [(0, 8)]
+
+
+def test_every_start_is_tried() -> None:
+    assert list(PatternDetector("pair", "[ab]{2}").find("aba")) == [(0, 2), (1, 3)]
+
+
+@pytest.mark.parametrize("name", ["", "Badge", "my badge", "1x", "x" * 41])
+def test_names_are_plain(name: str) -> None:
+    with pytest.raises(ConfigurationError, match="name"):
+        PatternDetector(name, "a")
+
+
+def test_what_is_no_pattern_is_refused_without_a_chain_of_errors() -> None:
+    with pytest.raises(ConfigurationError, match="not a regular expression") as caught:
+        PatternDetector("x", "(")
+    assert caught.value.__context__ is None
+
+
+def test_the_default_set_leaves_public_links_alone() -> None:
+    names = [detector.name for detector in resolve_detectors(None)]
+    assert names == list(DEFAULT_DETECTORS)
+    assert "any_url" not in names
+
+
+@pytest.mark.parametrize(
+    ("detectors", "why"),
+    [
+        (["emial"], "known: any_url, api_key, card"),
+        ("email", "sequence"),
+        (["email", "email"], "more than once"),
+        ([PatternDetector("injection", "a")], "belongs to the judge"),
+        ([object()], "find"),
+    ],
+)
+def test_wrong_detectors_are_refused(detectors: list[str], why: str) -> None:
+    with pytest.raises(ConfigurationError, match=why):
+        resolve_detectors(detectors)

@@ -1,0 +1,135 @@
+import re
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from langchain_prodpatterns.errors import ConfigurationError
+from langchain_prodpatterns.guard import DEFAULT_DETECTORS, BoundedDetector
+from langchain_prodpatterns.guard.detectors import resolve_detectors
+from langchain_prodpatterns.guard.detectors.patterns import (
+    LOOKBACK,
+    MAX_WAYS,
+    MAX_WIDTH,
+    prove,
+)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "why"),
+    [
+        ("a*", "empty"),
+        ("a?", "empty"),
+        ("a+", "no bound"),
+        ("ab*", "no bound"),
+        ("a{3,}", "no bound"),
+        (f"a{{1,{MAX_WIDTH + 1}}}", "no bound"),
+        ("(a+)+b", "no bound"),
+        ("(?:a{1,50}){1,50}b", "ways"),
+        ("a{1,50}a{1,50}a{1,50}b", "ways"),
+        ("(?>(?:a{1,50}){1,50}b)", "ways"),
+        ("(?:a|aa){1,40}b", "ways"),
+        (r"(a)\1", "backreferences"),
+        ("(a)?(?(1)b|c)", "backreferences"),
+        ("^abc", "anchors"),
+        ("abc$", "anchors"),
+        (r"\Aabc", "anchors"),
+        (r"abc\Z", "anchors"),
+        ("a(?=bc)", "lookahead"),
+        ("a(?!bc)", "lookahead"),
+        (f"(?<=x{{{LOOKBACK + 1}}})a", "lookbehind"),
+        ("(?i:a)b", "inline flags"),
+    ],
+)
+def test_what_is_not_provably_bounded_is_refused(pattern: str, why: str) -> None:
+    with pytest.raises(ConfigurationError, match=why):
+        prove(re.compile(pattern))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "width"),
+    [
+        ("abc", 3),
+        (r"\bEMP-[0-9]{6}\b", 10),
+        ("a{1,64}@b{2,10}", 75),
+        ("(?:a{1,50}+){1,50}b", 2501),
+        ("(?<!x)a(?!y)", 1),
+        ("(?P<name>ab|c)", 2),
+        ("a{1,9}?b", 10),
+        ("(?>a{1,9})b", 10),
+    ],
+)
+def test_what_is_bounded_is_proven(pattern: str, width: int) -> None:
+    assert prove(re.compile(pattern)).width == width
+
+
+def test_the_bound_of_ways_is_exact() -> None:
+    prove(re.compile(f"a{{1,{MAX_WAYS}}}b"))
+    with pytest.raises(ConfigurationError, match="ways"):
+        prove(re.compile(f"a{{1,{MAX_WAYS + 1}}}b"))
+
+
+def test_the_worst_that_is_allowed_is_quick() -> None:
+    # 100 * 100 ways for each of 2,000 starts: bounded, where (a+)+ would take for ever.
+    pattern = re.compile("a{1,100}a{1,100}b")
+    prove(pattern)
+    started = time.process_time()
+    assert pattern.search("a" * 2_000) is None
+    assert time.process_time() - started < 30
+
+
+def test_the_literals_that_a_match_needs() -> None:
+    shape = prove(re.compile(r"(?<![a-z])key-[0-9]{4}-x"))
+    assert shape.prefix == "key-"
+    assert shape.required == ("key-", "-x")
+
+
+def test_ignoring_case_no_literal_is_taken_for_sure() -> None:
+    shape = prove(re.compile("key-[0-9]{4}", re.IGNORECASE))
+    assert shape.prefix == ""
+    assert shape.required == ()
+    assert shape.holds("K")
+    assert shape.holds("\u212a")  # the Kelvin sign matches k
+
+
+@pytest.mark.parametrize(
+    ("pattern", "inside", "outside"),
+    [
+        ("[a-c]x", "abcx", "d X"),
+        ("[^a]b", "b xé\n", "a"),
+        (r"\d-", "0٣-", "a "),
+        (r"\w\S", "aé_-", " "),
+        ("[^\\d]{2}", "a ", "1"),
+        (".", "a\n", ""),
+        ("[\\]^-]", "]^-", "a"),
+        ("x|[ ]y", "x y", "z"),
+    ],
+)
+def test_the_alphabet_of_the_matches(pattern: str, inside: str, outside: str) -> None:
+    shape = prove(re.compile(pattern))
+    assert all(shape.holds(char) for char in inside)
+    assert not any(shape.holds(char) for char in outside)
+
+
+SHAPED = [
+    (detector, shape)
+    for detector in resolve_detectors([*DEFAULT_DETECTORS, "any_url"])
+    for shape in getattr(detector, "shapes", ())
+]
+
+
+def test_every_built_in_detector_is_proven() -> None:
+    names = {detector.name for detector, _ in SHAPED}
+    assert names == {*DEFAULT_DETECTORS, "any_url"}
+    assert all(isinstance(detector, BoundedDetector) for detector, _ in SHAPED)
+    assert all(shape.width <= MAX_WIDTH for _, shape in SHAPED)
+
+
+@given(st.text(alphabet="ab-1 ", max_size=30))
+def test_every_match_is_made_of_the_alphabet(text: str) -> None:
+    pattern = re.compile("(?:a|b1){1,4}-?[^a ]{1,3}")
+    shape = prove(pattern)
+    for match in pattern.finditer(text):
+        assert all(shape.holds(char) for char in match[0])
+        assert len(match[0]) <= shape.width

@@ -1,0 +1,218 @@
+import copy
+from typing import Any
+
+import pytest
+from langchain_core.documents import Document
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+)
+from langchain_core.prompt_values import (
+    ChatPromptValue,
+    ImagePromptValue,
+    StringPromptValue,
+)
+
+from langchain_prodpatterns.guard.carriers import (
+    is_documents,
+    rewrite,
+    rewrite_document,
+    rewrite_message,
+)
+
+VALUE = "SECRET"
+
+
+def hide(text: str, role: str) -> str:
+    return text.replace(VALUE, "[X]").replace("4111111111111111", "[X]")
+
+
+def keep(text: str, role: str) -> str:
+    return text
+
+
+def guarded(value: Any) -> Any:
+    before = copy.deepcopy(value)
+    result = rewrite(value, hide)
+    assert value == before, "the input was changed"
+    assert type(result) is type(value)
+    return result
+
+
+MESSAGES: list[BaseMessage] = [
+    SystemMessage("a SECRET"),
+    HumanMessage("a SECRET", name="SECRET"),
+    HumanMessage(["a SECRET", {"type": "text", "text": "SECRET"}]),
+    AIMessage([{"type": "thinking", "thinking": "SECRET", "signature": "s"}]),
+    AIMessage([{"type": "tool_use", "id": "1", "name": "f", "input": {"a": "SECRET"}}]),
+    AIMessage([{"type": "reasoning", "summary": [{"type": "s", "text": "SECRET"}]}]),
+    AIMessage("", additional_kwargs={"reasoning_content": "SECRET"}),
+    AIMessage("", response_metadata={"note": "SECRET"}),
+    AIMessage(
+        "",
+        tool_calls=[{"name": "f", "args": {"a": ["SECRET", {"SECRET": 1}]}, "id": "1"}],
+    ),
+    AIMessage(
+        "",
+        invalid_tool_calls=[
+            {"name": "f", "args": "{SECRET", "id": "1", "error": "at SECRET"}
+        ],
+    ),
+    AIMessage(
+        "", tool_calls=[{"name": "f", "args": {"n": 4111111111111111}, "id": "1"}]
+    ),
+    ToolMessage("SECRET", tool_call_id="1"),
+    ToolMessage("x", tool_call_id="1", artifact={"rows": ["SECRET"]}),
+    AIMessageChunk(content="SECRET"),
+    AIMessageChunk(
+        content="",
+        tool_call_chunks=[
+            {"name": "f", "args": '{"a": "SECRET"}', "id": "1", "index": 0}
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message.type)
+def test_every_place_in_a_message(message: BaseMessage) -> None:
+    result = guarded(message)
+    dumped = str(result.model_dump())
+    assert VALUE not in dumped
+    assert "4111111111111111" not in dumped
+    assert "[X]" in dumped
+    assert guarded([message]) == [result]
+    assert guarded(ChatPromptValue(messages=[message])).messages == [result]
+
+
+def test_arguments_in_json_are_read_before_they_are_looked_at() -> None:
+    call = {"function": {"name": "f", "arguments": r'{"a": "SECR\u0045T"}'}}
+    result = guarded(AIMessage("", additional_kwargs={"tool_calls": [call]}))
+    arguments = result.additional_kwargs["tool_calls"][0]["function"]["arguments"]
+    assert arguments == '{"a": "[X]"}'
+
+
+@pytest.mark.parametrize("raw", ['{"a":  1}', "not json", "3", "[" * 100_000])
+def test_arguments_without_a_value_stay_as_they_are_written(raw: str) -> None:
+    message = AIMessage("", additional_kwargs={"arguments": raw})
+    assert guarded(message) is message
+
+
+def test_chunks_add_up_after_they_are_guarded() -> None:
+    chunk = AIMessageChunk(
+        content="",
+        tool_call_chunks=[
+            {"name": "f", "args": '{"a": "SECRET"}', "id": "1", "index": 0}
+        ],
+    )
+    total = guarded(chunk) + AIMessageChunk(content="")
+    assert total.tool_calls[0]["args"] == {"a": "[X]"}
+
+
+def test_log_probabilities_spell_a_value_out_so_they_go() -> None:
+    metadata = {"logprobs": {"content": [{"token": "SEC"}]}, "model_name": "m"}
+    assert guarded(AIMessage(VALUE, response_metadata=metadata)).response_metadata == {
+        "model_name": "m"
+    }
+    clean = AIMessage("fine", response_metadata=metadata)
+    assert guarded(clean) is clean
+    touched = rewrite_message(clean, keep, touched=True)
+    assert touched.response_metadata == {"model_name": "m"}
+
+
+def test_pictures_and_identifiers_are_no_text() -> None:
+    blocks: list[str | dict[Any, Any]] = [
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,SECRET"}},
+        {"type": "image", "base64": "SECRET", "mime_type": "image/png", "width": 3},
+    ]
+    message = HumanMessage(blocks, id="SECRET")
+    assert guarded(message) is message
+
+
+def test_a_link_to_a_picture_is_text() -> None:
+    blocks: list[str | dict[Any, Any]] = [
+        {"type": "image_url", "image_url": {"url": "https://a/SECRET"}}
+    ]
+    assert VALUE not in str(guarded(HumanMessage(blocks)).content)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "fine",
+        HumanMessage("fine"),
+        StringPromptValue(text="fine"),
+        AIMessage("", id="1"),
+    ],
+)
+def test_what_holds_nothing_is_given_back_itself(value: Any) -> None:
+    assert rewrite(value, hide) is value
+
+
+def test_prompt_values() -> None:
+    assert guarded(StringPromptValue(text=VALUE)) == StringPromptValue(text="[X]")
+    assert guarded(VALUE) == "[X]"
+    assert guarded([]) == []
+
+
+def test_documents() -> None:
+    document = Document(
+        "a SECRET", metadata={"by": "SECRET", "tags": ["SECRET"], "page": 3}, id="1"
+    )
+    before = copy.deepcopy(document)
+    result = rewrite_document(document, hide)
+    assert document == before
+    assert result == Document(
+        "a [X]", metadata={"by": "[X]", "tags": ["[X]"], "page": 3}, id="1"
+    )
+
+
+def test_which_lists_are_documents() -> None:
+    assert is_documents([Document("x")])
+    assert not is_documents([])
+    assert not is_documents([Document("x"), "y"])
+    assert not is_documents(Document("x"))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"question": VALUE},
+        3,
+        None,
+        [VALUE],
+        [HumanMessage("x"), VALUE],
+        (HumanMessage("x"),),
+        Document(VALUE),
+        ImagePromptValue(image_url={"url": VALUE, "detail": "low"}),
+    ],
+)
+def test_what_a_guard_cannot_look_into_does_not_pass(value: Any) -> None:
+    with pytest.raises(TypeError, match="takes a str") as caught:
+        rewrite(value, hide)
+    assert VALUE not in str(caught.value)
+
+
+def test_roles_are_told() -> None:
+    roles: dict[str, str] = {}
+
+    def note(text: str, role: str) -> str:
+        roles[text] = role
+        return text
+
+    rewrite([SystemMessage("s"), HumanMessage("h"), AIMessageChunk(content="a")], note)
+    rewrite(ToolMessage("t", tool_call_id="1", artifact=12), note)
+    rewrite("x", note)
+    rewrite_document(Document("d"), note)
+    assert roles == {
+        "s": "system",
+        "h": "human",
+        "a": "ai",
+        "t": "tool",
+        "12": "metadata",
+        "x": "text",
+        "d": "document",
+    }

@@ -1,0 +1,92 @@
+"""The work grows in step with the text, on the worst texts we know.
+
+Work is counted as lines of Python and calls to C, not as seconds, so that a busy
+machine changes nothing; the patterns' own steps are bounded by their proof.
+"""
+
+import sys
+from typing import Any
+
+import pytest
+
+from langchain_prodpatterns.guard.detectors import DEFAULT_DETECTORS, resolve_detectors
+from langchain_prodpatterns.guard.scanning import Record, Scanner
+from langchain_prodpatterns.guard.streaming import TextStream
+
+WORST = {
+    "letters": "a",
+    "digits": "1",
+    "digit groups": "12 34 ",
+    "phone list": "012 345 6789,",
+    "cards": "4111 1111 1111 1111 ",
+    "capitals": "GB82 WEST ",
+    "at": "a@",
+    "dots": "x@a.a.a.",
+    "dotted digits": "1.2.3.4.",
+    "colons": "2001:db8::",
+    "schemes": "a://",
+    "links": "https://u:p@h/?token=abcdefgh&",
+    "key starts": "sk-",
+    "jwt starts": "eyJ",
+    "jwt dots": "eyJabcdefghi.eyJabcdefghi.",
+    "pem starts": "-----BEGIN ",
+    "pem heads": "-----BEGIN PRIVATE KEY-----\n",
+    "plus": "+1 ",
+    "brackets": "(((1",
+    "base64": "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo0MTIz",
+    "parameters": "?token=abcdefgh",
+    "spaces": " ",
+    "new lines": "\n",
+}
+
+
+def scanner() -> Scanner:
+    detectors = resolve_detectors([*DEFAULT_DETECTORS, "any_url"])
+    return Scanner(detectors, {each.name: "redact" for each in detectors})
+
+
+def work(call: Any) -> int:
+    """Count the calls that a call makes, into Python and into C."""
+    count = 0
+
+    def note(frame: Any, event: str, argument: Any) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        call()
+    finally:
+        sys.setprofile(before)
+    return count
+
+
+@pytest.mark.parametrize("kind", WORST)
+def test_twice_the_text_is_at_most_twice_the_work(kind: str) -> None:
+    unit, guard = WORST[kind], scanner()
+    guard.find(unit * 50, Record())  # what is compiled once is not counted
+
+    def texts(size: int) -> str:
+        return (unit * (size // len(unit) + 1))[:size]
+
+    half = work(lambda: guard.find(texts(6_000), Record()))
+    whole = work(lambda: guard.find(texts(12_000), Record()))
+    assert whole <= 2.3 * half + 200
+
+
+@pytest.mark.parametrize("kind", ["letters", "digits", "links", "cards"])
+def test_a_stream_twice_as_long_is_at_most_twice_the_work(kind: str) -> None:
+    unit, guard = WORST[kind], scanner()
+
+    def stream(size: int) -> None:
+        text = (unit * (size // len(unit) + 1))[:size]
+        flow = TextStream(guard, Record())
+        for start in range(0, size, 40):
+            flow.feed(text[start : start + 40])
+        flow.finish()
+
+    stream(2_000)
+    half = work(lambda: stream(10_000))
+    whole = work(lambda: stream(20_000))
+    assert whole <= 2.6 * half + 200
