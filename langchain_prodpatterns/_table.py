@@ -10,16 +10,16 @@ from langchain_prodpatterns.ledger import LedgerSummary
 
 _COLUMNS = (
     "pattern",
-    "decisions",
+    "runs",
     "calls",
-    "tokens in",
-    "tokens out",
+    "tokens\nin",
+    "tokens\nout",
     "usd",
     "seconds",
-    "saved calls",
-    "saved tokens",
-    "saved usd",
-    "saved s",
+    "saved\ncalls",
+    "saved\ntokens",
+    "saved\nusd",
+    "saved\nseconds",
 )
 _WIDTH = 140
 _SMALLEST = 0.0001
@@ -49,24 +49,26 @@ def _cells(group: LedgerSummary) -> tuple[str, ...]:
         str(group.calls),
         str(group.input_tokens),
         str(group.output_tokens),
-        _money(group.usd),
+        _money(group.usd, group.known_usd),
         f"{group.seconds:.2f}",
         str(group.saved_calls),
         str(group.saved_tokens),
-        _money(group.saved_usd),
+        _money(group.saved_usd, group.known_saved_usd),
         f"{group.saved_seconds:.2f}",
     )
 
 
-def _money(usd: float | None) -> str:
+def _money(usd: float | None, known: float) -> str:
     if usd is None:
-        return "unknown"
+        return f">{known:.4f}" if known >= _SMALLEST else "unknown"
     # What is paid for is never shown as nothing.
     return "<0.0001" if 0 < usd < _SMALLEST else f"{usd:.4f}"
 
 
 def _footnote(summary: LedgerSummary) -> str:
     notes = []
+    if None in {summary.usd, summary.saved_usd}:
+        notes.append("unknown, or the part after >: calls whose price nobody knows")
     if summary.unmetered_calls:
         calls = _calls(summary.unmetered_calls)
         notes.append(f"{calls} sent no usage: tokens not counted")

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, fields
 
 from langchain_prodpatterns.errors import BudgetSpent, ConfigurationError
+from langchain_prodpatterns.pricing import check_prices
 from langchain_prodpatterns.turns import Turn
 from langchain_prodpatterns.usage import NO_USAGE, Usage, UsageProbe
 
@@ -46,6 +47,7 @@ class Budget:
     """Model name to (input, output) usd per million tokens, for the `usd` limit."""
 
     def __post_init__(self) -> None:
+        check_prices(self.prices)
         for entry in fields(self):
             if entry.name == "prices":
                 continue

@@ -31,7 +31,7 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import ensure_config
 from langchain_core.tracers.context import register_configure_hook
 
-from langchain_prodpatterns.pricing import PriceTable
+from langchain_prodpatterns.pricing import PriceTable, ambient_prices
 from langchain_prodpatterns.usage import (
     NO_USAGE,
     CallObserver,
@@ -129,6 +129,10 @@ class LedgerSummary:
     """Money that was not needed; `None` when a part of it is unknown."""
     saved_seconds: float = 0.0
     """Seconds that were not needed."""
+    known_usd: float = 0.0
+    """The part of the money spent that is known."""
+    known_saved_usd: float = 0.0
+    """The part of the money not needed that is known."""
     unmetered_calls: int = 0
     """Calls whose provider sent no usage: their tokens are in no sum."""
     failed_calls: int = 0
@@ -163,7 +167,7 @@ class Ledger(CallObserver):
         """Book one model call."""
         with self._lock:
             # The outer block of a nested one may have other prices.
-            self._calls[call.run_id] = priced(call, self._prices)
+            self._calls[call.run_id] = priced(call, self.prices)
         if self._outer is not None:
             self._outer.observe(call)
 
@@ -356,6 +360,8 @@ def _sum(records: list[LedgerRecord]) -> LedgerSummary:
         saved_tokens=sum(record.saved_tokens for record in records),
         saved_usd=_sum_known([record.saved_usd for record in records]),
         saved_seconds=sum(record.saved_seconds for record in records),
+        known_usd=sum(record.usd or 0.0 for record in records),
+        known_saved_usd=sum(record.saved_usd or 0.0 for record in records),
     )
 
 
@@ -400,6 +406,7 @@ class _OpenLedgers:
         """Make a ledger that of this context, inside the one around it."""
         ledger._outer = self._var.get()  # noqa: SLF001 - one module
         token = self._var.set(ledger)
+        prices = ambient_prices.set(ledger.prices or ambient_prices.get())
         with self._lock:
             self._open[ledger] = weakref.WeakSet(threading.enumerate())
         try:
@@ -410,6 +417,7 @@ class _OpenLedgers:
             # In an async generator's clean-up the context may be another one.
             with contextlib.suppress(ValueError):
                 self._var.reset(token)
+                ambient_prices.reset(prices)
 
 
 class _Nobody(BaseCallbackHandler):

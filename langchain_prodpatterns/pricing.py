@@ -5,11 +5,19 @@ unknown too.
 """
 
 from collections.abc import Mapping
+from contextvars import ContextVar
 from functools import lru_cache
 from importlib.util import find_spec
 
+from langchain_prodpatterns.errors import ConfigurationError
+
 PriceTable = Mapping[str, tuple[float, float]]
 """Model name to (input, output) price in usd per million tokens."""
+
+ambient_prices: ContextVar[PriceTable | None] = ContextVar(
+    "prodpatterns_prices", default=None
+)
+"""The table of the `track()` block around, for what has no table of its own."""
 
 _PER_MILLION = 1_000_000
 
@@ -22,7 +30,8 @@ def price_of(
 ) -> float | None:
     """Return what a call cost in usd, or `None` where no price is known.
 
-    The table wins over genai-prices. A name in the table also covers its dated
+    The table wins over that of the `track()` block around, and both over genai-prices
+    where that is installed. A name in the table also covers its dated
     versions: `gpt-4o-mini` prices `gpt-4o-mini-2024-07-18`, not `gpt-4o-mini-tts`.
 
     Args:
@@ -36,10 +45,33 @@ def price_of(
     """
     if not model:
         return None
-    row = _row(model, prices or {})
+    row = _row(model, prices or {}) or _row(model, ambient_prices.get() or {})
     if row is None:
         return _genai_price(model, input_tokens, output_tokens)
     return (input_tokens * row[0] + output_tokens * row[1]) / _PER_MILLION
+
+
+def check_prices(prices: PriceTable | None) -> None:
+    """Refuse a table that could not price a call.
+
+    Args:
+        prices: The user's own table.
+
+    Raises:
+        ConfigurationError: When a row is not two numbers of usd, at least 0.
+    """
+    for model, row in (prices or {}).items():
+        try:
+            price_in, price_out = row
+            fine = price_in >= 0 and price_out >= 0
+        except (TypeError, ValueError):
+            fine = False
+        if not fine:
+            msg = (
+                f"prices[{model!r}] must be (input, output) in usd per million tokens, "
+                f"got {row!r}"
+            )
+            raise ConfigurationError(msg)
 
 
 def _row(model: str, prices: PriceTable) -> tuple[float, float] | None:

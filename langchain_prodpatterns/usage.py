@@ -15,7 +15,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 
-from langchain_prodpatterns.pricing import PriceTable, price_of
+from langchain_prodpatterns.pricing import PriceTable, check_prices, price_of
 
 PATTERN_KEY = "prodpatterns.pattern"
 """Metadata key: the pattern on whose behalf a run happens."""
@@ -124,7 +124,9 @@ class CallObserver(BaseCallbackHandler):
         Args:
             prices: Model name to (input, output) usd per million tokens.
         """
-        self._prices = prices
+        check_prices(prices)
+        self.prices = prices
+        """Model name to (input, output) usd per million tokens."""
         self._open: dict[UUID, _Open] = {}
         self._lock = threading.Lock()
 
@@ -160,7 +162,7 @@ class CallObserver(BaseCallbackHandler):
         """Work out what the call used."""
         opened = self._close(run_id)
         if opened is not None:
-            self.observe(_finished(run_id, opened, response, self._prices))
+            self.observe(_finished(run_id, opened, response, self.prices))
 
     def on_llm_error(
         self, error: BaseException, *, run_id: UUID, **kwargs: Any
@@ -169,7 +171,7 @@ class CallObserver(BaseCallbackHandler):
         opened = self._close(run_id)
         if opened is not None:
             report = _read_failed(kwargs.get("response"))
-            self.observe(_failed(run_id, opened, error, report, self._prices))
+            self.observe(_failed(run_id, opened, error, report, self.prices))
 
     def _start(
         self, run_id: UUID, metadata: dict[str, Any] | None, kwargs: dict[str, Any]

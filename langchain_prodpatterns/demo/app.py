@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from langchain_prodpatterns import GuardRunnable
 from langchain_prodpatterns.demo.assistant import build_assistant
 from langchain_prodpatterns.demo.documents import load_pages
 from langchain_prodpatterns.demo.errors import DemoError
@@ -31,6 +32,8 @@ class Options:
 
     docs: Path
     questions: list[str]
+    shown: list[str]
+    """The questions as they may be printed."""
     script: Path | None
 
 
@@ -67,21 +70,22 @@ def _run(console: Console, options: Options, models: Models) -> int:
             assistant = build_assistant(models, pages, build_tools(orders))
         console.print(f"{len(pages)} pages read. {escape(_dropped(ledger))}".rstrip())
         try:
-            _answer_all(console, assistant, options.questions)
+            _answer_all(console, assistant, options)
         finally:
             _show_ledger(console, ledger, models)
     return 0
 
 
 def _answer_all(
-    console: Console, assistant: Runnable[str, str], questions: list[str]
+    console: Console, assistant: Runnable[str, str], options: Options
 ) -> None:
     columns = (TextColumn("answering"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        for question in progress.track(questions):
+        asked = zip(options.questions, options.shown, strict=True)
+        for question, shown in progress.track(asked, total=len(options.questions)):
             with track() as turn:
                 answer = _answer(assistant, question)
-            console.print(f"\n[bold]{escape(question)}[/]")
+            console.print(f"\n[bold]{escape(shown)}[/]")
             console.print(escape(answer))
             console.print(f"[dim]{escape(_how(turn))}[/]")
 
@@ -155,6 +159,7 @@ def _options(argv: Sequence[str] | None) -> Options:
     return Options(
         docs=arguments.docs or DATA / "handbook",
         questions=questions,
+        shown=[GuardRunnable().invoke(question) for question in questions],
         script=None if own_docs else DATA,
     )
 

@@ -6,6 +6,7 @@ structured retry -> refine) -> guard.
 
 from collections.abc import Sequence
 from operator import itemgetter
+from typing import Any
 
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessage
@@ -104,7 +105,7 @@ def build_assistant(
     cache = SemanticJudgeCache(models.embeddings, models.small)
     calculator, order_lookup = tools
 
-    return (
+    assistant: Runnable[Any, Any] = (
         guard_input
         | {"question": RunnablePassthrough(), "route": router}
         | RunnableBranch(
@@ -114,6 +115,7 @@ def build_assistant(
         )
         | guard_output
     )
+    return assistant
 
 
 def build_router(
@@ -146,8 +148,8 @@ def build_answer(models: Models, sections: Sequence[Document]) -> Runnable[str, 
     return (
         {"question": RunnablePassthrough(), "context": retriever | format_citations}
         | PROMPT
-        | StructuredRetryParser(Answer, ladder=[models.small, models.large])
         | RefineChain(
+            StructuredRetryParser(Answer, ladder=[models.small, models.large]),
             critics=[
                 is_short,
                 Criteria(

@@ -1,8 +1,8 @@
 """The offline provider's script: what the models of the demo answer without a key.
 
 It plays a small and a large model: it answers the questions of the demo from a file,
-now and then with broken JSON so that there is something to retry, and it judges by
-what the file says. It shows the flow; it says nothing about how good a model is.
+now and then without the citations so that there is something to retry, and it judges
+by what the file says. It shows the flow; it says nothing about how good a model is.
 """
 
 import json
@@ -60,11 +60,12 @@ class Script:
         """Find the question that a text asks, also where a guard has redacted it."""
         if text in self._questions:
             return self._questions[text]
-        ending = text.rsplit(". ", 1)[-1]
-        asked = (
-            row for asked, row in self._questions.items() if asked.endswith(ending)
-        )
-        return next(asked, None)
+        # What a guard redacts comes before the question itself.
+        ending = text.rpartition(". ")[2].strip()
+        if not ending:
+            return None
+        found = (row for full, row in self._questions.items() if full.endswith(ending))
+        return next(found, None)
 
     def topic(self, text: str) -> str:
         """Return what a text asks, the same for every way to ask it."""
@@ -86,7 +87,7 @@ class Understudy:
 
     def __init__(self, script: Script) -> None:
         self._script = script
-        self._garbled: set[str] = set()
+        self._begun: set[str] = set()
         self._lock = threading.Lock()
 
     def respond(self, request: ScriptedRequest) -> Reply:
@@ -96,22 +97,22 @@ class Understudy:
         sections = {name: text for _, name, text in _SECTION.findall(request.user_text)}
         nonce = _NONCE.search(request.prompt_text)
         if nonce is not None:
-            verdict = self._judge(sections, request.prompt_text)
+            verdict = self._judge(sections, _rules(request))
             return Reply({**verdict, "nonce": nonce.group(1)})
         if "draft" in sections:
             return self._revise(sections)
         return self._draft(request)
 
-    def _judge(self, texts: dict[str, str], prompt: str) -> dict[str, Any]:
-        """Give the verdict that the form in the prompt asks for."""
-        if '"marks"' in prompt:
-            return self._mark(texts["draft"], prompt)
-        if '"better"' in prompt:
+    def _judge(self, texts: dict[str, str], rules: str) -> dict[str, Any]:
+        """Give the verdict that the form in the rules asks for."""
+        if '"marks"' in rules:
+            return self._mark(texts["draft"], rules)
+        if '"better"' in rules:
             revised = [name for name in ("first", "second") if self._good(texts[name])]
             return {"better": revised[0] if len(revised) == 1 else "neither"}
-        if '"choice"' in prompt:
+        if '"choice"' in rules:
             return self._choose(texts)
-        if '"quote"' in prompt:
+        if '"quote"' in rules:
             return _suspect(texts["text"])
         topics = {self._script.topic(text) for text in _questions(texts)}
         return {"yes": len(topics) == 1, "reason": "as the script says"}
@@ -119,8 +120,8 @@ class Understudy:
     def _good(self, draft: str) -> bool:
         return self._script.is_revised(draft)
 
-    def _mark(self, draft: str, prompt: str) -> dict[str, Any]:
-        criteria = len(re.findall(r"^\d+\. ", prompt, re.MULTILINE))
+    def _mark(self, draft: str, rules: str) -> dict[str, Any]:
+        criteria = len(re.findall(r"^\d+\. ", rules, re.MULTILINE))
         if self._good(draft):
             return {"marks": [5] * criteria}
         return {"marks": [3] * criteria, "feedback": "Give units and a next step."}
@@ -146,18 +147,23 @@ class Understudy:
         if answer is None:
             return Reply(_first_extract(request.prompt_text))
         if answer.get("malformed_first") and self._first_time(question):
-            return Reply.malformed_json(answer["draft"])
+            return Reply({"answer": answer["draft"]["answer"]})  # no citations
         return Reply(answer["draft"])
 
     def _first_time(self, question: str) -> bool:
         with self._lock:
-            first = question not in self._garbled
-            self._garbled.add(question)
+            first = question not in self._begun
+            self._begun.add(question)
         return first
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _rules(request: ScriptedRequest) -> str:
+    """Return what the developer wrote: the system message."""
+    return str(request.messages[0]["content"])
 
 
 def _asked(prompt: str) -> str:

@@ -74,8 +74,9 @@ class Orders:
             rows = list(csv.DictReader(file))
         with closing(sqlite3.connect(path)) as connection, connection:
             connection.execute(
-                "CREATE TABLE orders (order_id TEXT PRIMARY KEY, status TEXT, item TEXT,"
-                " total_eur TEXT, ordered_on TEXT, expected_on TEXT, carrier TEXT)"
+                "CREATE TABLE orders (order_id TEXT PRIMARY KEY, status TEXT,"
+                " item TEXT, total_eur TEXT, ordered_on TEXT, expected_on TEXT,"
+                " carrier TEXT)"
             )
             connection.executemany(
                 "INSERT INTO orders VALUES (:order_id, :status, :item, :total_eur,"

@@ -7,12 +7,12 @@ judge about what is left -> report types and counts.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessageChunk, AnyMessage
 from langchain_core.prompt_values import ChatPromptValueConcrete, StringPromptValue
-from langchain_core.runnables import Runnable
+from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import get_executor_for_config
 from langchain_core.runnables.utils import gather_with_concurrency
 from pydantic import Field, PrivateAttr, SkipValidation
@@ -47,6 +47,8 @@ from langchain_prodpatterns.judging import BoundJudge, JudgeLike
 from langchain_prodpatterns.runnable import (
     PatternRun,
 )
+
+G = TypeVar("G", bound=Guarded)
 
 
 @dataclass
@@ -196,6 +198,20 @@ class GuardRunnable(StreamingGuard):
     def OutputType(self) -> Any:  # noqa: N802 - LangChain's name
         """The same as goes in."""
         return self.InputType
+
+    if TYPE_CHECKING:  # the type that goes in comes out: say so to type checkers
+
+        def invoke(
+            self, input: G, config: RunnableConfig | None = None, **kwargs: Any
+        ) -> G:
+            """Guard a value."""
+            ...
+
+        async def ainvoke(
+            self, input: G, config: RunnableConfig | None = None, **kwargs: Any
+        ) -> G:
+            """Guard a value, natively async."""
+            ...
 
     def wrap(
         self, chain: Runnable[Any, Any], *, output: "GuardRunnable | None" = None
