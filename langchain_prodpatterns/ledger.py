@@ -405,8 +405,8 @@ class _OpenLedgers:
     def block(self, ledger: Ledger) -> Iterator[Ledger]:
         """Make a ledger that of this context, inside the one around it."""
         ledger._outer = self._var.get()  # noqa: SLF001 - one module
-        token = self._var.set(ledger)
-        prices = ambient_prices.set(ledger.prices or ambient_prices.get())
+        ledger.prices = ledger.prices or ambient_prices.get()
+        token, prices = self._var.set(ledger), ambient_prices.set(ledger.prices)
         with self._lock:
             self._open[ledger] = weakref.WeakSet(threading.enumerate())
         try:
@@ -441,7 +441,8 @@ def track(*, prices: PriceTable | None = None) -> Iterator[Ledger]:
     """Book everything that happens inside the block.
 
     Args:
-        prices: Model name to (input, output) usd per million tokens.
+        prices: Model name to (input, output) usd per million tokens; by default those
+            of the block around.
 
     Yields:
         The ledger, which can be read during and after the block. What a block inside

@@ -17,7 +17,7 @@ PriceTable = Mapping[str, tuple[float, float]]
 ambient_prices: ContextVar[PriceTable | None] = ContextVar(
     "prodpatterns_prices", default=None
 )
-"""The table of the `track()` block around, for what has no table of its own."""
+"""The table of the `track()` block around, for probes that have none of their own."""
 
 _PER_MILLION = 1_000_000
 
@@ -30,8 +30,7 @@ def price_of(
 ) -> float | None:
     """Return what a call cost in usd, or `None` where no price is known.
 
-    The table wins over that of the `track()` block around, and both over genai-prices
-    where that is installed. A name in the table also covers its dated
+    The table wins over genai-prices. A name in the table also covers its dated
     versions: `gpt-4o-mini` prices `gpt-4o-mini-2024-07-18`, not `gpt-4o-mini-tts`.
 
     Args:
@@ -45,7 +44,7 @@ def price_of(
     """
     if not model:
         return None
-    row = _row(model, prices or {}) or _row(model, ambient_prices.get() or {})
+    row = _row(model, prices or {})
     if row is None:
         return _genai_price(model, input_tokens, output_tokens)
     return (input_tokens * row[0] + output_tokens * row[1]) / _PER_MILLION

@@ -15,7 +15,12 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 
-from langchain_prodpatterns.pricing import PriceTable, check_prices, price_of
+from langchain_prodpatterns.pricing import (
+    PriceTable,
+    ambient_prices,
+    check_prices,
+    price_of,
+)
 
 PATTERN_KEY = "prodpatterns.pattern"
 """Metadata key: the pattern on whose behalf a run happens."""
@@ -200,11 +205,12 @@ class UsageProbe(CallObserver):
         """Observe calls.
 
         Args:
-            prices: Model name to (input, output) usd per million tokens.
+            prices: Model name to (input, output) usd per million tokens; by default
+                the table of the `track()` block around.
             owner: Count only the calls made on behalf of this pattern run, not those
                 of patterns nested in it.
         """
-        super().__init__(prices=prices)
+        super().__init__(prices=prices or ambient_prices.get())
         self._owner = owner
         self._usage = NO_USAGE
         self._models: list[str] = []

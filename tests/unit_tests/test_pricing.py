@@ -10,7 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_prodpatterns import pricing
+from langchain_prodpatterns.budget import Budget
+from langchain_prodpatterns.errors import ConfigurationError
+from langchain_prodpatterns.ledger import Ledger, track
 from langchain_prodpatterns.pricing import price_of
+from langchain_prodpatterns.testing import ScriptedChatModel
+from langchain_prodpatterns.usage import UsageProbe
 
 TABLE = {"small": (1.0, 4.0), "small-pro": (10.0, 40.0), "free": (0.0, 0.0)}
 MILLION = 1_000_000
@@ -133,3 +138,25 @@ def test_prices_add_up(a: int, b: int, c: int, d: int, into: float, out: float) 
     assert first is not None
     assert second is not None
     assert both == pytest.approx(first + second)
+
+
+@pytest.mark.parametrize(
+    "row", [(1.0,), (1.0, -1.0), "ab", None, ("a", "b"), (1.0, 2.0, 3.0)]
+)
+def test_a_row_that_prices_nothing_is_refused_at_once(row: Any) -> None:
+    for build in (Ledger, UsageProbe, Budget):
+        with pytest.raises(ConfigurationError, match=r"prices\['m'\] must be"):
+            build(prices={"m": row})
+
+
+def test_a_probe_takes_the_prices_of_the_block_around() -> None:
+    prices = {"scripted": (1.0, 1.0)}
+    model = ScriptedChatModel(replies=["a"])
+
+    with track(prices=prices), track() as inner:
+        probe = UsageProbe()
+        model.invoke("x", {"callbacks": [probe]})
+
+    assert probe.usage.usd == inner.summary().usd
+    assert probe.usage.usd is not None
+    assert UsageProbe().prices is None

@@ -36,12 +36,11 @@ def test_a_redacted_question_is_still_known(script: Script) -> None:
     assert question["id"] == "q20"
 
 
-def test_some_first_answers_are_broken_and_the_second_is_not(script: Script) -> None:
+def test_some_first_answers_lack_the_citations(script: Script) -> None:
     understudy = Understudy(script)
     prompt = "Extracts:\n\nQuestion: How many days do I have to return a bike?"
 
-    with pytest.raises(json.JSONDecodeError):
-        json.loads(_ask(understudy, prompt))
+    assert "citations" not in json.loads(_ask(understudy, prompt))
     assert json.loads(_ask(understudy, prompt))["citations"] == ["returns.md"]
 
 
