@@ -15,6 +15,7 @@ from langchain_core.runnables import Runnable
 from pydantic import BaseModel
 
 from langchain_prodpatterns import (
+    Budget,
     CompressingRetriever,
     ContextCompressor,
     Criteria,
@@ -22,7 +23,9 @@ from langchain_prodpatterns import (
     Judge,
     RefineChain,
     Route,
+    SchemaParser,
     SemanticJudgeCache,
+    StructuredRetryParser,
     ToolRouter,
     YesNoVerdict,
 )
@@ -129,6 +132,8 @@ def _texts(documents: list[Document]) -> list[str]:
 
 
 def _judge_responds(request: ScriptedRequest) -> Any:
+    if "boom" in request.user_text:
+        raise LookupError("the model is gone")
     return {"yes": "sun" in request.user_text, "nonce": _nonce(request)}
 
 
@@ -137,7 +142,7 @@ JUDGE = Case(
     make=lambda model: Judge(model, "Is it about the weather?", on_failure="raise"),
     value=Topic(text="the sun shines"),
     other=Topic(text="stocks fell"),
-    bad=Topic.model_construct(),
+    bad=Topic(text="boom"),
     expected=YesNoVerdict(yes=True),
     setting=("timeout", 9.0),
     respond=_judge_responds,
@@ -282,4 +287,44 @@ ROUTER = Case(
     one_call=True,
 )
 
-CASES: list[Case] = [JUDGE, CACHED, REFINE, RETRIEVER, COMPRESSOR, GUARD, ROUTER]
+
+def _city(request: ScriptedRequest) -> Any:
+    people = "many" if "boom" in request.prompt_text else len(request.user_text)
+    return {"name": request.user_text, "people": people}
+
+
+STRUCTURED = Case(
+    name="StructuredRetryParser",
+    make=lambda model: StructuredRetryParser(City, ladder=[model]),
+    value="Lyon",
+    other="Graz am See",
+    bad="boom",
+    expected=City(name="Lyon", people=4),
+    setting=("budget", Budget(attempts=2)),
+    respond=_city,
+    pattern="structured",
+    one_call=True,
+)
+
+PARSER = Case(
+    name="SchemaParser",
+    make=lambda _: SchemaParser(City),
+    value='{"name": "Lyon", "people": 4}',
+    other='{"name": "Graz", "people": 5}',
+    bad="no JSON at all",
+    expected=City(name="Lyon", people=4),
+    setting=("prefer", "first"),
+    calls_model=False,
+)
+
+CASES: list[Case] = [
+    JUDGE,
+    CACHED,
+    STRUCTURED,
+    PARSER,
+    REFINE,
+    RETRIEVER,
+    COMPRESSOR,
+    GUARD,
+    ROUTER,
+]

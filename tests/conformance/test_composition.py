@@ -3,7 +3,7 @@
 import copy
 import json
 import pickle
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from langchain_core.load import dumpd
@@ -11,7 +11,9 @@ from langchain_core.runnables import (
     ConfigurableField,
     RunnableConfig,
     RunnableLambda,
+    RunnableSerializable,
 )
+from langchain_core.runnables.configurable import DynamicRunnable
 
 from tests.conformance.cases import SECRET, Case
 from tests.conformance.doubles import StrictModel
@@ -58,14 +60,14 @@ def test_map_retry_fallbacks_and_bind(case: Case, model: StrictModel) -> None:
 
 def test_configurable_fields(case: Case, model: StrictModel) -> None:
     name, setting = case.setting
-    runnable = case.make(model)
+    runnable = cast("RunnableSerializable[Any, Any]", case.make(model))
     configurable = runnable.configurable_fields(
         **{name: ConfigurableField(id="setting")}
     )
 
     assert case.view(configurable.invoke(case.value)) == case.expected
     config: RunnableConfig = {"configurable": {"setting": setting}}
-    configured, _ = configurable.prepare(config)  # type: ignore[attr-defined]  # a dynamic runnable
+    configured, _ = cast("DynamicRunnable[Any, Any]", configurable).prepare(config)
     assert getattr(configured, name) == setting
     configurable.invoke(case.value, config)
 
@@ -95,10 +97,9 @@ def test_dumpd_holds_no_secret(case: Case, model: StrictModel) -> None:
 
 
 def test_unknown_arguments_are_refused(case: Case, model: StrictModel) -> None:
-    fields = type(case.make(model)).model_fields  # type: ignore[attr-defined]
+    runnable = cast("RunnableSerializable[Any, Any]", case.make(model))
+    kind: Any = type(runnable)
+    fields = {name: getattr(runnable, name) for name in kind.model_fields}
 
     with pytest.raises(Exception, match="no_such_argument"):
-        type(case.make(model))(
-            **{name: getattr(case.make(model), name) for name in fields},
-            no_such_argument=1,
-        )
+        kind(**fields, no_such_argument=1)

@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from langchain_core.runnables import config as core_config
+from langchain_core.runnables.config import merge_configs
 from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
 from langchain_core.tracers.schemas import Run
 
@@ -68,10 +69,13 @@ def _all(run: Run) -> Iterator[Run]:
 
 
 def _traced(
-    way: Way, runnable: Runnable[Any, Any], value: Any, **config: Any
+    way: Way,
+    runnable: Runnable[Any, Any],
+    value: Any,
+    config: RunnableConfig | None = None,
 ) -> list[Run]:
     collector = RunCollectorCallbackHandler()
-    way(runnable, value, {"callbacks": [collector], **config})
+    way(runnable, value, merge_configs(config, {"callbacks": [collector]}))
     return collector.traced_runs
 
 
@@ -115,10 +119,12 @@ def test_tags_and_metadata_reach_the_models_names_and_ids_do_not(
         way,
         case.make(model),
         case.value,
-        tags=["mine"],
-        metadata={"mine": 1},
-        run_name="my name",
-        run_id=run_id,
+        {
+            "tags": ["mine"],
+            "metadata": {"mine": 1},
+            "run_name": "my name",
+            "run_id": run_id,
+        },
     )
 
     assert root.name == "my name"

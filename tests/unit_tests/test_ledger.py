@@ -347,7 +347,7 @@ def test_what_an_inner_block_books_the_outer_one_books_too() -> None:
     assert_equal(outer, model)
 
 
-def test_an_inner_block_does_not_take_the_outer_ones_prices() -> None:
+def test_each_block_has_its_prices_or_those_of_the_block_around() -> None:
     reply = Reply("x", input_tokens=1_000_000, output_tokens=0)
     model = ScriptedChatModel(default=reply)
     with (
@@ -357,7 +357,7 @@ def test_an_inner_block_does_not_take_the_outer_ones_prices() -> None:
     ):
         model.invoke("x")
     assert (outer.summary().usd, inner.summary().usd) == (2.0, 1.0)
-    assert innermost.summary().usd is None
+    assert innermost.summary().usd == 1.0
 
 
 def test_after_the_block_nothing_is_booked() -> None:

@@ -1,0 +1,198 @@
+"""The finder is linear, and tells a closed span from one that breaks off."""
+
+import json
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from langchain_prodpatterns.structured.candidates import (
+    MAX_CANDIDATES,
+    MAX_DEPTH,
+    MAX_TOKENS,
+    find_candidates,
+)
+
+LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=12)
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(max_size=6), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+CONTAINERS = st.lists(VALUES, max_size=4) | st.dictionaries(
+    st.text(max_size=6), VALUES, max_size=4
+)
+
+
+def spans(text: str) -> list[str]:
+    return [text[one.start : one.end] for one in find_candidates(text).candidates]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"a": 1}', ['{"a": 1}']),
+        ("  [1, 2]  ", ["[1, 2]"]),
+        ('Sure: {"a": 1}. Anything else?', ['{"a": 1}']),
+        ('```json\n{"a": 1}\n```', ['{"a": 1}']),
+        ('{"a": 1} and {"b": 2}', ['{"a": 1}', '{"b": 2}']),
+        ('{"a": "}"}', ['{"a": "}"}']),
+        ('{"a": "\\"}"}', ['{"a": "\\"}"}']),
+        ("{'a': '}'}", ["{'a': '}'}"]),
+        ("{a: 1, b: [2]}", ["{a: 1, b: [2]}"]),
+        ('{"a": "he said "hi {x}" to me"}', ['{"a": "he said "hi {x}" to me"}']),
+        ('{"a": "it\'s"}', ['{"a": "it\'s"}']),
+        ("{'a': 'x', 'b': it's}", ["{'a': 'x', 'b': it's}"]),
+        ('{"a": [1, 2}', ['{"a": [1, 2}']),
+        ('{"a": 1]}', ['{"a": 1]}']),
+        ('{"a": 1}}', ['{"a": 1}']),
+        ("Press { to open [see below] and } to close", []),
+        ("use {name} here", []),
+        ("no brackets", []),
+        ("", []),
+        ("{not json, but it begins so}", ["{not json, but it begins so}"]),
+        ("[true] or [nullify]", ["[true]"]),
+    ],
+)
+def test_finds_the_outermost_spans(text: str, expected: list[str]) -> None:
+    assert spans(text) == expected
+    assert not find_candidates(text).broken_off
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": 1',
+        '{"a": [1, 2]',
+        '{"a": "x}',
+        "{'a': 'x}",
+        'Here: {"a": {"b": 1}',
+        '{"a": 1} and then {"b": ',
+        "{",
+        "[",
+        '```json\n{"a": "x\n```',
+    ],
+)
+def test_notices_what_breaks_off(text: str) -> None:
+    assert find_candidates(text).broken_off
+
+
+def test_nothing_inside_a_broken_span_is_found() -> None:
+    text = '[{"a": 1}, {"a": 2}, {"a":'
+
+    assert find_candidates(text).candidates == ()
+
+
+def test_a_complete_span_before_a_broken_one_is_found() -> None:
+    found = find_candidates('{"a": 1} {"b": ')
+
+    assert (len(found.candidates), found.broken_off) == (1, True)
+
+
+@pytest.mark.parametrize(("levels", "depth"), [(1, 1), (3, 3), (MAX_DEPTH, MAX_DEPTH)])
+def test_the_depth_is_measured(levels: int, depth: int) -> None:
+    (span,) = find_candidates("[" * levels + "]" * levels).candidates
+
+    assert span.depth == depth
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1),
+        '{"a":' * 200_000,
+        "[" * 1_000_000,
+        "x" + "[]" * (MAX_CANDIDATES + 1),
+        '{"a": ' + '"' * (2 * MAX_TOKENS) + "}",
+    ],
+    ids=["deep", "nested objects", "brackets", "many spans", "quotes"],
+)
+def test_what_is_beyond_reading_is_given_up(text: str) -> None:
+    found = find_candidates(text)
+
+    assert found.unreadable
+    assert found.candidates == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{" * 10_000,
+        "x" + "{" * 1_000_000,
+        '{"a": "' + "x" * 100_000,
+        '{"a": "x}' + "x}" * 500_000 + '" z',
+        "{" + " " * 1_000_000,
+        '{"a": "' + "\\" * 1_000_000,
+        "{ " * 500_000,
+        "'" * 1_000_000,
+        '{"a": 1} {note} ' * 60_000,
+    ],
+    ids=[
+        "10k",
+        "prose 1M",
+        "unclosed",
+        "braces",
+        "spaces",
+        "slashes",
+        "gaps",
+        "q",
+        "mix",
+    ],
+)
+def test_hostile_texts_end(text: str) -> None:
+    work = 0
+
+    def count(frame: Any, event: str, argument: Any) -> Any:
+        nonlocal work
+        work += 1
+
+    sys.setprofile(count)
+    try:
+        find_candidates(text)
+    finally:
+        sys.setprofile(None)
+
+    # Calls made, of Python and of C: a quadratic pass would need billions.
+    assert work < 20 * len(text) + 1_000
+
+
+@given(CONTAINERS)
+def test_every_json_container_is_one_span(value: Any) -> None:
+    text = json.dumps(value)
+
+    assert spans(text) == [text]
+
+
+@given(CONTAINERS, st.data())
+def test_no_prefix_of_json_is_a_span(value: Any, data: st.DataObject) -> None:
+    text = json.dumps(value)
+    prefix = text[: data.draw(st.integers(1, len(text) - 1))]
+
+    found = find_candidates(prefix)
+
+    assert found.candidates == ()
+    assert found.broken_off
+
+
+@given(CONTAINERS, st.data())
+def test_no_prefix_of_a_python_literal_is_a_span(
+    value: Any, data: st.DataObject
+) -> None:
+    text = repr(value)
+    prefix = text[: data.draw(st.integers(1, len(text) - 1))]
+
+    assert find_candidates(prefix).candidates == ()
+
+
+@given(st.text(alphabet="{}[]\"'\\:,a1 \n`", max_size=200))
+def test_any_text_gives_spans_in_order_that_do_not_overlap(text: str) -> None:
+    end = 0
+    for span in find_candidates(text).candidates:
+        assert end <= span.start < span.end <= len(text)
+        assert text[span.start] in "{["
+        end = span.end

@@ -1,0 +1,243 @@
+"""The walk up the ladder is a pure function."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from langchain_core.runnables import RunnableLambda
+
+from langchain_prodpatterns.errors import ConfigurationError
+from langchain_prodpatterns.structured.attempts import AttemptKind
+from langchain_prodpatterns.structured.ladder import (
+    MAX_RETRIES,
+    Plan,
+    Rung,
+    State,
+    Step,
+    as_rungs,
+    model_name,
+    next_step,
+    plan,
+    prepared,
+    takes_temperature,
+    token_limit,
+)
+from langchain_prodpatterns.testing import ScriptedChatModel
+
+MODEL = ScriptedChatModel(default="hi", model="small")
+LIMITED = ScriptedChatModel(default="hi", max_tokens=100)
+
+
+def one(
+    *temperatures: float | None, attempts: int | None = 1, known: bool = False
+) -> Plan:
+    return Plan(temperatures or (None,), attempts, known)
+
+
+def after(
+    plans: tuple[Plan, ...], step: Step, kind: AttemptKind, **facts: bool
+) -> Step | None:
+    return next_step(State(plans, step, kind, **facts))
+
+
+def test_it_begins_at_the_first_rung() -> None:
+    assert next_step(State((one(0.2), one(0.8)))) == Step(0, 0, 0.2)
+
+
+def test_an_empty_ladder_has_no_step() -> None:
+    assert next_step(State(())) is None
+
+
+@pytest.mark.parametrize("kind", ["syntax", "schema", "truncated"])
+def test_a_wrong_answer_raises_the_temperature_then_climbs(kind: AttemptKind) -> None:
+    plans = (one(0, 0.5, attempts=2), one(attempts=None))
+
+    second = after(plans, Step(0, 0, 0), kind)
+    assert second == Step(0, 1, 0.5)
+    third = after(plans, second, kind)
+    assert third == Step(1, 0, None)
+    assert after(plans, third, kind) == Step(1, 1, None)
+
+
+def test_further_attempts_stay_at_the_last_temperature() -> None:
+    plans = (one(0, 0.5, attempts=4),)
+
+    assert after(plans, Step(0, 2, 0.5), "schema") == Step(0, 3, 0.5)
+    assert after(plans, Step(0, 3, 0.5), "schema") is None
+
+
+def test_a_refusal_climbs_at_once() -> None:
+    plans = (one(0, 0.5, attempts=2), one())
+
+    assert after(plans, Step(0, 0, 0), "refused") == Step(1, 0, None)
+    assert after(plans, Step(1, 0, None), "refused") is None
+
+
+def test_a_cut_off_answer_raises_the_limit_once_then_climbs() -> None:
+    plans = (one(0.1, attempts=None, known=True), one())
+
+    raised = after(plans, Step(0, 0, 0.1), "truncated", cut_off=True)
+    assert raised == Step(0, 0, 0.1, raised=True)
+    assert after(plans, raised, "truncated", cut_off=True) == Step(1, 0, None)
+
+
+def test_without_a_known_limit_a_cut_off_answer_climbs() -> None:
+    assert after((one(), one()), Step(0, 0, None), "truncated", cut_off=True) == Step(
+        1, 0, None
+    )
+    assert (
+        after((one(attempts=9),), Step(0, 0, None), "truncated", cut_off=True) is None
+    )
+
+
+def test_an_error_that_may_pass_is_retried_with_growing_waits_then_climbs() -> None:
+    plans = (one(0.3), one())
+    step: Step | None = Step(0, 0, 0.3)
+    waits = []
+    while step is not None and step.rung == 0:
+        waits.append(step.wait)
+        step = after(plans, step, "provider", retryable=True)
+
+    assert waits == [0, 0.5, 1.0]
+    assert len(waits) == MAX_RETRIES + 1
+    assert step == Step(1, 0, None)
+
+
+def test_another_error_climbs_at_once() -> None:
+    assert after((one(attempts=9), one()), Step(0, 0, None), "provider") == Step(
+        1, 0, None
+    )
+
+
+def test_retries_begin_anew_after_an_answer() -> None:
+    step = after((one(attempts=9),), Step(0, 0, None, retries=2), "schema")
+
+    assert step == Step(0, 1, None)
+
+
+KINDS: st.SearchStrategy[AttemptKind | None] = st.sampled_from(
+    ["syntax", "schema", "truncated", "refused", "provider"]
+)
+PLANS = st.lists(
+    st.builds(
+        Plan,
+        st.lists(st.floats(0, 2), min_size=1, max_size=3).map(tuple),
+        st.integers(1, 4),
+        st.booleans(),
+    ),
+    max_size=4,
+).map(tuple)
+
+
+@given(plans=PLANS, data=st.data())
+def test_a_walk_with_limits_ends_and_never_goes_down(
+    plans: tuple[Plan, ...], data: st.DataObject
+) -> None:
+    step, steps = next_step(State(plans)), 0
+    while step is not None:
+        steps += 1
+        state = State(
+            plans,
+            step,
+            data.draw(KINDS),
+            data.draw(st.booleans()),
+            data.draw(st.booleans()),
+        )
+        following = next_step(state)
+        assert following is None or following.rung >= step.rung
+        step = following
+    # Each attempt of a rung may be retried, and once with a raised limit.
+    assert (
+        steps
+        <= sum(2 * (plan.attempts or 0) * (MAX_RETRIES + 1) + 2 for plan in plans) + 1
+    )
+
+
+def test_bare_models_are_rungs() -> None:
+    rung = Rung(MODEL, temperatures=(0.1,))
+
+    assert as_rungs([MODEL, rung]) == (Rung(MODEL), rung)
+
+
+@pytest.mark.parametrize(
+    "ladder", [MODEL, "gpt", {"a": MODEL}, [RunnableLambda(str)], [None]]
+)
+def test_other_ladders_are_refused(ladder: Any) -> None:
+    with pytest.raises(ConfigurationError):
+        as_rungs(ladder)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"temperatures": ()},
+        {"temperatures": 0.5},
+        {"temperatures": "0.5"},
+        {"temperatures": (-0.1,)},
+        {"temperatures": (True,)},
+        {"attempts": 0},
+        {"attempts": 1.5},
+        {"attempts": True},
+    ],
+)
+def test_rungs_that_cannot_work_are_refused(arguments: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError):
+        Rung(MODEL, **arguments)
+
+
+def test_a_rung_takes_a_list_of_temperatures() -> None:
+    assert Rung(MODEL, temperatures=[0, None]).temperatures == (0, None)  # type: ignore[arg-type]  # a list is read, too
+
+
+@pytest.mark.parametrize(
+    ("endless", "expected"), [(True, [2, 3, None]), (False, [2, 3, 1])]
+)
+def test_the_last_rung_goes_on_where_a_budget_ends_it(
+    endless: bool, expected: list[int | None]
+) -> None:
+    rungs = (Rung(MODEL, temperatures=(0, 1)), Rung(MODEL, attempts=3), Rung(MODEL))
+
+    assert [entry.attempts for entry in plan(rungs, endless=endless)] == expected
+
+
+def test_plans_know_whether_a_limit_is_set() -> None:
+    plans = plan((Rung(MODEL), Rung(LIMITED)), endless=True)
+
+    assert [entry.can_raise_tokens for entry in plans] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("model", "limit"),
+    [
+        (MODEL, None),
+        (LIMITED, ("max_tokens", 100)),
+        (MODEL.bind(max_completion_tokens=7), ("max_completion_tokens", 7)),
+        (LIMITED.bind(max_tokens=7), ("max_tokens", 7)),
+        (LIMITED.with_retry(), ("max_tokens", 100)),
+        (LIMITED.with_fallbacks([MODEL]), ("max_tokens", 100)),
+    ],
+)
+def test_the_token_limit_is_found_through_bindings(model: Any, limit: Any) -> None:
+    assert token_limit(model) == limit
+
+
+def test_what_a_step_asks_for_is_bound() -> None:
+    def bound(model: Any, temperature: float | None, *, raised: bool) -> Any:
+        return getattr(prepared(model, temperature, raised=raised), "kwargs", None)
+
+    assert prepared(MODEL, None, raised=False) is MODEL
+    assert bound(MODEL, 0.4, raised=True) == {"temperature": 0.4}
+    assert bound(LIMITED, 0, raised=True) == {"temperature": 0, "max_tokens": 200}
+
+
+def test_the_profile_may_forbid_a_temperature() -> None:
+    fixed = ScriptedChatModel(default="hi", profile={"temperature": False})
+
+    assert takes_temperature(MODEL)
+    assert not takes_temperature(fixed)
+    assert not takes_temperature(fixed.bind(stop=["x"]).with_retry())
+
+
+def test_the_name_is_found_through_bindings() -> None:
+    assert model_name(MODEL.bind(stop=["x"]).with_retry()) == "small"

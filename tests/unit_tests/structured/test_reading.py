@@ -1,0 +1,321 @@
+"""Strict first, then searched and mended; nothing is invented, nothing is closed."""
+
+import json
+from typing import Any, Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from langchain_prodpatterns.structured.reading import (
+    BARE,
+    EXTRACTED,
+    MAX_MENDED,
+    MENDED,
+    RECASED,
+    UNWRAPPED,
+    Prefer,
+    read,
+)
+from langchain_prodpatterns.structured.target import make_target
+from tests.unit_tests.structured.doubles import (
+    INVALID,
+    TICKET,
+    TICKET_SCHEMA,
+    VALID,
+    Color,
+    Node,
+    Ticket,
+)
+from tests.unit_tests.structured.test_candidates import CONTAINERS
+
+TARGET = make_target(Ticket)
+ANYTHING = make_target({})
+
+
+@pytest.mark.parametrize(
+    ("text", "repairs"),
+    [
+        (VALID, ()),
+        (f"\n  {VALID}\n", ()),
+        (f"Here is your ticket: {VALID}", (EXTRACTED,)),
+        (f"{VALID}\n\nI hope this {{helps}}!", (EXTRACTED,)),
+        (f"```json\n{VALID}\n```", (EXTRACTED,)),
+        (f"```\n{VALID}", (EXTRACTED,)),
+        (f"{VALID}}}", (EXTRACTED,)),
+        (json.dumps(VALID), (UNWRAPPED,)),
+        (VALID.replace('"', "'"), (MENDED,)),
+        (VALID.replace("}", ",}"), (MENDED,)),
+        ("{title: broken, priority: high, count: 2}", (MENDED,)),
+        (VALID.replace(",", ", // a comment\n", 1), (MENDED,)),
+        ("As asked: " + VALID.replace('"', "'"), (EXTRACTED, MENDED)),
+        ('{"title": "broken" "priority": "high", "count": 2}', (MENDED,)),
+    ],
+)
+def test_reads_and_says_what_was_repaired(text: str, repairs: tuple[str, ...]) -> None:
+    reading = read(text, TARGET)
+
+    assert (reading.kind, reading.value, reading.repairs) == ("ok", TICKET, repairs)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("", "syntax"),
+        ("I am sorry, I do not know.", "syntax"),
+        ("{", "truncated"),
+        ('{"title": "broken", "priority": "high"', "truncated"),
+        ('{"title": "broken", "priority": "high", "count": 2', "truncated"),
+        ("{'title': 'broken', 'priority': 'high'", "truncated"),
+        ('```json\n{"title": "broken", "priority": "high"\n```', "truncated"),
+        ('{"title": "broken"}', "schema"),
+        (INVALID, "schema"),
+        ("{'title': 'broken'}", "schema"),
+        (f"[{VALID}]", "schema"),
+        ('{"title": , "priority": "high"}', "syntax"),
+        ('{"title": "broken", "priority": "high", "count": [2}', "truncated"),
+        ('{"title": "broken", "priority": }', "syntax"),
+        ("null", "schema"),
+        ('"broken"', "schema"),
+        ("[" * 300, "syntax"),
+    ],
+)
+def test_refuses_and_says_why(text: str, kind: str) -> None:
+    reading = read(text, TARGET)
+
+    assert (reading.kind, reading.value) == (kind, None)
+    assert reading.errors
+
+
+def test_a_missing_field_is_never_filled() -> None:
+    (error,) = read('{"priority": "low"}', TARGET).errors
+
+    assert (error.path, error.message, error.value) == ("title", "Field required", "")
+
+
+def test_an_error_has_path_message_and_value() -> None:
+    (error,) = read(INVALID, TARGET).errors
+
+    assert error.path == "priority"
+    assert "'low' or 'high'" in error.message
+    assert error.value == '"urgent-secret"'
+
+
+@pytest.mark.parametrize(("prefer", "count"), [("first", 1), ("last", 3)])
+def test_of_several_valid_objects_the_preferred_counts(
+    prefer: Prefer, count: int
+) -> None:
+    text = " then ".join(VALID.replace("2", str(number)) for number in (1, 2, 3))
+
+    assert read(text, TARGET, prefer).value.count == count
+
+
+@pytest.mark.parametrize("prefer", ["first", "last"])
+def test_the_object_that_validates_wins(prefer: Prefer) -> None:
+    text = f'{{"note": 1}} {VALID} {{"note": 2}}'
+
+    assert read(text, TARGET, prefer).value == TICKET
+
+
+def test_a_correction_that_breaks_off_replaces_what_was_before() -> None:
+    text = f'{VALID} No, wait: {{"title": "fixed",'
+
+    assert read(text, TARGET, "last").kind == "truncated"
+    assert read(text, TARGET, "first").value == TICKET
+
+
+def test_a_part_of_a_broken_tree_is_not_taken_for_the_tree() -> None:
+    whole = Node(name="root", children=[Node(name="leaf")]).model_dump_json()
+
+    assert read(whole[:-2], make_target(Node)).kind == "truncated"
+
+
+def test_with_a_list_wanted_a_list_is_mended() -> None:
+    target = make_target(list[int])
+
+    assert read("{a: 1} and [1, 2,]", target, "first").value == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("model", "text", "value"),
+    [
+        (Color, '"red"', Color.RED),
+        (Color, "red", Color.RED),
+        (Color, " **blue**\n", Color.BLUE),
+        (Color, "```\nred\n```", Color.RED),
+        (Literal["a", "b"], "a", "a"),
+        (Literal["a", "b"], "'a'", "a"),
+        (str, "any text at all", "any text at all"),
+        (str, '"quoted"', "quoted"),
+        (str, '{"a": 1}', '{"a": 1}'),
+        (str, "{broken", "{broken"),
+        (int, "42", 42),
+        (int, "```\n42\n```", 42),
+        (float | None, "null", None),
+        (list[int], "the numbers are [1, 2]", [1, 2]),
+        (Ticket | str, "only a word", "only a word"),
+    ],
+)
+def test_roots_that_are_no_objects(model: Any, text: str, value: Any) -> None:
+    reading = read(text, make_target(model))
+
+    assert (reading.kind, reading.value) == ("ok", value)
+
+
+@pytest.mark.parametrize(
+    ("model", "text"),
+    [
+        (Color, "green"),
+        (Color, "red or blue"),
+        (Color, '"re'),
+        (int, "about 42"),
+        (int, "4 2"),
+        (Ticket | str, '{"title": "broken", "pri'),
+        (Ticket | str, ""),
+    ],
+)
+def test_roots_are_not_guessed(model: Any, text: str) -> None:
+    assert read(text, make_target(model)).kind != "ok"
+
+
+@pytest.mark.parametrize("text", ["RED", "Red", "**rEd**", "`RED`"])
+def test_a_member_of_an_enum_in_another_case(text: str) -> None:
+    reading = read(text, make_target(Color))
+
+    assert (reading.value, reading.repairs) == (Color.RED, (BARE, RECASED))
+
+
+@pytest.mark.parametrize("model", [Literal["Yes", "YES"], {"enum": ["Yes", "YES"]}])
+def test_an_ambiguous_case_is_refused(model: Any) -> None:
+    assert read("yes", make_target(model)).kind == "schema"
+    assert read("YES", make_target(model)).value == "YES"
+
+
+def test_a_bare_word_is_reported_as_a_repair() -> None:
+    assert read("red", make_target(Color)).repairs == (BARE,)
+
+
+def test_json_of_any_form_is_no_prose() -> None:
+    assert read("just prose", ANYTHING).kind == "syntax"
+    assert read('{"any": ["thing"]}', ANYTHING).value == {"any": ["thing"]}
+
+
+def test_a_schema_is_really_validated() -> None:
+    target = make_target(TICKET_SCHEMA)
+
+    assert read(VALID, target).value == json.loads(VALID)
+    assert read(VALID.replace('"', "'"), target).value == json.loads(VALID)
+    assert read(INVALID, target).kind == "schema"
+    assert read(VALID.replace("2", "0"), target).kind == "schema"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a":"b,c,"d":"e"}',
+        '{"a": """\n"Hello"\n""", "b": "c"}',
+        "{\u2018a\u2019: 'b'}",
+    ],
+)
+def test_keys_that_swallowed_a_quote_are_refused(text: str) -> None:
+    assert read(text, make_target(dict[str, str])).kind == "syntax"
+
+
+def test_typographic_quotes_are_read() -> None:
+    text = "{\u201ca\u201d: \u201cb\u201d}"
+
+    assert read(text, make_target(dict[str, str])).value == {"a": "b"}
+
+
+@pytest.mark.parametrize("length", range(10, 47))
+def test_no_beginning_of_a_badly_quoted_object_is_accepted(length: int) -> None:
+    text = '{"why": "the set {"x": "5"}, not 4.", "score": 3}'
+
+    assert read(text[:length], make_target(dict[str, str | int])).kind != "ok"
+
+
+@pytest.mark.parametrize("tail", ["", " I hope it helps."])
+def test_a_bracket_in_a_badly_quoted_string_does_not_end_the_object(tail: str) -> None:
+    text = '{"why": "the set {"x": "5"}, not 4.", "score": 3}'
+
+    reading = read(text + tail, ANYTHING)
+
+    assert reading.kind != "ok" or reading.value["score"] == 3
+
+
+def test_a_long_malformed_text_is_not_mended() -> None:
+    text = "{'a': '" + "x" * MAX_MENDED + "'}"
+
+    assert read(text, ANYTHING).kind == "syntax"
+    assert read(text[:20] + "'}", ANYTHING).value == {"a": "x" * 13}
+
+
+def test_a_deep_malformed_text_is_not_mended() -> None:
+    assert read("{'a':" * 150 + "1" + "}" * 150, ANYTHING).kind == "syntax"
+    assert read("{'a':" * 50 + "1" + "}" * 50, ANYTHING).kind == "ok"
+
+
+@pytest.mark.parametrize("text", ["{'a', 'b'}", "{'a': }", "[1, null, nil: ]"])
+def test_mending_does_not_guess(text: str) -> None:
+    assert read(text, make_target(dict[str, str | None])).kind != "ok"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{" * 10_000,
+        "[" * 1_000_000,
+        '{"a":' * 200_000,
+        '{"a": "' + "x" * 100_000,
+        '{"a": ' + '"' * 60_000 + "}",
+        "{" + "'\"" * 30_000,
+        '{"a": "x}' + "x}" * 500_000 + '" z',
+        '{"a": "' + '",' * 30_000 + "}",
+        "{" + "a:" * 30_000 + "}",
+        "[" + "'a' " * 15_000 + "]",
+        "x" + "[]" * 500_000,
+        "\ud800{'a': '\udfff'}",
+        "\x00" * 1_000,
+        "9" * 5_000,
+        "[" + "9" * 5_000 + ",]",
+    ],
+    ids=lambda text: repr(text[:12]),
+)
+@pytest.mark.parametrize("model", [Ticket, {}, list[Node]], ids=["type", "any", "list"])
+def test_no_text_crashes_the_reader(model: Any, text: str) -> None:
+    assert read(text, make_target(model)).kind in {
+        "ok",
+        "syntax",
+        "schema",
+        "truncated",
+    }
+
+
+@given(st.text(alphabet="{}[]\"'\\:,a1 \n`tfn-.e/*", max_size=120))
+def test_any_text_is_read(text: str) -> None:
+    for target in (TARGET, ANYTHING):
+        reading = read(text, target)
+        assert (reading.kind == "ok") == (not reading.errors)
+
+
+@given(CONTAINERS, st.data())
+def test_no_beginning_of_an_answer_is_accepted(value: Any, data: st.DataObject) -> None:
+    text = json.dumps(value)
+    prefix = text[: data.draw(st.integers(1, len(text) - 1))]
+
+    assert read(prefix, ANYTHING).kind in {"truncated", "syntax"}
+
+
+class Pair(BaseModel):
+    left: str
+    right: str
+
+
+@given(left=st.text(max_size=30), right=st.text(max_size=30))
+def test_what_is_valid_is_read_as_it_is(left: str, right: str) -> None:
+    pair = Pair(left=left, right=right)
+    target = make_target(Pair)
+
+    for text in (pair.model_dump_json(), f"So: {pair.model_dump_json()} !"):
+        assert read(text, target).value == pair

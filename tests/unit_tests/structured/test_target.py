@@ -1,0 +1,314 @@
+"""Response models of every kind become one validator; anything else is refused."""
+
+import copy
+import pickle
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+import pytest
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from typing_extensions import TypedDict
+
+from langchain_prodpatterns.errors import ConfigurationError
+from langchain_prodpatterns.structured.attempts import FieldError
+from langchain_prodpatterns.structured.target import (
+    MisfitError,
+    NotJsonError,
+    Target,
+    make_target,
+)
+from tests.unit_tests.structured.doubles import (
+    TICKET,
+    TICKET_SCHEMA,
+    VALID,
+    Color,
+    Node,
+    Strict,
+    Ticket,
+)
+
+
+class Movie(TypedDict):
+    title: str
+    year: int
+
+
+@dataclass
+class Point:
+    x: int
+    y: int = 0
+
+
+class Cat(BaseModel):
+    kind: Literal["cat"]
+
+
+class Dog(BaseModel):
+    kind: Literal["dog"]
+
+
+class Picky(BaseModel):
+    code: str
+
+    @field_validator("code")
+    @classmethod
+    def _check(cls, code: str) -> str:
+        if not code.startswith("ok"):
+            raise ValueError(f"{code} is no code")
+        return code
+
+
+class StrictDay(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    day: date
+    pair: tuple[int, int]
+
+
+Pet = Annotated[Cat | Dog, Field(discriminator="kind")]
+
+
+def errors_of(target: Target, text: str) -> tuple[FieldError, ...]:
+    with pytest.raises(MisfitError) as caught:
+        target.validate_json(text)
+    return caught.value.errors
+
+
+@pytest.mark.parametrize(
+    ("model", "text", "value"),
+    [
+        (Ticket, VALID, TICKET),
+        (Movie, '{"title": "M", "year": 1931}', {"title": "M", "year": 1931}),
+        (Point, '{"x": 1}', Point(1)),
+        (Color, '"red"', Color.RED),
+        (Literal["a", 1], "1", 1),
+        (list[Point], '[{"x": 1}]', [Point(1)]),
+        (dict[str, int], '{"a": 1}', {"a": 1}),
+        (Cat | Dog, '{"kind": "dog"}', Dog(kind="dog")),
+        (Pet, '{"kind": "cat"}', Cat(kind="cat")),
+        (int | None, "null", None),
+        (bool, "true", True),
+        (date, '"2024-02-29"', date(2024, 2, 29)),
+        (Decimal, '"1.10"', Decimal("1.10")),
+        (tuple[int, str], '[1, "a"]', (1, "a")),
+        (Node, '{"name": "a", "children": []}', Node(name="a")),
+    ],
+)
+def test_types_are_validated(model: Any, text: str, value: Any) -> None:
+    target = make_target(model)
+
+    assert target.validate_json(text) == value
+    assert isinstance(target.json_schema, dict)
+
+
+def test_strict_models_are_validated_as_json() -> None:
+    target = make_target(StrictDay)
+    data = {"day": "2024-02-29", "pair": [1, 2]}
+
+    assert target.validate(data) == StrictDay(day=date(2024, 2, 29), pair=(1, 2))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        None,
+        "Ticket",
+        "",
+        Any,
+        object,
+        3,
+        TICKET,
+        len,
+        lambda value: value,
+        object(),
+        ["type"],
+    ],
+)
+def test_anything_else_is_refused(model: Any) -> None:
+    with pytest.raises(ConfigurationError, match="response_model"):
+        make_target(model)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "objekt"},
+        {"properties": []},
+        {"$ref": "https://example.com/schema.json"},
+        {"properties": {"a": {"$ref": "#/$defs/Missing"}}},
+        {"items": {"$ref": "other.json#/a"}},
+    ],
+)
+def test_a_schema_that_cannot_work_is_refused(schema: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="response_model"):
+        make_target(schema)
+
+
+@pytest.mark.parametrize(
+    ("data", "path", "message"),
+    [
+        ({"priority": "low"}, "title", "is required and missing"),
+        ({"title": 3, "priority": "low"}, "title", 'must be of type "string"'),
+        ({"title": "a", "priority": "x"}, "priority", 'must be one of ["low","high"]'),
+        ({"title": "a", "priority": "low", "count": 0}, "count", "minimum"),
+        ({"title": "a", "priority": "low", "x": 1}, "", "not allowed"),
+    ],
+)
+def test_schema_errors_are_in_our_words(
+    data: dict[str, Any], path: str, message: str
+) -> None:
+    with pytest.raises(MisfitError) as caught:
+        make_target(TICKET_SCHEMA).validate(data)
+
+    (error,) = caught.value.errors
+    assert error.path == path
+    assert message in error.message
+
+
+def test_a_recursive_schema_does_not_recurse_forever() -> None:
+    schema = {"type": "object", "properties": {"a": {"$ref": "#"}}, "required": ["a"]}
+
+    (error,) = errors_of(make_target(schema), '{"a":' * 190 + "{}" + "}" * 190)
+
+    assert "deeply" in error.message or "required" in error.message
+
+
+@pytest.mark.parametrize("model", [Ticket, TICKET_SCHEMA])
+@pytest.mark.parametrize("text", ["", "{", "{'a': 1}", "text", '{"a": 1}}'])
+def test_what_is_no_json_is_no_json(model: Any, text: str) -> None:
+    with pytest.raises(NotJsonError):
+        make_target(model).validate_json(text)
+
+
+def test_the_schema_is_copied() -> None:
+    schema = copy.deepcopy(TICKET_SCHEMA)
+    target = make_target(schema)
+
+    schema["required"].append("never")
+
+    assert target.validate_json('{"title": "a", "priority": "low"}')
+
+
+def test_paths_lead_through_lists_and_objects() -> None:
+    (error,) = errors_of(
+        make_target(Node),
+        '{"name": "a", "children": [{"name": "b"}, {"name": 7}]}',
+    )
+
+    assert error.path == "children[1].name"
+    assert error.value == "7"
+    assert error.safe == "children[1].name: Input should be a valid string"
+
+
+def test_safe_texts_hold_no_key_of_the_model() -> None:
+    errors = errors_of(make_target(Strict), '{"scores": {"my-secret": "x"}, "leak": 1}')
+
+    assert {error.path for error in errors} == {"scores.my-secret", "leak"}
+    assert {error.safe.split(":")[0] for error in errors} == {"scores.*", "*"}
+
+
+def test_safe_texts_hold_no_value_from_a_validator() -> None:
+    (error,) = errors_of(make_target(Picky), '{"code": "my-secret"}')
+
+    assert "my-secret" in error.message
+    assert error.safe == "code: refused (value_error)"
+    assert "my-secret" not in repr(error)
+
+
+def test_safe_texts_hold_no_tag_of_a_union() -> None:
+    (error,) = errors_of(make_target(Pet), '{"kind": "my-secret"}')
+
+    assert "my-secret" not in error.safe
+
+
+def test_long_values_are_cut() -> None:
+    (error,) = errors_of(make_target(int), f'"{"x" * 5000}"')
+
+    assert len(error.value) <= 200
+
+
+def test_many_errors_are_cut() -> None:
+    text = "[" + ",".join(['"x"'] * 500) + "]"
+
+    assert len(errors_of(make_target(list[int]), text)) == 20
+    assert len(errors_of(make_target({"items": {"type": "integer"}}), text)) == 20
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        (Ticket, "Ticket"),
+        (Color, "Color"),
+        (list[int], "Answer"),
+        (TICKET_SCHEMA, "SupportTicket"),
+        ({}, "Answer"),
+        ({"title": "3d model"}, "Answer"),
+    ],
+)
+def test_the_name(model: Any, name: str) -> None:
+    assert make_target(model).name == name
+
+
+@pytest.mark.parametrize(
+    ("model", "text"),
+    [
+        (str, True),
+        (Color, True),
+        (Ticket | str, True),
+        (Literal["a"], True),
+        (Literal[1], False),
+        (Ticket, False),
+        (int, False),
+        ({}, False),
+    ],
+)
+def test_whether_a_bare_word_can_be_a_value(model: Any, text: bool) -> None:
+    assert make_target(model).takes_text is text
+
+
+@pytest.mark.parametrize(
+    ("model", "wants"),
+    [
+        (Ticket, "{"),
+        (list[int], "["),
+        (Ticket | list[int], "{["),
+        ({}, "{["),
+        (Node, "{"),
+    ],
+)
+def test_the_bracket_that_is_wanted(model: Any, wants: str) -> None:
+    assert make_target(model).wants == wants
+
+
+@pytest.mark.parametrize(
+    ("model", "value", "text"),
+    [
+        (Ticket, TICKET, '{"title":"broken","priority":"high","count":2}'),
+        (Ticket, {"title": "a", "priority": "low"}, '{"title":"a","priority":"low"}'),
+        (Color, Color.RED, '"red"'),
+        (date, date(2024, 2, 29), '"2024-02-29"'),
+        (
+            TICKET_SCHEMA,
+            {"title": "a", "priority": "low"},
+            '{"title":"a","priority":"low"}',
+        ),
+    ],
+)
+def test_values_are_rendered(model: Any, value: Any, text: str) -> None:
+    assert make_target(model).render(value) == text
+
+
+def test_what_does_not_fit_is_not_rendered() -> None:
+    with pytest.raises(MisfitError):
+        make_target(Ticket).render({"title": "a"})
+
+
+@pytest.mark.parametrize("model", [Ticket, TICKET_SCHEMA])
+def test_targets_copy_and_pickle(model: Any) -> None:
+    target = make_target(model)
+    target.validate_json(VALID)
+
+    for clone in (copy.deepcopy(target), pickle.loads(pickle.dumps(target))):  # noqa: S301 - our own bytes
+        assert clone.validate_json(VALID) == target.validate_json(VALID)
