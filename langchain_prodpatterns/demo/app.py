@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from langchain_core.documents import Document
 from langchain_core.runnables import Runnable
 from rich.console import Console
 from rich.markup import escape
@@ -49,9 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console(highlight=False)
     try:
         options = _options(argv)
+        pages = load_pages(options.docs)
         with open_models(options.script) as models:
             console.print(escape(models.headline))
-            return _run(console, options, models)
+            return _run(console, options, pages, models)
     except DemoError as error:
         Console(stderr=True, highlight=False).print(
             f"[red]error:[/] {escape(str(error))}"
@@ -62,11 +64,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def _run(console: Console, options: Options, models: Models) -> int:
+def _run(
+    console: Console, options: Options, pages: list[Document], models: Models
+) -> int:
     with track(prices=models.prices) as ledger, tempfile.TemporaryDirectory() as folder:
         orders = Orders.from_csv(DATA / "orders.csv", Path(folder) / "orders.sqlite")
         with console.status("reading the documents"):
-            pages = load_pages(options.docs)
             assistant = build_assistant(models, pages, build_tools(orders))
         console.print(f"{len(pages)} pages read. {escape(_dropped(ledger))}".rstrip())
         try:

@@ -11,7 +11,9 @@ from langchain_core.runnables.config import run_in_executor
 
 if TYPE_CHECKING:
     from fastembed import TextEmbedding
+    from loguru import logger  # fastembed's own, which would report what is not there
 
+    logger.disable("fastembed")
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 # A batch is padded to its longest text; on a CPU small batches waste the least.
 BATCH_SIZE = 4
@@ -52,7 +54,9 @@ def find_local_embeddings() -> FastEmbeddings | None:
     if find_spec("fastembed") is None:
         return None
     from fastembed import TextEmbedding
+    from loguru import logger  # fastembed's own, which would report what is not there
 
+    logger.disable("fastembed")
     load = partial(TextEmbedding, MODEL)
     shared = Path(os.environ.get("PRODPATTERNS_SHARED", "../shared"))
     folder = shared / "models" / "all-MiniLM-L6-v2"

@@ -20,7 +20,7 @@ from langchain_prodpatterns.testing import (
 
 _NONCE = re.compile(r'"nonce" set to "(\w{8,64})"')
 _SECTION = re.compile(r"<<(\w{8,64}) (\w+)>>\n(.*?)\n<<end \1 \2>>", re.DOTALL)
-_EXTRACT = re.compile(r"^\[1\] ([^:\n]+)[^\n]*\n(.+)$", re.MULTILINE)
+_EXTRACT = re.compile(r"^\[1\] ([^:\n]+)[^\n]*\n\s*(?:#[^\n]*\s+)?(.+)$", re.MULTILINE)
 _ATTACKS = ("ignore all previous", "ignore your rules")
 _NO_EXTRACT = {"answer": "The documents do not say.", "citations": []}
 
@@ -184,7 +184,7 @@ def _suspect(text: str) -> dict[str, Any]:
 
 
 def _first_extract(prompt: str) -> dict[str, Any]:
-    """Answer with the first line of the first extract."""
+    """Answer with the first line of the first extract that is no heading."""
     found = _EXTRACT.search(prompt)
     if found is None:
         return _NO_EXTRACT

@@ -49,6 +49,10 @@ ANYTHING = make_target({})
         (VALID.replace("}", ",}"), (MENDED,)),
         ("{title: broken, priority: high, count: 2}", (MENDED,)),
         (VALID.replace(",", ", // a comment\n", 1), (MENDED,)),
+        (
+            "It is {title: broken, priority: high, count: 2}, I'd say.",
+            (EXTRACTED, MENDED),
+        ),
         ("As asked: " + VALID.replace('"', "'"), (EXTRACTED, MENDED)),
         ('{"title": "broken" "priority": "high", "count": 2}', (MENDED,)),
     ],
