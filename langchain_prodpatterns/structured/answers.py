@@ -1,0 +1,73 @@
+"""What a message says besides its text: cut off, refused, or a provider's error."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from langchain_core.exceptions import ModelError
+from langchain_core.messages import BaseMessage
+
+_REASONS = ("finish_reason", "stop_reason", "done_reason")
+_CUT_OFF = {"length", "max_tokens", "max_output_tokens", "model_length"}
+_REFUSED = {
+    "content_filter",
+    "refusal",
+    "safety",
+    "prohibited_content",
+    "blocklist",
+    "recitation",
+    "spii",
+    "guardrail_intervened",
+}
+
+
+def text_of(answer: Any) -> str:
+    """Return the text of an answer: of a message, or of a plain language model."""
+    return str(answer.text) if isinstance(answer, BaseMessage) else str(answer)
+
+
+def is_cut_off(answer: Any) -> bool:
+    """Whether the provider says that the token limit cut the answer off."""
+    if not isinstance(answer, BaseMessage):
+        return False
+    details = answer.response_metadata.get("incomplete_details")
+    reason = details.get("reason") if isinstance(details, Mapping) else None
+    return bool(_CUT_OFF & {*_reasons(answer), str(reason).lower()})
+
+
+def is_refused(answer: Any) -> bool:
+    """Whether the model, or a filter of the provider, refused to answer."""
+    if not isinstance(answer, BaseMessage):
+        return False
+    said = answer.additional_kwargs.get("refusal") or answer.response_metadata.get(
+        "refusal"
+    )
+    blocks = answer.content if isinstance(answer.content, list) else []
+    in_blocks = any(
+        isinstance(block, Mapping) and block.get("type") == "refusal"
+        for block in blocks
+    )
+    return bool(said) or in_blocks or bool(_REFUSED & _reasons(answer))
+
+
+def is_retryable(error: BaseException) -> bool:
+    """Whether the same request may succeed later."""
+    if isinstance(error, ModelError):
+        return error.is_retryable
+    return isinstance(error, ConnectionError | TimeoutError)
+
+
+def names_temperature(error: BaseException) -> bool:
+    """Whether a provider rejects the request because of its temperature."""
+    invalid = isinstance(error, ModelError) and not error.is_retryable
+    status = getattr(error, "status_code", None)
+    return (invalid or status == _BAD_REQUEST) and "temperature" in str(error).lower()
+
+
+_BAD_REQUEST = 400
+
+
+def _reasons(answer: BaseMessage) -> set[str]:
+    return {
+        str(answer.response_metadata.get(key)).lower().rsplit(".", 1)[-1]
+        for key in _REASONS
+    }

@@ -1,0 +1,155 @@
+"""Where in a text the JSON is: one linear pass that finds balanced spans.
+
+The pass reads strings as JSON and Python write them, so that a bracket in a string is
+no bracket. A quote opens a string only where a value or a key may begin; any other one
+is text that somebody forgot to escape. A span that is still open where the text ends is
+broken off: it swallows the rest, and nothing inside it is taken for an answer.
+"""
+
+import re
+from dataclasses import dataclass
+
+MAX_DEPTH = 200
+"""Levels of nesting that pydantic's parser reads."""
+MAX_CANDIDATES = 10_000
+"""Spans of one text; with more than that it is no answer."""
+MAX_TOKENS = 500_000
+"""Brackets and quotes of one span."""
+
+# An opening bracket in prose is JSON only if it goes on like JSON.
+_OPENER = re.compile(
+    r"""\{(?=\s*+(?:["'}\u201c\u2018/#]|[A-Za-z_$][\w$-]*+\s*+:))
+      | \[(?=\s*+(?:["'\u201c\u2018\]{\[/#.]|-?\d
+            |(?:true|false|null|None|True|False)\b))""",
+    re.VERBOSE,
+)
+_TOKEN = re.compile(r"""[{}\[\]"']""")
+_STRINGS = {
+    '"': re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL),
+    "'": re.compile(r"'[^'\\]*+(?:\\.[^'\\]*+)*+'", re.DOTALL),
+}
+_OPENS = {"}": "{", "]": "["}
+_BEFORE_A_STRING = frozenset("{[,:(")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A balanced span of a text."""
+
+    start: int
+    """Where it begins, in characters."""
+    end: int
+    """Where it ends."""
+    depth: int
+    """How deeply it is nested."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a text holds."""
+
+    candidates: tuple[Candidate, ...] = ()
+    """The outermost balanced spans, in order."""
+    broken_off: bool = False
+    """Whether the text ends inside a span."""
+    unreadable: str = ""
+    """Why the text is beyond reading, if it is."""
+
+
+def find_candidates(text: str) -> Found:
+    """Find the outermost JSON-like spans of a text, in one linear pass.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        The balanced spans, and whether the text breaks off inside another one.
+    """
+    found: list[Candidate] = []
+    start = _first_opener(text)
+    while start is not None:
+        if len(found) == MAX_CANDIDATES:
+            return Found(unreadable=f"it holds more than {MAX_CANDIDATES} objects")
+        span = _Span(text, start)
+        end = span.scan()
+        if span.unreadable:
+            return Found(unreadable=span.unreadable)
+        if end is None:
+            return Found(tuple(found), broken_off=True)
+        found.append(Candidate(start, end, span.deepest))
+        start = _next_opener(text, end)
+    return Found(tuple(found))
+
+
+def _first_opener(text: str) -> int | None:
+    """A text that begins with a bracket is meant to be JSON, whatever follows."""
+    begin = len(text) - len(text.lstrip())
+    if text[begin : begin + 1] in {"{", "["}:
+        return begin
+    return _next_opener(text, begin)
+
+
+def _next_opener(text: str, position: int) -> int | None:
+    match = _OPENER.search(text, position)
+    return None if match is None else match.start()
+
+
+class _Span:
+    """Reads from one opening bracket to the one that closes it."""
+
+    def __init__(self, text: str, start: int) -> None:
+        self.text = text
+        self.start = start
+        self.deepest = 0
+        self.unreadable = ""
+        self._stack: list[str] = []
+        self._open = {"{": 0, "[": 0}
+
+    def scan(self) -> int | None:
+        """Return where the span ends, or `None` where it does not."""
+        position = last = self.start
+        for _ in range(MAX_TOKENS):
+            match = _TOKEN.search(self.text, position)
+            if match is None:
+                return None
+            token, at = match.group(), match.start()
+            position = match.end()
+            if token in _STRINGS:
+                position = self._string(token, last, at)
+            elif token in self._open:
+                self._push(token)
+            else:
+                self._pop(_OPENS[token])
+            if position < 0 or self.unreadable:
+                return None
+            if not self._stack:
+                return position
+            last = position
+        self.unreadable = f"it holds more than {MAX_TOKENS} brackets and quotes"
+        return None
+
+    def _string(self, quote: str, last: int, at: int) -> int:
+        """Skip a string; return where it ends, or -1 where it never does."""
+        gap = self.text[last:at].rstrip()
+        before = gap[-1:] or self.text[last - 1 : last]
+        if before not in _BEFORE_A_STRING:
+            return at + 1
+        match = _STRINGS[quote].match(self.text, at)
+        return -1 if match is None else match.end()
+
+    def _push(self, bracket: str) -> None:
+        self._stack.append(bracket)
+        self._open[bracket] += 1
+        self.deepest = max(self.deepest, len(self._stack))
+        if self.deepest > MAX_DEPTH:
+            self.unreadable = f"it is nested deeper than {MAX_DEPTH} levels"
+
+    def _pop(self, bracket: str) -> None:
+        """Close a bracket, and with it those inside that were left open."""
+        if not self._open[bracket]:
+            return
+        while True:
+            closed = self._stack.pop()
+            self._open[closed] -= 1
+            if closed == bracket:
+                return

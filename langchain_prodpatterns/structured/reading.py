@@ -1,0 +1,275 @@
+"""From a text to a validated value, or to what is wrong with it. No model is called.
+
+Strict first: what is valid JSON is read once, by pydantic's own parser. Only then is
+the text searched for JSON, and one span that was found is mended. Nothing is invented:
+a missing field stays missing, and what breaks off is never closed and accepted.
+"""
+
+from itertools import islice
+from typing import Any, Literal
+
+from pydantic_core import from_json
+
+from langchain_prodpatterns.structured.attempts import FieldError, Reading
+from langchain_prodpatterns.structured.candidates import (
+    Candidate,
+    Found,
+    find_candidates,
+)
+from langchain_prodpatterns.structured.target import (
+    MisfitError,
+    NotJsonError,
+    Target,
+)
+
+Prefer = Literal["first", "last"]
+"""Which of several valid objects in one text is the answer."""
+
+MAX_MENDED = 64 * 1024
+"""Characters of malformed JSON that are mended; a longer one is asked for again."""
+MAX_MENDED_DEPTH = 100
+"""Levels of nesting of malformed JSON that is mended."""
+MAX_TRIED = 64
+"""Spans of one text that are validated."""
+
+_QUOTE_MARKS = set("\"'\n\u2018\u2019\u201c\u201d")
+_STRAIGHT = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"'})
+
+EXTRACTED = "taken out of the text around it"
+UNWRAPPED = "read from a JSON string"
+BARE = "taken as a plain text without quotes"
+RECASED = "matched without regard to case"
+MENDED = "malformed JSON mended"
+
+
+def read(text: str, target: Target, prefer: Prefer = "last") -> Reading:
+    """Read a text as a value of the target.
+
+    Args:
+        text: The raw text of a model.
+        target: What it has to be.
+        prefer: Which of several valid values counts.
+
+    Returns:
+        The value, or what is wrong.
+    """
+    text = _encodable(text)
+    try:
+        return Reading("ok", target.validate_json(text))
+    except MisfitError as error:
+        misfit = error.errors
+    except NotJsonError:
+        if target.takes_any_text:
+            return _accept(target, text, BARE)
+        return _search(text, target, prefer)
+    return _unwrap(text, target) or Reading("schema", errors=misfit)
+
+
+def _search(text: str, target: Target, prefer: Prefer) -> Reading:
+    """Look for the value in a text that is more, or less, than JSON."""
+    found = find_candidates(text)
+    if found.unreadable:
+        return _syntax(target, f"the answer cannot be read: {found.unreadable}")
+    if found.broken_off and (prefer == "last" or not found.candidates):
+        # What comes after the last complete object replaces it, and is not all there.
+        return _broken_off(target)
+    if not found.candidates:
+        return _bare(text, target)
+    return _try_each(text, found, target, prefer)
+
+
+def _try_each(text: str, found: Found, target: Target, prefer: Prefer) -> Reading:
+    """Take the first span that is valid as it is, or mend one."""
+    for candidate in _ordered(found, prefer):
+        try:
+            value = target.validate_json(text[candidate.start : candidate.end])
+        except (MisfitError, NotJsonError):
+            continue
+        return Reading("ok", value, repairs=(EXTRACTED,))
+    if found.broken_off:
+        return _broken_off(target)
+    return _mend(text, _choose(text, found, target, prefer), target)
+
+
+def _ordered(found: Found, prefer: Prefer) -> list[Candidate]:
+    candidates = found.candidates
+    ordered = candidates if prefer == "first" else reversed(candidates)
+    return list(islice(ordered, MAX_TRIED))
+
+
+def _choose(text: str, found: Found, target: Target, prefer: Prefer) -> Candidate:
+    """Choose the one span to mend: of the kind that is wanted, where there is one."""
+    ordered = _ordered(found, prefer)
+    wanted = (span for span in ordered if text[span.start] in target.wants)
+    return next(wanted, ordered[0])
+
+
+def _mend(text: str, candidate: Candidate, target: Target) -> Reading:
+    """Mend one span that is malformed, or say how it does not fit."""
+    span = text[candidate.start : candidate.end]
+    try:
+        target.validate_json(span)
+    except MisfitError as error:
+        return Reading("schema", errors=error.errors, repairs=(EXTRACTED,))
+    except NotJsonError as error:
+        complaint = str(error)
+    end = _real_end(text, candidate)
+    if end is None or _lacks_closing(text[candidate.start : end]):
+        return _broken_off(target)
+    span = text[candidate.start : end]
+    if len(span) > MAX_MENDED or candidate.depth > MAX_MENDED_DEPTH:
+        return _syntax(target, complaint)
+    data = _repair(span)
+    if data is None:
+        return _syntax(target, complaint)
+    whole = not text[: candidate.start].strip() and not text[end:].strip()
+    return _accept(target, data, *(() if whole else (EXTRACTED,)), MENDED)
+
+
+def _real_end(text: str, candidate: Candidate) -> int | None:
+    """Return where a span really ends; `None` where it breaks off after all.
+
+    An unescaped quote can make a bracket in a string look like the closing one; then
+    the text goes on like JSON after it.
+    """
+    rest = text[candidate.end :].lstrip()
+    begins_so = rest.startswith((",", '"', "'", ":"))
+    if not (begins_so and any(mark in rest[1:] for mark in ('"', "':", "',"))):
+        return candidate.end
+    closing = "}" if text[candidate.start] == "{" else "]"
+    end = text.rfind(closing, candidate.end)
+    return None if end < 0 else end + 1
+
+
+def _lacks_closing(span: str) -> bool:
+    """Whether a malformed span has an opening bracket more, in a string or not.
+
+    Where the strings are malformed, nobody can tell which bracket closes it.
+    """
+    return any(span.count(one) > span.count(other) for one, other in ("{}", "[]"))
+
+
+def _repair(span: str) -> Any:
+    """Mend a balanced span; `None` where that takes guessing."""
+    from json_repair import repair_json
+
+    try:
+        data = repair_json(
+            _straightened(span), return_objects=True, skip_json_loads=True
+        )
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(data, dict if span[0] == "{" else list):
+        return None
+    return None if _is_invented(data, span) else data
+
+
+def _is_invented(data: Any, span: str) -> bool:
+    """Whether mending guessed: empty values that the text does not have, odd keys."""
+    empty = nulls = 0
+    waiting = [data]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            if any(_QUOTE_MARKS & set(key) for key in value):
+                return True  # a key that swallowed a quote is two things in one
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+        elif value is None:
+            nulls += 1
+        elif value == "":
+            empty += 1
+    quotes = ('""', "''", "“”", "``")
+    words = ("null", "none", "nan")
+    return empty > sum(span.count(pair) for pair in quotes) or nulls > sum(
+        span.lower().count(word) for word in words
+    )
+
+
+def _straightened(span: str) -> str:
+    """Write typographic quotes as straight ones where there are no others."""
+    if '"' in span or "'" in span:
+        return span
+    return span.translate(_STRAIGHT)
+
+
+def _bare(text: str, target: Target) -> Reading:
+    """Read a text without any bracket: a word or a number, perhaps in a fence."""
+    word = _unfenced(text)
+    if word != text:
+        try:
+            return Reading("ok", target.validate_json(word), repairs=(EXTRACTED,))
+        except (NotJsonError, MisfitError):
+            pass
+    if target.takes_text and word:
+        return _read_word(_unquoted(word), target)
+    return _syntax(target, "the answer holds no JSON")
+
+
+def _read_word(word: str, target: Target) -> Reading:
+    """Read a bare word; a member of an enum also in another case."""
+    reading = _accept(target, word, BARE)
+    if reading.kind == "ok":
+        return reading
+    same = [known for known in target.words if known.casefold() == word.casefold()]
+    return _accept(target, same[0], BARE, RECASED) if len(same) == 1 else reading
+
+
+def _unfenced(text: str) -> str:
+    word = text.strip()
+    if not (word.startswith("```") and word.endswith("```") and "\n" in word):
+        return word
+    return word[word.index("\n") : -3].strip()
+
+
+def _unquoted(word: str) -> str:
+    for mark in ("**", "`", '"', "'"):
+        if len(word) > 2 * len(mark) and word.startswith(mark) and word.endswith(mark):
+            return word[len(mark) : -len(mark)].strip()
+    return word
+
+
+def _unwrap(text: str, target: Target) -> Reading | None:
+    """Read a JSON string that holds the JSON, or is a text that is a value as it is."""
+    if target.takes_any_text:
+        return _accept(target, text, BARE)
+    if not text.lstrip().startswith('"'):
+        return None
+    try:
+        return Reading(
+            "ok", target.validate_json(from_json(text)), repairs=(UNWRAPPED,)
+        )
+    except (MisfitError, NotJsonError):
+        return None
+
+
+def _accept(target: Target, data: Any, *repairs: str) -> Reading:
+    """Validate what had to be repaired."""
+    try:
+        value = target.validate(data)
+    except MisfitError as error:
+        return Reading("schema", errors=error.errors, repairs=repairs)
+    except NotJsonError as error:
+        return _syntax(target, str(error))
+    return Reading("ok", value, repairs=repairs)
+
+
+def _syntax(target: Target, message: str) -> Reading:
+    return Reading("syntax", errors=(_problem(target, message),))
+
+
+def _broken_off(target: Target) -> Reading:
+    message = "the answer breaks off before its JSON is complete"
+    return Reading("truncated", errors=(_problem(target, message),))
+
+
+def _problem(target: Target, message: str) -> FieldError:
+    return target.error((), message, with_value=False)
+
+
+def _encodable(text: str) -> str:
+    """Replace lone surrogates, which no JSON parser takes."""
+    if text.isascii():
+        return text
+    return text.encode("utf-8", "replace").decode()

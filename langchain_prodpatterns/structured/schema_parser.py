@@ -1,0 +1,171 @@
+"""`SchemaParser`: from a model's text to a validated value, without a model call."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, Literal
+
+from langchain_core.messages import BaseMessage
+from langchain_core.output_parsers import BaseOutputParser
+from langchain_core.outputs import ChatGeneration, Generation
+from langchain_core.runnables import RunnableConfig
+from langchain_core.utils.pydantic import TypeBaseModel
+
+from langchain_prodpatterns.errors import ConfigurationError
+from langchain_prodpatterns.structured.assessing import Assessment, assess
+from langchain_prodpatterns.structured.attempts import Attempt, Reading
+from langchain_prodpatterns.structured.failures import failure
+from langchain_prodpatterns.structured.prompts import write_instructions
+from langchain_prodpatterns.structured.reading import read
+from langchain_prodpatterns.structured.target import Target, make_target
+
+
+class SchemaParser(BaseOutputParser[Any]):
+    """Parses the text of a model into a validated value.
+
+    ```python
+    chain = prompt | llm | SchemaParser(Ticket)
+    SchemaParser(Ticket).parse('Here you are: {"title": "Broken", "priority": "high"}')
+    ```
+
+    Valid JSON is read strictly. Otherwise the text is searched for JSON (in fences, in
+    prose), and one malformed span is mended. It refuses rather than invents: a missing
+    field is never filled in, and an answer that breaks off is never closed and
+    accepted. `stream` yields the validated value once.
+    """
+
+    response_model: Any
+    """What the answer has to be."""
+    prefer: Literal["first", "last"] = "last"
+    """Which of several valid values in one text counts."""
+
+    def __init__(
+        self,
+        response_model: Any,
+        *,
+        prefer: Literal["first", "last"] = "last",
+        **kwargs: Any,
+    ) -> None:
+        """Set up a parser.
+
+        Args:
+            response_model: A pydantic model class, a JSON Schema dict (values are what
+                `json.loads` gives, really validated), or another type that pydantic
+                validates: TypedDict, dataclass, Enum, Literal, Union, `list[...]`,
+                scalars.
+            prefer: Which of several valid values in one text counts. By default the
+                last: untrusted text that a model repeats usually comes first.
+            **kwargs: `name`, for traces.
+
+        Raises:
+            ConfigurationError: When an argument cannot work.
+        """
+        unknown = set(kwargs) - {"name"}
+        if unknown:
+            msg = f"SchemaParser has no argument {min(unknown)!r}"
+            raise ConfigurationError(msg)
+        if prefer not in {"first", "last"}:
+            msg = f"prefer must be 'first' or 'last', got {prefer!r}"
+            raise ConfigurationError(msg)
+        super().__init__(response_model=response_model, prefer=prefer, **kwargs)
+        _ = self.target  # what cannot work must fail here, not at the first call
+
+    @cached_property
+    def target(self) -> Target:
+        """The response model as a validator, made once."""
+        return make_target(self.response_model)
+
+    @property
+    def OutputType(self) -> Any:  # noqa: N802 - LangChain's name
+        """The type of the values."""
+        is_schema = isinstance(self.response_model, Mapping)
+        return Any if is_schema else self.target.output_type
+
+    def get_output_schema(self, config: RunnableConfig | None = None) -> TypeBaseModel:
+        """Return the schema of the values."""
+        if isinstance(self.response_model, Mapping):
+            return self.target.output_type  # type: ignore[no-any-return]  # a model class here
+        return super().get_output_schema(config)
+
+    @property
+    def _type(self) -> str:
+        return "schema_parser"
+
+    def parse(self, text: str) -> Any:
+        """Parse a text.
+
+        Args:
+            text: The text of a model.
+
+        Returns:
+            The validated value.
+
+        Raises:
+            StructuredOutputError: When the text holds no valid value; it is an
+                `OutputParserException` with one `Attempt`.
+        """
+        return self._value_of(text)
+
+    def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
+        """Parse the first generation of a model.
+
+        Args:
+            result: Generations, of which the first is read.
+            partial: Must be false: a part of an answer is not validated.
+
+        Returns:
+            The validated value.
+
+        Raises:
+            StructuredOutputError: When it holds no valid value.
+            ValueError: When a partial result is asked for.
+        """
+        if partial:
+            msg = "SchemaParser gives no partial values"
+            raise ValueError(msg)
+        first = result[0]
+        if isinstance(first, ChatGeneration):
+            return self._value_of(first.message)
+        return self._value_of(first.text)
+
+    def read(self, text: str) -> Reading:
+        """Parse a text without raising.
+
+        Args:
+            text: The text of a model.
+
+        Returns:
+            The value or what is wrong, and what had to be repaired.
+        """
+        return read(text, self.target, self.prefer)
+
+    def get_format_instructions(self) -> str:
+        """Return instructions for a prompt: the type in TypeScript style."""
+        return write_instructions(self.target)
+
+    def _value_of(self, answer: str | BaseMessage) -> Any:
+        assessment = assess(answer, self.target, prefer=self.prefer)
+        if assessment.kind != "ok":
+            raise failure(self.target.name, (completed(answer, assessment),))
+        return assessment.value
+
+
+def completed(answer: Any, assessment: Assessment) -> Attempt:
+    """Describe a completion that somebody else asked for.
+
+    Args:
+        answer: The message or text.
+        assessment: What it is worth.
+
+    Returns:
+        An attempt without a rung and without usage.
+    """
+    is_message = isinstance(answer, BaseMessage)
+    return Attempt(
+        rung=None,
+        model=answer.response_metadata.get("model_name") if is_message else None,
+        temperature=None,
+        kind=assessment.kind,
+        errors=assessment.errors,
+        repairs=assessment.repairs,
+        text=assessment.text,
+    )

@@ -1,0 +1,372 @@
+"""`StructuredRetryParser`: ask, read, judge the fit; ask again, or climb."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
+from typing import Any, ClassVar, get_args
+
+from langchain_core.language_models import LanguageModelInput
+from langchain_core.messages import (
+    AIMessage,
+    AnyMessage,
+    BaseMessage,
+    HumanMessage,
+    convert_to_messages,
+)
+from langchain_core.prompt_values import (
+    ChatPromptValueConcrete,
+    PromptValue,
+    StringPromptValue,
+)
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.utils import (
+    ConfigurableFieldSpec,
+    get_unique_config_specs,
+)
+from langchain_core.utils.pydantic import TypeBaseModel
+
+from langchain_prodpatterns.budget import Budget, BudgetMeter
+from langchain_prodpatterns.errors import ConfigurationError
+from langchain_prodpatterns.runnable import PatternRun, PatternRunnable
+from langchain_prodpatterns.structured.assessing import (
+    Assessment,
+    Validator,
+    assess,
+    check_validators,
+)
+from langchain_prodpatterns.structured.attempts import Attempt, StructuredResult
+from langchain_prodpatterns.structured.failures import failure
+from langchain_prodpatterns.structured.ladder import Plan, as_rungs, plan
+from langchain_prodpatterns.structured.prompts import (
+    SchemaStyle,
+    place,
+    reask_unseen,
+    write_instructions,
+)
+from langchain_prodpatterns.structured.schema_parser import completed
+from langchain_prodpatterns.structured.target import (
+    MisfitError,
+    NotJsonError,
+    Target,
+    make_target,
+)
+from langchain_prodpatterns.structured.walk import Walk, Walked, aperform, perform
+
+_LIMITS = ("attempts", "calls", "tokens", "usd", "seconds")
+
+
+class StructuredRetryParser(PatternRunnable[Any, Any]):
+    """Gets an answer of a given type from a model, or tells the whole story.
+
+    ```python
+    ladder = [cheap, Rung(cheap, temperatures=(0.3, 0.7)), strong]
+    chain = prompt | StructuredRetryParser(Ticket, ladder=ladder)
+    chain.invoke({"text": "..."})  # Ticket(...)
+    ```
+
+    The format instructions are added to the system message. An answer that does not
+    fit is asked for again, with what is wrong with it: at the next temperature of the
+    rung, then on the next rung. A re-ask holds the original messages and the last
+    failure only. A refusal and an error that no retry mends climb at once; an answer
+    that is cut off at the token limit first doubles the limit, where one is set.
+
+    A single `AIMessage` is a completion to parse: `prompt | llm |
+    StructuredRetryParser(Ticket, ladder=[llm])`. Where it does not fit, the ladder is
+    asked to bring it into form, without the prompt, which is not known here; a refusal
+    or an answer that is cut off is then the end. Without a ladder it only parses.
+
+    `stream` yields the validated value once.
+    """
+
+    pattern: ClassVar[str] = "structured"
+
+    response_model: Any
+    """What the answer has to be."""
+    ladder: Sequence[Any] = ()
+    """The rungs, cheapest first."""
+    budget: Budget
+    """What one input may cost."""
+    schema_style: SchemaStyle = "typescript"
+    """How instructions describe the type."""
+    persona: str | None = None
+    """Who answers."""
+    examples: Sequence[Any] = ()
+    """Valid answers that the instructions show."""
+    reminder: str | None = None
+    """What every re-ask ends with."""
+    validators: Sequence[Any] = ()
+    """Further checks of a valid value."""
+    include_attempts: bool = False
+    """Whether the output is a `StructuredResult`."""
+
+    def __init__(
+        self,
+        response_model: Any,
+        ladder: Sequence[Any] = (),
+        *,
+        budget: Budget = Budget(attempts=3),  # noqa: B008 - frozen
+        schema_style: SchemaStyle = "typescript",
+        persona: str | None = None,
+        examples: Sequence[Any] = (),
+        reminder: str | None = None,
+        validators: Sequence[Validator] = (),
+        include_attempts: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        """Set up a parser.
+
+        Args:
+            response_model: A pydantic model class, a JSON Schema dict (really
+                validated), or another type that pydantic validates.
+            ladder: `Rung(...)` and bare models, cheapest first. Without one, nothing
+                is asked: the input is parsed.
+            budget: What one input may cost. Every call is an attempt, also one that
+                fails at the provider.
+            schema_style: `"typescript"` declares the type in about a quarter of the
+                tokens of its JSON Schema; `"json_schema"` gives the schema.
+            persona: Who answers, as the first line of the instructions.
+            examples: Values of the response model for the instructions to show.
+            reminder: A sentence that every re-ask ends with.
+            validators: Functions of the validated value that return `None`, or say
+                (or raise `ValueError`) what is wrong; the model is told.
+            include_attempts: Return a `StructuredResult` with every attempt.
+            **kwargs: `name`, for traces.
+
+        Raises:
+            ConfigurationError: When an argument cannot work.
+        """
+        _check_arguments(kwargs, budget, schema_style, persona, reminder)
+        check_validators(validators)
+        if isinstance(examples, str | Mapping) or not isinstance(examples, Sequence):
+            msg = f"examples must be a list of valid answers, got {examples!r}"
+            raise ConfigurationError(msg)
+        super().__init__(
+            response_model=response_model,
+            ladder=as_rungs(ladder),
+            budget=budget,
+            schema_style=schema_style,
+            persona=persona,
+            examples=tuple(examples),
+            reminder=reminder,
+            validators=tuple(validators),
+            include_attempts=include_attempts,
+            **kwargs,
+        )
+        _ = self.instructions  # what cannot work must fail here, not at the first call
+
+    @cached_property
+    def target(self) -> Target:
+        """The response model as a validator, made once."""
+        return make_target(self.response_model)
+
+    @cached_property
+    def instructions(self) -> str:
+        """What is added to the system message."""
+        return write_instructions(
+            self.target,
+            style=self.schema_style,
+            persona=self.persona,
+            examples=[_rendered(self.target, example) for example in self.examples],
+        )
+
+    @cached_property
+    def plans(self) -> tuple[Plan, ...]:
+        """What the walk has to know of each rung."""
+        limits = (getattr(self.budget, name) for name in _LIMITS)
+        endless = any(limit is not None for limit in limits)
+        return plan(self.ladder, endless=endless)
+
+    @cached_property
+    def _without_temperature(self) -> set[int]:
+        """The rungs whose model was found to reject a temperature."""
+        return set()
+
+    def get_format_instructions(self) -> str:
+        """Return the instructions that a ladder is given automatically."""
+        return self.instructions
+
+    @property
+    def InputType(self) -> Any:  # noqa: N802 - LangChain's name
+        """A prompt, where there is a ladder; a completion to parse."""
+        if not self.ladder:
+            return str | AnyMessage
+        return (
+            StringPromptValue
+            | ChatPromptValueConcrete
+            | str
+            | list[AnyMessage]
+            | AIMessage
+        )
+
+    @property
+    def OutputType(self) -> Any:  # noqa: N802 - LangChain's name
+        """The type of the values, or `StructuredResult`."""
+        if self.include_attempts:
+            return StructuredResult
+        is_schema = isinstance(self.response_model, Mapping)
+        return Any if is_schema else self.target.output_type
+
+    def get_output_schema(self, config: RunnableConfig | None = None) -> TypeBaseModel:
+        """Return the schema of the values, or of `StructuredResult`."""
+        if isinstance(self.response_model, Mapping) and not self.include_attempts:
+            return self.target.output_type  # type: ignore[no-any-return]  # a model class here
+        return super().get_output_schema(config)
+
+    @property
+    def config_specs(self) -> list[ConfigurableFieldSpec]:
+        """What the models inside let a config set."""
+        specs = [spec for rung in self.ladder for spec in rung.model.config_specs]
+        return get_unique_config_specs(specs)
+
+    def _run(self, value: Any, run: PatternRun, **kwargs: Any) -> Any:
+        meter = self.budget.start()
+        walked = self._parsed(value, kwargs)
+        if walked is None or self._can_go_on(walked):
+            asks = self._walk(value, walked, meter).asks()
+            walked = perform(asks, run, meter, kwargs)
+        run.decide(*_decision(walked), **_facts(walked))
+        return self._conclude(walked, meter)
+
+    async def _arun(self, value: Any, run: PatternRun, **kwargs: Any) -> Any:
+        meter = self.budget.start()
+        walked = self._parsed(value, kwargs)
+        if walked is None or self._can_go_on(walked):
+            asks = self._walk(value, walked, meter).asks()
+            walked = await aperform(asks, run, meter, kwargs)
+        await run.adecide(*_decision(walked), **_facts(walked))
+        return self._conclude(walked, meter)
+
+    def _parsed(self, value: Any, kwargs: dict[str, Any]) -> Walked | None:
+        """Parse a completion; `None` where the input is a prompt."""
+        if not self._is_completion(value):
+            return None
+        if kwargs and not self.ladder:
+            msg = f"without a ladder nothing takes the argument {min(kwargs)!r}"
+            raise TypeError(msg)
+        assessment = self._judge(value)
+        return Walked((completed(value, assessment),), assessment.value)
+
+    def _is_completion(self, value: Any) -> bool:
+        if isinstance(value, AIMessage):
+            return True
+        if self.ladder:
+            return False
+        if isinstance(value, str | BaseMessage):
+            return True
+        msg = (
+            "without a ladder a StructuredRetryParser parses a text or a message, got "
+            f"{type(value).__name__}: give it the models to ask, ladder=[llm]"
+        )
+        raise TypeError(msg)
+
+    def _can_go_on(self, walked: Walked) -> bool:
+        """Whether the ladder can bring a failed completion into form.
+
+        A refusal, an empty answer or the beginning of one holds too little: what the
+        ladder made of it would be invented.
+        """
+        last = walked.attempts[-1]
+        has_content = last.kind in {"syntax", "schema"} and bool(last.text.strip())
+        return bool(self.ladder) and has_content
+
+    @property
+    def _judge(self) -> Callable[[Any], Assessment]:
+        return partial(assess, target=self.target, validators=self.validators)
+
+    def _walk(self, value: Any, parsed: Walked | None, meter: BudgetMeter) -> Walk:
+        given: tuple[Attempt, ...] = ()
+        if parsed is None:
+            messages = place(_as_messages(value), self.instructions)
+        else:
+            given = parsed.attempts
+            text, errors = given[0].text, given[0].errors
+            messages = reask_unseen(self.instructions, text, errors, self.reminder)
+        return Walk(
+            self.ladder,
+            self.plans,
+            messages=messages,
+            judge=self._judge,
+            meter=meter,
+            reminder=self.reminder,
+            without_temperature=self._without_temperature,
+            given=given,
+        )
+
+    def _conclude(self, walked: Walked, meter: BudgetMeter) -> Any:
+        if not walked.succeeded:
+            error = failure(self.target.name, walked.attempts, walked.cause)
+            raise error from walked.cause
+        if not self.include_attempts:
+            return walked.value
+        return StructuredResult(
+            value=walked.value,
+            attempts=walked.attempts,
+            usage=meter.usage,
+            rung=walked.attempts[-1].rung,
+        )
+
+
+def _as_messages(value: LanguageModelInput | BaseMessage) -> list[BaseMessage]:
+    """Read a prompt in any of its forms."""
+    if isinstance(value, PromptValue):
+        return value.to_messages()
+    if isinstance(value, str):
+        return [HumanMessage(value)]
+    if isinstance(value, BaseMessage):
+        return [value]
+    if isinstance(value, Sequence):
+        return convert_to_messages(value)
+    msg = (
+        "a StructuredRetryParser takes a prompt value, messages, a text or a "
+        f"completion, got {type(value).__name__}"
+    )
+    raise TypeError(msg)
+
+
+def _rendered(target: Target, example: Any) -> str:
+    try:
+        return target.render(example)
+    except (MisfitError, NotJsonError, ValueError):
+        kind = type(example).__name__
+        msg = f"examples must be valid answers: a {kind} among them is not"
+        raise ConfigurationError(msg) from None
+
+
+def _check_arguments(
+    kwargs: dict[str, Any],
+    budget: Any,
+    schema_style: Any,
+    persona: Any,
+    reminder: Any,
+) -> None:
+    unknown = set(kwargs) - {"name"}
+    if unknown:
+        msg = f"StructuredRetryParser has no argument {min(unknown)!r}"
+        raise ConfigurationError(msg)
+    if not isinstance(budget, Budget):
+        msg = f"budget must be a Budget, got {type(budget).__name__}"
+        raise ConfigurationError(msg)
+    if schema_style not in get_args(SchemaStyle):
+        msg = (
+            f"schema_style must be 'typescript' or 'json_schema', got {schema_style!r}"
+        )
+        raise ConfigurationError(msg)
+    for name, text in {"persona": persona, "reminder": reminder}.items():
+        if text is not None and not isinstance(text, str):
+            msg = f"{name} must be a text or None, got {type(text).__name__}"
+            raise ConfigurationError(msg)
+
+
+def _decision(walked: Walked) -> tuple[str, str]:
+    count = len(walked.attempts)
+    if not walked.succeeded:
+        kinds = ", ".join(attempt.kind for attempt in walked.attempts)
+        return "failed", f"none of {count} attempts was valid ({kinds or 'none made'})"
+    rung = walked.attempts[-1].rung
+    who = "the given completion" if rung is None else f"rung {rung}"
+    decision = "valid first" if count == 1 else "valid after retry"
+    return decision, f"{who} answered at attempt {count}"
+
+
+def _facts(walked: Walked) -> dict[str, Any]:
+    rung = walked.attempts[-1].rung if walked.attempts else None
+    return {"rung": rung, "attempts": len(walked.attempts)}
