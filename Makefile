@@ -14,7 +14,7 @@ demo: $(VENV)/.demo ## Run the support assistant; ARGS="--question '...'" for on
 	@$(BIN)/python -m langchain_prodpatterns.demo $(ARGS)
 
 test: $(VENV)/.dev ## Run every test and print the branch coverage.
-	$(BIN)/python -m pytest -n 2 --cov --cov-report=term $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile --cov --cov-report=term $(ARGS)
 
 unit: $(VENV)/.dev ## Run the unit tests.
 	$(BIN)/python -m pytest tests/unit_tests $(ARGS)

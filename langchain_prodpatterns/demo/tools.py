@@ -29,16 +29,18 @@ def calculate(expression: str) -> str:
     if len(expression) > _MAX_EXPRESSION:
         return "The expression is too long."
     try:
-        value = _value(ast.parse(expression, mode="eval").body)
+        return _shown(_value(ast.parse(expression, mode="eval").body))
     except (SyntaxError, ValueError, InvalidOperation, RecursionError):
         return f"Cannot calculate {expression!r}: only numbers, + - * / and brackets."
     except ZeroDivisionError:
         return "Cannot divide by zero."
-    rounded = round(value, 2)
+
+
+def _shown(value: Decimal) -> str:
+    """Round to cents; a whole number is shown as one."""
+    rounded = value.quantize(Decimal("0.01"))
     whole = rounded == rounded.to_integral_value()
-    return (
-        f"{rounded.quantize(Decimal(1)) if whole else rounded.quantize(Decimal('.01'))}"
-    )
+    return str(rounded.quantize(Decimal(1)) if whole else rounded)
 
 
 def _value(node: ast.AST) -> Decimal:

@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 from langchain_core.runnables import RunnableConfig
 
-from tests.conformance.cases import Case
+from tests.conformance.cases import CASES, Case
 from tests.conformance.doubles import StrictModel
 
-
-class Broken(Exception):
-    """Raised by a model on purpose."""
+CALLING = [case for case in CASES if case.calls_model]
+ONE_CALL = [case for case in CASES if case.one_call]
 
 
 def test_invoke_gives_the_expected_output(case: Case, model: StrictModel) -> None:
@@ -66,11 +65,10 @@ async def test_abatch_returns_exceptions_in_place(
     assert case.view(outputs[1]) == case.expected
 
 
+@pytest.mark.parametrize("case", ONE_CALL, ids=repr)
 def test_batch_is_concurrent_up_to_max_concurrency(
     case: Case, model: StrictModel
 ) -> None:
-    if not case.one_call:
-        pytest.skip("makes no call, or more than one, an input")
     runnable = case.make(model)
     model.notes.meeting = threading.Barrier(2)
 
@@ -143,12 +141,11 @@ def test_works_from_16_threads(case: Case, model: StrictModel) -> None:
     assert outputs == [case.expected] * 16
 
 
+@pytest.mark.parametrize("case", CALLING, ids=repr)
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
 def test_an_interrupt_passes_at_once(
     case: Case, model: StrictModel, error: type[BaseException]
 ) -> None:
-    if not case.calls_model:
-        pytest.skip("makes no model call")
     model.notes.error = error()
 
     with pytest.raises(error):
@@ -157,9 +154,8 @@ def test_an_interrupt_passes_at_once(
     assert len(model.notes.kinds) == 1
 
 
+@pytest.mark.parametrize("case", CALLING, ids=repr)
 async def test_a_cancellation_passes_at_once(case: Case, model: StrictModel) -> None:
-    if not case.calls_model:
-        pytest.skip("makes no model call")
     model.notes.hold, model.notes.held = asyncio.Event(), asyncio.Event()
     task = asyncio.ensure_future(case.make(model).ainvoke(case.value))
     await model.notes.held.wait()
@@ -172,11 +168,10 @@ async def test_a_cancellation_passes_at_once(case: Case, model: StrictModel) -> 
     assert len(model.notes.kinds) == 1
 
 
+@pytest.mark.parametrize("case", CALLING, ids=repr)
 async def test_the_event_loop_goes_on_while_a_model_answers(
     case: Case, model: StrictModel
 ) -> None:
-    if not case.calls_model:
-        pytest.skip("makes no model call")
     model.notes.hold, model.notes.held = asyncio.Event(), asyncio.Event()
     task = asyncio.ensure_future(case.make(model).ainvoke(case.value))
     await model.notes.held.wait()

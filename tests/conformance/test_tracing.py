@@ -14,7 +14,7 @@ from langchain_core.tracers.schemas import Run
 
 from langchain_prodpatterns.ledger import DECISION_EVENT, track
 from langchain_prodpatterns.usage import PATTERN_KEY
-from tests.conformance.cases import Case
+from tests.conformance.cases import CASES, Case
 from tests.conformance.doubles import StrictModel
 
 Way = Callable[[Runnable[Any, Any], Any, RunnableConfig], Any]
@@ -41,6 +41,7 @@ def _astream(runnable: Runnable[Any, Any], value: Any, config: RunnableConfig) -
 
 
 WAYS = [_invoke, _ainvoke, _stream, _astream]
+PATTERNS = [case for case in CASES if case.pattern is not None]
 
 
 class NoContext:
@@ -136,12 +137,10 @@ def test_tags_and_metadata_reach_the_models_names_and_ids_do_not(
         assert run.metadata["mine"] == 1
 
 
+@pytest.mark.parametrize("case", PATTERNS, ids=repr)
 def test_the_decision_is_in_the_metadata_of_the_run(
     case: Case, model: StrictModel
 ) -> None:
-    if case.pattern is None:
-        pytest.skip("no pattern of its own")
-
     (root,) = _traced(_invoke, case.make(model), case.value)
 
     decided = [run for run in _all(root) if "prodpatterns.decision" in run.metadata]

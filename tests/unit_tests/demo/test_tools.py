@@ -25,7 +25,17 @@ def test_calculates_sums(expression: str, result: str) -> None:
 
 @pytest.mark.parametrize(
     "expression",
-    ["__import__('os')", "2 ** 99", "a + 1", "'x' * 3", "1 if 1 else 2", "", "((("],
+    [
+        "__import__('os')",
+        "2 ** 99",
+        "1E100",
+        "1e999",
+        "a + 1",
+        "'x' * 3",
+        "1 if 1 else 2",
+        "",
+        "(((",
+    ],
 )
 def test_calculates_nothing_but_sums(expression: str) -> None:
     assert calculate(expression).startswith("Cannot calculate")
