@@ -3,9 +3,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+LOWEST := .venv-lowest
 ARGS ?=
 
-.PHONY: help demo test unit integration conformance lint format types coverage bench-import build clean
+.PHONY: help demo test unit integration conformance lowest lint format types coverage bench-import build clean
 
 help: ## Show this list.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-14s %s\n", $$1, $$2}'
@@ -25,6 +26,13 @@ integration: $(VENV)/.dev ## Run the tests over real HTTP, files and processes.
 conformance: $(VENV)/.dev ## Run the LCEL contract over every Runnable.
 	$(BIN)/python -m pytest tests/conformance $(ARGS)
 
+lowest: $(VENV)/.dev ## Run every test with the lowest versions that pyproject.toml allows.
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(LOWEST)/bin/python -m pip install --quiet --editable ".[openai,testing]" --group test \
+		--constraint tests/lowest.txt
+	$(LOWEST)/bin/python -m pytest -n auto --dist loadfile $(ARGS)
+
 lint: $(VENV)/.dev ## Check style and formatting.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -43,7 +51,7 @@ build: $(VENV)/.dev ## Build the wheel and the sdist.
 	$(BIN)/python -m pip wheel --no-deps --wheel-dir dist .
 
 clean: ## Remove what the commands above made.
-	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf $(VENV) $(LOWEST) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 
 # A stamp a set of dependencies: the second run only compares two dates.
 $(VENV)/.python:
