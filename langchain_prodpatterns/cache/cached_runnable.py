@@ -12,9 +12,11 @@ from langchain_core.callbacks import (
 )
 from langchain_core.messages import BaseMessageChunk, message_chunk_to_message
 from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.config import run_in_executor
 from langchain_core.runnables.utils import ConfigurableFieldSpec
 from pydantic import BaseModel, Field, SkipValidation
 
+from langchain_prodpatterns.cache.arguments import check_text
 from langchain_prodpatterns.cache.flights import Flight
 from langchain_prodpatterns.cache.identity import (
     Identity,
@@ -121,11 +123,15 @@ class CachedRunnable(PatternRunnable[In, Out]):
 
     What is asked for several times at once is run once: threads and tasks wait for the
     one who came first, and serve themselves from the cache. If that one fails or is
-    cancelled, another takes over. A hit streams as the stored answer had streamed.
+    cancelled, another takes over; if that one fails, too, each calls for itself. A hit
+    streams as the stored answer had streamed.
 
     Of the input, only the semantic text is compared by meaning; the rest of the input,
-    the chain, bound arguments, the configurable fields of the chain and the namespace
-    (`config["configurable"]["namespace"]`, else the cache's) have to be equal.
+    the chain, bound arguments, the namespace (`config["configurable"]["namespace"]`,
+    else the cache's) and all else in `config["configurable"]`, such as a `user_id`,
+    have to be equal. Of LangGraph's own keys (`thread_id`, `checkpoint_id` and their
+    like) only those that are configurable fields of the chain count. An input or a
+    config that cannot be told from others is not cached.
     """
 
     pattern: ClassVar[str] = "cache"
@@ -169,6 +175,7 @@ class CachedRunnable(PatternRunnable[In, Out]):
         if key is not None and not callable(key):
             msg = f"key must be a function of the input, got {type(key).__name__}"
             raise ConfigurationError(msg)
+        check_text("scope", scope)
         super().__init__(bound=bound, cache=cache, key=key, scope=scope, name=name)
 
     @property
@@ -201,13 +208,13 @@ class CachedRunnable(PatternRunnable[In, Out]):
         if call is None:
             run.decide("miss", _UNKNOWN)
             return self.bound.invoke(value, run.wrapped(_STEP), **kwargs)
-        while True:
-            place = self.cache.flights.join(call.identity.exact)
+        for place in self.cache.flights.places(call.identity.exact):
             if place.leads:
                 with place.flight:
                     return self._answer(value, call, place.flight, kwargs)
             if place.flight.wait() != "failed":
-                return self._answer(value, call, None, kwargs)
+                break
+        return self._answer(value, call, None, kwargs)
 
     def _answer(
         self, value: In, call: _Call, flight: Flight | None, kwargs: dict[str, Any]
@@ -225,13 +232,13 @@ class CachedRunnable(PatternRunnable[In, Out]):
         if call is None:
             await run.adecide("miss", _UNKNOWN)
             return await self.bound.ainvoke(value, run.wrapped(_STEP), **kwargs)
-        while True:
-            place = self.cache.flights.join(call.identity.exact)
+        for place in self.cache.flights.places(call.identity.exact):
             if place.leads:
                 with place.flight:
                     return await self._aanswer(value, call, place.flight, kwargs)
             if await place.flight.await_landing() != "failed":
-                return await self._aanswer(value, call, None, kwargs)
+                break
+        return await self._aanswer(value, call, None, kwargs)
 
     async def _aanswer(
         self, value: In, call: _Call, flight: Flight | None, kwargs: dict[str, Any]
@@ -304,15 +311,14 @@ class CachedRunnable(PatternRunnable[In, Out]):
             run.decide("miss", _UNKNOWN)
             yield from self.bound.stream(value, run.wrapped(_STEP), **kwargs)
             return
-        while True:
-            place = self.cache.flights.join(call.identity.exact)
+        for place in self.cache.flights.places(call.identity.exact):
             if place.leads:
                 with place.flight:
                     yield from self._pour(value, call, place.flight, kwargs)
                 return
             if place.flight.wait() != "failed":
-                yield from self._pour(value, call, None, kwargs)
-                return
+                break
+        yield from self._pour(value, call, None, kwargs)
 
     def _pour(
         self, value: In, call: _Call, flight: Flight | None, kwargs: dict[str, Any]
@@ -344,17 +350,16 @@ class CachedRunnable(PatternRunnable[In, Out]):
             async for chunk in self.bound.astream(value, run.wrapped(_STEP), **kwargs):
                 yield chunk
             return
-        while True:
-            place = self.cache.flights.join(call.identity.exact)
+        for place in self.cache.flights.places(call.identity.exact):
             if place.leads:
                 with place.flight:
                     async for chunk in self._apour(value, call, place.flight, kwargs):
                         yield chunk
                 return
             if await place.flight.await_landing() != "failed":
-                async for chunk in self._apour(value, call, None, kwargs):
-                    yield chunk
-                return
+                break
+        async for chunk in self._apour(value, call, None, kwargs):
+            yield chunk
 
     async def _apour(
         self, value: In, call: _Call, flight: Flight | None, kwargs: dict[str, Any]
@@ -370,7 +375,11 @@ class CachedRunnable(PatternRunnable[In, Out]):
             # A copy: the caller may change what it is given.
             chunks.append(copy.deepcopy(chunk))
             yield chunk
-        _land(flight, stored=bool(chunks) and await call.akeep(*_summed(chunks)))
+        stored = False
+        if chunks:
+            summed = await run_in_executor(None, _summed, chunks)
+            stored = await call.akeep(*summed)
+        _land(flight, stored=stored)
 
     def _begin(
         self, value: In, run: PatternRun, kwargs: dict[str, Any]
@@ -385,8 +394,12 @@ class CachedRunnable(PatternRunnable[In, Out]):
     ) -> Identity:
         configured = config.get("configurable") or {}
         read = read_input(value, self.key)
-        used = {spec.id for spec in self.config_specs} & configured.keys()
-        fields = {name: as_json(configured[name]) for name in used}
+        used = {spec.id for spec in self.config_specs}
+        fields = {
+            name: as_json(given)
+            for name, given in configured.items()
+            if name in used or not _is_bookkeeping(name)
+        }
         namespace = configured.get("namespace")
         return identify_input(
             read.whole,
@@ -401,7 +414,15 @@ class CachedRunnable(PatternRunnable[In, Out]):
         return runnable_fingerprint(self.bound)
 
 
-_UNKNOWN = "the input cannot be told from others"
+_UNKNOWN = "the input or the config cannot be told from others"
+_BOOKKEEPING = frozenset(
+    {"checkpoint_id", "checkpoint_map", "checkpoint_ns", "namespace", "thread_id"}
+)
+
+
+def _is_bookkeeping(name: str) -> bool:
+    """Whether it is a key of LangGraph's, or the namespace, which counts anyway."""
+    return name in _BOOKKEEPING or name.startswith("__")
 
 
 def _land(flight: Flight | None, *, stored: bool) -> None:

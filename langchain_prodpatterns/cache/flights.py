@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Literal, Self, TypeAlias
@@ -14,6 +15,7 @@ Landing: TypeAlias = Literal["stored", "not stored", "failed", "late"]
 _PATIENCE = 120.0
 """Seconds to wait for another's call. The one who streams an answer may stop reading
 it, and two who wait for each other would wait for ever."""
+_FLIGHTS_TO_TRY = 2
 
 
 class Flight:
@@ -41,7 +43,10 @@ class Flight:
 
     def wait(self) -> Landing:
         """Wait for its end, blocking this thread."""
-        if self.is_mine:
+        thread, _ = self._pilot
+        if thread == threading.get_ident():
+            # Led by this call or by a task of this thread's event loop, which would
+            # not go on while it is blocked.
             return "late"
         try:
             return self._landed.result(_PATIENCE)
@@ -72,7 +77,8 @@ class Flights:
     """The calls under way."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # Reentrant: the collector may end a forgotten stream's flight anywhere.
+        self._lock = threading.RLock()
         self._flights: dict[str, Flight] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -80,6 +86,15 @@ class Flights:
 
     def __setstate__(self, _: dict[str, Any]) -> None:
         self.__init__()  # type: ignore[misc]  # a copy has no call under way
+
+    def places(self, key: str) -> Iterator[Place]:
+        """Yield a place, and another one if the first leader fails, but no third.
+
+        Where every call fails slowly, those who wait would otherwise fail in single
+        file: who was let down twice calls for himself.
+        """
+        for _ in range(_FLIGHTS_TO_TRY):
+            yield self.join(key)
 
     def join(self, key: str) -> Place:
         """Join the flight of a request, or lead one if there is none."""

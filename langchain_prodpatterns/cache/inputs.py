@@ -3,7 +3,12 @@
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from pathlib import PurePath
 from typing import Any, TypeAlias, TypeVar
+from uuid import UUID
 
 from langchain_core.documents import Document
 from langchain_core.messages import BaseMessage
@@ -23,6 +28,7 @@ In = TypeVar("In")
 InputKey: TypeAlias = Callable[[In], str | None]
 """Names the semantic text of an input; `None` allows an equal input only."""
 
+_ATOMS = (date, time, timedelta, Decimal, Enum, PurePath, UUID)
 _TEXT_FIELDS = ("question", "input", "query")
 _MESSAGES = "messages"
 
@@ -116,8 +122,8 @@ def as_json(value: Any) -> Any:
     """Return a value as JSON in which equal values are equal.
 
     Args:
-        value: Plain values, containers, messages, prompts, documents, dataclasses and
-            pydantic models, in any depth.
+        value: Plain values, dates and the like, containers, messages, prompts,
+            documents, dataclasses and pydantic models, in any depth.
 
     Raises:
         NotCanonical: When there is anything else in it.
@@ -137,14 +143,20 @@ def as_json(value: Any) -> Any:
 def _object_as_json(value: Any) -> Any:
     if isinstance(value, Document):
         return {"page_content": value.page_content, "metadata": as_json(value.metadata)}
+    kind = f"{type(value).__module__}.{type(value).__qualname__}"
+    if isinstance(value, _ATOMS):
+        return {"class": kind, "value": str(value)}
     if isinstance(value, BaseModel):
-        fields = value.model_dump(mode="json", warnings="none")
+        # Not `model_dump`, which leaves out what is private and masks secrets.
+        fields = {name: getattr(value, name) for name in type(value).model_fields}
+        fields |= (value.__pydantic_extra__ or {}) | (value.__pydantic_private__ or {})
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = as_json(dataclasses.asdict(value))
+        names = (field.name for field in dataclasses.fields(value))
+        fields = {name: getattr(value, name) for name in names}
     else:
         msg = f"cannot tell one {type(value).__name__} from another"
         raise NotCanonical(msg)
-    return {"class": f"{type(value).__module__}.{type(value).__qualname__}", **fields}
+    return {"class": kind, "fields": as_json(fields)}
 
 
 def _name(key: Any) -> str:

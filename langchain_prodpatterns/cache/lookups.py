@@ -145,7 +145,7 @@ def parse_hit_id(text: str) -> tuple[str, str]:
     Raises:
         ConfigurationError: When it is no hit id.
     """
-    key, dot, exact = text.partition(".")
+    key, dot, exact = text.partition(".") if isinstance(text, str) else ("", "", "")
     if not (key and dot and exact):
         msg = (
             f"{text!r} is no hit id: take it from a served message's "

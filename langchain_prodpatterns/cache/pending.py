@@ -3,13 +3,14 @@
 import asyncio
 import threading
 import time
+import weakref
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from langchain_prodpatterns.cache.stores.base import Vector
 
-_Where: TypeAlias = tuple[int, int]
+_Where: TypeAlias = "tuple[int, weakref.ref[asyncio.Task[Any]] | None]"
 _MAX_PENDING = 1024
 
 
@@ -19,7 +20,8 @@ def whereabouts() -> _Where:
         task = asyncio.current_task()
     except RuntimeError:
         task = None
-    return threading.get_ident(), 0 if task is None else id(task)
+    # Not the task's id, which the next task may get when this one is done.
+    return threading.get_ident(), None if task is None else weakref.ref(task)
 
 
 @dataclass(frozen=True, slots=True)

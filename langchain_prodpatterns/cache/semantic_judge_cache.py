@@ -19,6 +19,11 @@ from langchain_core.runnables import Runnable
 from langchain_core.runnables.config import run_in_executor
 
 from langchain_prodpatterns import ledger
+from langchain_prodpatterns.cache.arguments import (
+    age_in_seconds,
+    check_arguments,
+    check_text,
+)
 from langchain_prodpatterns.cache.counters import CacheStats, Counters
 from langchain_prodpatterns.cache.decision import CacheDecision, policy_of
 from langchain_prodpatterns.cache.fingerprints import Fingerprint, fingerprint_of
@@ -104,7 +109,15 @@ class SemanticJudgeCache(BaseCache):
             ConfigurationError: When an argument cannot work.
             StoreError: When the file cannot be opened, or is of other embeddings.
         """
-        _check(embeddings, ttl, max_entries, namespace, key)
+        check_arguments(
+            embeddings,
+            path=path,
+            ttl=ttl,
+            max_entries=max_entries,
+            namespace=namespace,
+            key=key,
+            judge_timeout=judge_timeout,
+        )
         self.embeddings = embeddings
         """What embeds questions."""
         self.namespace = namespace
@@ -182,7 +195,8 @@ class SemanticJudgeCache(BaseCache):
 
     def scope(self, namespace: str | None = None) -> Scope:
         """Return what partitions every request, in this namespace or another."""
-        return Scope(namespace or self.namespace, self._embedder.name)
+        given = self.namespace if namespace is None else namespace
+        return Scope(given, self._embedder.name)
 
     def _settle(
         self, identity: Identity, found: Lookup, visit: Visit
@@ -277,7 +291,9 @@ class SemanticJudgeCache(BaseCache):
                 input only. By default it is an input of text, the `question`, `input`
                 or `query` of a mapping, or the last message if it is a user's.
             scope: Partitions besides, such as the version of a prompt or of the
-                documents behind the chain. The code of its functions is not seen.
+                documents behind the chain. The code of its functions is not seen, nor
+                what an object like a vector store holds: two chains that differ in
+                nothing else share their answers unless each has a `scope`.
 
         Returns:
             The cached chain.
@@ -351,19 +367,20 @@ class SemanticJudgeCache(BaseCache):
             How many were removed.
 
         Raises:
-            ConfigurationError: Without a criterion, which `clear` is for.
+            ConfigurationError: When a criterion cannot work, and without one, which
+                `clear` is for.
         """
         if all(given is None for given in (hit_id, query, namespace, older_than)):
             msg = "invalidate needs a criterion; clear() removes every answer"
             raise ConfigurationError(msg)
-        if isinstance(older_than, timedelta):
-            older_than = older_than.total_seconds()
+        check_text("query", query)
+        check_text("namespace", namespace)
         return self._store.remove(
             Selection(
                 key=None if hit_id is None else parse_hit_id(hit_id)[0],
                 text=query,
                 namespace=namespace,
-                older_than=older_than,
+                older_than=age_in_seconds(older_than),
             )
         )
 
@@ -396,28 +413,3 @@ class SemanticJudgeCache(BaseCache):
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _check(
-    embeddings: Embeddings,
-    ttl: float | None,
-    max_entries: int | None,
-    namespace: str,
-    key: KeyFunction | None,
-) -> None:
-    """Refuse arguments that cannot work."""
-    if not isinstance(embeddings, Embeddings):
-        msg = f"embeddings must be an Embeddings, got {type(embeddings).__name__}"
-        raise ConfigurationError(msg)
-    if ttl is not None and (isinstance(ttl, bool) or not ttl > 0):
-        msg = f"ttl must be seconds above 0 or None, got {ttl!r}"
-        raise ConfigurationError(msg)
-    if max_entries is not None and (isinstance(max_entries, bool) or max_entries < 1):
-        msg = f"max_entries must be at least 1 or None, got {max_entries!r}"
-        raise ConfigurationError(msg)
-    if not isinstance(namespace, str) or not namespace:
-        msg = f"namespace must be a text that is not empty, got {namespace!r}"
-        raise ConfigurationError(msg)
-    if key is not None and not callable(key):
-        msg = f"key must be a function of the messages, got {type(key).__name__}"
-        raise ConfigurationError(msg)

@@ -42,10 +42,10 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Call the store."""
+    """Do what may take long: call the store, or read or write a value."""
 
     function: Callable[[], Any]
-    """The call, which may block."""
+    """The call."""
 
 
 Step: TypeAlias = Embed | Ask | Call

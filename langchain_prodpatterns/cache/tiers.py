@@ -1,7 +1,6 @@
 """The tiers of a lookup: the same request, an alias, a near one; and what is kept."""
 
 import logging
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -26,7 +25,7 @@ from langchain_prodpatterns.cache.lookups import (
 )
 from langchain_prodpatterns.cache.questions import SameAnswerRequest
 from langchain_prodpatterns.cache.steps import Ask, Call, Embed, Steps
-from langchain_prodpatterns.cache.stores import CacheStore, Entry, Found, Neighbor
+from langchain_prodpatterns.cache.stores import CacheStore, Entry, Found
 from langchain_prodpatterns.cache.stores.base import Vector
 from langchain_prodpatterns.cache.values import (
     UnknownType,
@@ -106,22 +105,17 @@ class Tiers:
             vector = yield from self._vector(identity.text)
         if vector is None:
             return missed(identity, "not asked before, and nothing to compare")
-        sight = yield from self._nearest(identity, vector)
+        sight: Sight = yield Call(partial(self._nearest, identity, vector))
         decision = decide(sight.candidate, self._policy)
         if decision.action == "miss":
             return missed(identity, decision.reason, sight)
         return (yield from self._offer(identity, sight, decision, dry=dry))
 
-    def _nearest(self, identity: Identity, vector: Vector) -> Steps[Sight]:
+    def _nearest(self, identity: Identity, vector: Vector) -> Sight:
         """Look at the nearest question that was not rejected for this one."""
-        nearest = partial(
-            self._store.nearest,
-            identity.partition,
-            vector,
-            exact=identity.exact,
-            limit=1,
+        neighbors = self._store.nearest(
+            identity.partition, vector, exact=identity.exact, limit=1
         )
-        neighbors: Sequence[Neighbor] = yield Call(nearest)
         if not neighbors:
             return Sight(vector)
         near = neighbors[0]
@@ -190,7 +184,7 @@ class Tiers:
     def _read(self, entry: Entry) -> Steps[Any]:
         """Read a stored value; a damaged one is put aside."""
         try:
-            return unpack(entry.value)
+            return (yield Call(partial(unpack, entry.value)))
         except UnknownType:
             logger.warning("an answer's type is not imported here: a miss")
         except Unreadable:
@@ -220,7 +214,7 @@ class Tiers:
             self._counters.count("not stored")
             return False
         try:
-            packed = pack(value)
+            packed = yield Call(partial(pack, value))
         except Unstorable as error:
             self._counters.count("unserializable")
             self._warn_once(error)

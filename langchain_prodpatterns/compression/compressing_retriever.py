@@ -12,6 +12,7 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import ensure_config, patch_config
 
+from langchain_prodpatterns.compression.arguments import check_count
 from langchain_prodpatterns.compression.context_compressor import ContextCompressor
 from langchain_prodpatterns.errors import ConfigurationError
 
@@ -68,7 +69,10 @@ class CompressingRetriever(BaseRetriever):
                 and an argument of the default one are given.
         """
         if not isinstance(retriever, Runnable):
-            msg = f"retriever must be a Runnable, got {type(retriever).__name__}"
+            msg = (
+                f"retriever must be a Runnable, got {type(retriever).__name__}: give a "
+                "vector store's `as_retriever()`, a function in a `RunnableLambda`"
+            )
             raise ConfigurationError(msg)
         if compressor is None:
             compressor = ContextCompressor(embeddings, token_budget=token_budget)
@@ -106,8 +110,7 @@ class CompressingRetriever(BaseRetriever):
         Returns:
             The quotes.
         """
-        # BaseRetriever keeps the config to itself: hand it on for the children.
-        config = ensure_config(config)
+        config = _around(input, config)
         return super().invoke(input, config, around=config, **kwargs)
 
     async def ainvoke(
@@ -123,7 +126,7 @@ class CompressingRetriever(BaseRetriever):
         Returns:
             The quotes.
         """
-        config = ensure_config(config)
+        config = _around(input, config)
         return await super().ainvoke(input, config, around=config, **kwargs)
 
     def _get_relevant_documents(
@@ -176,7 +179,21 @@ class CompressingRetriever(BaseRetriever):
 
 
 def _checked(k: int | None) -> int | None:
-    if k is not None and k < 1:
-        msg = f"k must be at least 1, got {k}"
-        raise ConfigurationError(msg)
+    check_count("k", k)
     return k
+
+
+def _around(question: object, config: RunnableConfig | None) -> RunnableConfig:
+    """Return the config for the children; BaseRetriever keeps its own to itself.
+
+    Raises:
+        TypeError: When the question is no text.
+    """
+    if not isinstance(question, str):
+        msg = (
+            f"CompressingRetriever takes a question as text, got "
+            f"{type(question).__name__}; pick the text first: itemgetter('question') | "
+            "retriever"
+        )
+        raise TypeError(msg)
+    return ensure_config(config)

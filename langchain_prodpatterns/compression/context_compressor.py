@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, TypeVar
 
@@ -15,6 +15,7 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import run_in_executor
 from typing_extensions import TypedDict
 
+from langchain_prodpatterns.compression.arguments import check_count, is_finite
 from langchain_prodpatterns.compression.bm25 import Scores
 from langchain_prodpatterns.compression.packer import Limits
 from langchain_prodpatterns.compression.passages import Passage, cut_passages
@@ -259,14 +260,16 @@ class ContextCompressor(
         if self.embeddings is None or not passages:
             return None
         texts = [passage.titled for passage in passages]
-        wanted = Embedding.of(texts, self.embeddings, self.vectors)
+        size = sum(map(len, texts))
+        look = partial(Embedding.of, texts, self.embeddings, self.vectors)
+        wanted = await _off_loop(size, look)
         new = list(wanted.missing.values())
         try:
             query = await run.aembed_query(
                 self.embeddings, without_surrogates(question)
             )
             fresh = await run.aembed_documents(self.embeddings, new) if new else []
-            return wanted.similarity(query, fresh)
+            return await _off_loop(size, partial(wanted.similarity, query, fresh))
         except Exception as error:  # noqa: BLE001 - embedders fail in many ways; words remain
             self._warn(error)
             return None
@@ -336,7 +339,12 @@ def _read(value: Any) -> tuple[str, list[Document]]:
             f"{type(value).__name__}"
         )
         raise TypeError(msg)
-    question, documents = value["question"], list(value["documents"])
+    question, documents = value["question"], value["documents"]
+    if not isinstance(documents, Iterable) or isinstance(documents, str | Document):
+        kind = type(documents).__name__
+        msg = f"the documents must be a list of Document, got {kind}"
+        raise TypeError(msg)
+    documents = list(documents)
     if not isinstance(question, str):
         msg = f"the question must be a string, got {type(question).__name__}"
         raise TypeError(msg)
@@ -353,9 +361,7 @@ def _asked(kwargs: dict[str, Any]) -> int | None:
     if kwargs:
         msg = f"a call takes k and nothing else, got {', '.join(sorted(kwargs))}"
         raise TypeError(msg)
-    if k is not None and k < 1:
-        msg = f"k must be at least 1, got {k}"
-        raise ConfigurationError(msg)
+    check_count("k", k)
     return k
 
 
@@ -393,15 +399,13 @@ def _check_choice(argument: str, value: str, choices: Sequence[str]) -> None:
 def _check_limits(
     token_budget: int | None, ratio: float | None, min_score: float | None
 ) -> None:
-    if token_budget is not None and token_budget < 1:
-        msg = f"token_budget must be at least 1, got {token_budget}"
-        raise ConfigurationError(msg)
-    if ratio is not None and not 0 < ratio <= 1:
+    check_count("token_budget", token_budget)
+    if ratio is not None and not (is_finite(ratio) and 0 < ratio <= 1):
         msg = (
             f"ratio is the share of the tokens that may stay, above 0 and at most 1, "
-            f"got {ratio}; for four times less pass 0.25"
+            f"got {ratio!r}; for four times less pass 0.25"
         )
         raise ConfigurationError(msg)
-    if min_score is not None and not math.isfinite(min_score):
-        msg = f"min_score must be a finite number, got {min_score}"
+    if min_score is not None and not is_finite(min_score):
+        msg = f"min_score must be a finite number, got {min_score!r}"
         raise ConfigurationError(msg)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
+from langchain_prodpatterns.compression.arguments import check_count
 from langchain_prodpatterns.compression.sentences import joins_back, sentence_ends
 from langchain_prodpatterns.errors import ConfigurationError
 
@@ -52,9 +53,7 @@ class MarkdownSplitter:
     about 300 tokens of English."""
 
     def __post_init__(self) -> None:
-        if self.max_chars < 1:
-            msg = f"max_chars must be at least 1, got {self.max_chars}"
-            raise ConfigurationError(msg)
+        check_count("max_chars", self.max_chars)
 
     def split(self, text: str) -> list[Span]:
         """Split a text.

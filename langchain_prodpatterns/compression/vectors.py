@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from langchain_core.embeddings import Embeddings
 
+from langchain_prodpatterns.compression.arguments import check_count
 from langchain_prodpatterns.compression.bm25 import Scores
-from langchain_prodpatterns.errors import ConfigurationError
 
 Vector = npt.NDArray[np.float32]
 
@@ -33,9 +33,7 @@ class VectorCache:
         Raises:
             ConfigurationError: When `max_entries` is less than 1.
         """
-        if max_entries < 1:
-            msg = f"max_entries must be at least 1, got {max_entries}"
-            raise ConfigurationError(msg)
+        check_count("max_entries", max_entries)
         self.max_entries = max_entries
         self._vectors: OrderedDict[bytes, Vector] = OrderedDict()
         self._lock = threading.Lock()

@@ -115,6 +115,11 @@ def _read_examples(
         kind = type(examples).__name__
         msg = f"examples must map the name of a tool to its utterances, got {kind}"
         raise ConfigurationError(msg)
+    for name in examples:
+        if not isinstance(name, str):
+            kind = type(name).__name__
+            msg = f"examples are given by the name of a tool, a text, got a {kind}"
+            raise ConfigurationError(msg)
     return {name: _utterances(name, texts) for name, texts in examples.items()}
 
 

@@ -1,7 +1,6 @@
 """`ToolRouter`: embed, compare, decide; ask only where it is not clear."""
 
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any, ClassVar
@@ -15,7 +14,7 @@ from langchain_core.runnables.utils import ConfigurableFieldSpec
 from pydantic import Field
 
 from langchain_prodpatterns.errors import ConfigurationError
-from langchain_prodpatterns.judging import JudgeLike
+from langchain_prodpatterns.judging import Judge, JudgeLike, is_language_model
 from langchain_prodpatterns.routing.decision import (
     Policy,
     RouteDecision,
@@ -142,9 +141,10 @@ class ToolRouter(PatternRunnable[LanguageModelInput, RouteDecision]):
         _check_kwargs(kwargs)
         _check_range("threshold", threshold, -1, 1)
         _check_range("margin", margin, 0, 2)
-        if isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1:
+        if not _is_count(top_k):
             msg = f"top_k must be a whole number, at least 1, got {top_k!r}"
             raise ConfigurationError(msg)
+        _check_seconds("fallback_timeout", fallback_timeout)
         if not isinstance(embeddings, Embeddings):
             kind = type(embeddings).__name__
             msg = f"embeddings must be LangChain Embeddings, got {kind}"
@@ -297,6 +297,11 @@ class ToolRouter(PatternRunnable[LanguageModelInput, RouteDecision]):
             return _not_compared(error)
 
     @property
+    def _asks_a_model(self) -> bool:
+        """Whether the fallback surely costs a model call, unlike a rule or a human."""
+        return isinstance(self.fallback, Judge) or is_language_model(self.fallback)
+
+    @property
     def _policy(self) -> Policy:
         return Policy(self.threshold, self.margin)
 
@@ -325,7 +330,7 @@ class ToolRouter(PatternRunnable[LanguageModelInput, RouteDecision]):
             "similarity": decision.confidence,
             "margin": decision.margin,
         }
-        if decision.decided_by == "distance" and self.judge is not None:
+        if decision.decided_by == "distance" and self._asks_a_model:
             # What the call would have cost is not known, which is not the same as 0.
             facts |= {"saved_calls": 1, "saved_usd": None}
         return facts
@@ -343,8 +348,8 @@ def _selection(query: LanguageModelInput, k: int) -> tuple[str, int]:
     if not text:
         msg = "the query is empty: no tool is near to it"
         raise ValueError(msg)
-    if k < 1:
-        msg = f"k must be at least 1, got {k}"
+    if not _is_count(k):
+        msg = f"k must be a whole number, at least 1, got {k!r}"
         raise ValueError(msg)
     return text, k
 
@@ -363,8 +368,21 @@ def _check_kwargs(kwargs: dict[str, Any]) -> None:
         raise ConfigurationError(msg)
 
 
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _check_seconds(argument: str, value: float | None) -> None:
+    if value is not None and not (_is_number(value) and value > 0):
+        msg = f"{argument} must be a number of seconds above 0 or None, got {value!r}"
+        raise ConfigurationError(msg)
+
+
 def _check_range(argument: str, value: float, low: float, high: float) -> None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or math.isnan(value) or not low <= value <= high:
+    if not _is_number(value) or not low <= value <= high:
         msg = f"{argument} must be a number from {low} to {high}, got {value!r}"
         raise ConfigurationError(msg)

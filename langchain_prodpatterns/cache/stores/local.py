@@ -34,8 +34,17 @@ _Row: TypeAlias = tuple[Any, ...]
 _SEALED = "key, partition, exact, namespace, text, vector, value, saved, expires"
 _COLUMNS = f"{_SEALED}, checksum"
 _LOAD_AT_ONCE = 4096
+_SWEEP_FROM = 1024
 _OF_THIS_PROCESS = frozenset(
-    {"_connection", "_finalizer", "_index", "_inherited", "_lock", "_process"}
+    {
+        "_connection",
+        "_finalizer",
+        "_index",
+        "_inherited",
+        "_lock",
+        "_process",
+        "_sweep_above",
+    }
 )
 
 
@@ -82,6 +91,7 @@ class LocalStore:
         self._process = os.getpid()
         self._lock = threading.RLock()
         self._index = VectorIndex()
+        self._sweep_above = 0
 
     def __getstate__(self) -> dict[str, Any]:
         """Take a file along by its path, and memory by its content."""
@@ -193,15 +203,18 @@ class LocalStore:
 
     def _catch_up(self, db: sqlite3.Connection) -> None:
         """Take rows into the index that this or another process has added."""
-        while True:
-            rows = db.execute(
-                "SELECT id, key, partition, vector FROM entries "
-                "WHERE id > ? AND vector IS NOT NULL ORDER BY id LIMIT ?",
-                (self._index.last_id, _LOAD_AT_ONCE),
-            ).fetchall()
-            if not rows:
-                return
+        if self._index.size > self._sweep_above:
+            # Of removed rows only those that turn up as near are dropped: begin anew.
+            self._index = VectorIndex()
+        is_new = self._index.last_id == 0
+        while rows := db.execute(
+            "SELECT id, key, partition, vector FROM entries "
+            "WHERE id > ? AND vector IS NOT NULL ORDER BY id LIMIT ?",
+            (self._index.last_id, _LOAD_AT_ONCE),
+        ).fetchall():
             self._take_in(db, rows)
+        if is_new:
+            self._sweep_above = 2 * self._index.size + _SWEEP_FROM
 
     def _take_in(self, db: sqlite3.Connection, rows: list[_Row]) -> None:
         stored = self.fingerprint
@@ -394,13 +407,15 @@ class LocalStore:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._db() as db:
-            db.execute("BEGIN IMMEDIATE")
             try:
+                # Inside: an interrupt may come while it waits for another process.
+                db.execute("BEGIN IMMEDIATE")
                 yield db
+                db.execute("COMMIT")
             except BaseException:
-                db.execute("ROLLBACK")
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
                 raise
-            db.execute("COMMIT")
 
 
 def _checksum(sealed: Sequence[Any]) -> str:

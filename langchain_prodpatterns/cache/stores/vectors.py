@@ -16,6 +16,8 @@ class VectorIndex:
         self._partitions: dict[str, Any] = {}
         self.last_id = 0
         """The greatest row id that was ever added."""
+        self.size = 0
+        """The vectors in it, those of removed rows included."""
 
     def add(self, partition: str, ids: list[int], vectors: list[Vector]) -> None:
         """Add the vectors of rows; each row is added once."""
@@ -28,6 +30,7 @@ class VectorIndex:
             self._partitions[partition] = index
         index.add_with_ids(matrix, np.array(ids, np.int64))
         self.last_id = max(self.last_id, *ids)
+        self.size += len(ids)
 
     def search(
         self, partition: str, vector: Vector, limit: int
@@ -46,13 +49,14 @@ class VectorIndex:
         """Drop rows that are no longer in the table."""
         index = self._partitions.get(partition)
         if index is not None:
-            index.remove_ids(np.fromiter(ids, np.int64))
+            self.size -= index.remove_ids(np.fromiter(ids, np.int64))
             if index.ntotal == 0:
                 del self._partitions[partition]
 
     def clear(self) -> None:
         """Drop everything; rows that are added later have greater ids."""
         self._partitions.clear()
+        self.size = 0
 
 
 @contextmanager

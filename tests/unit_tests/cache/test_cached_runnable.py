@@ -15,6 +15,7 @@ from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import (
     ConfigurableField,
     Runnable,
+    RunnableConfig,
     RunnableGenerator,
     RunnableLambda,
     RunnablePassthrough,
@@ -577,3 +578,77 @@ def test_a_nested_chunk_type_is_what_was_streamed(cache: SemanticJudgeCache) -> 
     chain = cache.wrap(ScriptedChatModel(replies=["one two"]))
     for _ in range(2):
         assert all(isinstance(c, AIMessageChunk) for c in chain.stream("Why?"))
+
+
+def test_what_else_is_configured_partitions(
+    cache: SemanticJudgeCache, run: Run
+) -> None:
+    def greet(value: str, config: RunnableConfig) -> str:
+        return f"{value} {config['configurable']['user_id']}"
+
+    chain = cache.wrap(RunnableLambda(greet))
+    outputs = [
+        run(chain, "Hello", {"configurable": {"user_id": user, **langgraph}})
+        for user, langgraph in (
+            ("ada", {}),
+            ("bob", {}),
+            ("ada", {"thread_id": "1", "__pregel_send": print}),
+        )
+    ]
+
+    assert outputs == ["Hello ada", "Hello bob", "Hello ada"]
+    assert cache.stats().exact == 1
+
+
+def test_what_is_configured_and_cannot_be_told_apart_is_not_cached(
+    cache: SemanticJudgeCache, run: Run
+) -> None:
+    counted = Counted()
+    chain = cache.wrap(counted.chain)
+    for _ in range(2):
+        run(chain, "Why?", {"configurable": {"session": object()}})
+
+    assert counted.calls == 2
+    assert cache.stats().entries == 0
+
+
+def test_an_empty_namespace_is_not_the_default_one(
+    cache: SemanticJudgeCache, run: Run
+) -> None:
+    counted = Counted()
+    chain = cache.wrap(counted.chain)
+    run(chain, "Why?")
+    run(chain, "Why?", {"configurable": {"namespace": ""}})
+
+    assert counted.calls == 2
+
+
+def test_a_scope_is_a_text(cache: SemanticJudgeCache) -> None:
+    with pytest.raises(ConfigurationError, match="scope must be a text or None"):
+        cache.wrap(Counted().chain, scope=3)  # type: ignore[arg-type]  # what is refused
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_where_all_calls_fail_nobody_waits_for_all_of_them(
+    cache: SemanticJudgeCache, *, streamed: bool
+) -> None:
+    calls = 0
+    together = asyncio.Barrier(4)
+
+    async def fail(_: str) -> str:
+        nonlocal calls
+        calls += 1
+        if calls > 2:
+            # All who are left fail at the same time, not one behind the other.
+            await asyncio.wait_for(together.wait(), 20)
+        raise ConnectionError
+
+    chain = cache.wrap(RunnableLambda(lambda _: "", fail))
+
+    async def ask() -> list[str]:
+        if not streamed:
+            return [await chain.ainvoke("Why?")]
+        return [chunk async for chunk in chain.astream("Why?")]
+
+    failures = await asyncio.gather(*(ask() for _ in range(6)), return_exceptions=True)
+    assert [type(failure) for failure in failures] == [ConnectionError] * 6

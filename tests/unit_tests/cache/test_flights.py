@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from langchain_prodpatterns.cache import flights as module
+from langchain_prodpatterns.cache import pending
 from langchain_prodpatterns.cache.flights import Flights, Landing
 from tests.unit_tests.cache.conftest import CLONES
 
@@ -92,3 +93,57 @@ def test_a_copy_has_no_call_under_way(clone: Callable[[Any], Any]) -> None:
     flights = Flights()
     with flights.join("a").flight:
         assert clone(flights).join("a").leads
+
+
+async def test_a_thread_does_not_wait_for_a_task_of_its_own_loop() -> None:
+    flights = Flights()
+    leads, go = asyncio.Event(), asyncio.Event()
+
+    async def lead() -> None:
+        with flights.join("k").flight:
+            leads.set()
+            await go.wait()
+
+    leader = asyncio.create_task(lead())
+    await leads.wait()
+
+    assert flights.join("k").flight.wait() == "late"
+    go.set()
+    await leader
+
+
+async def test_a_later_task_is_not_taken_for_the_leader() -> None:
+    # A streaming leader is many tasks, one a chunk, and ids of tasks are given again.
+    flights = Flights()
+
+    async def join() -> bool:
+        return flights.join("k").flight.is_mine
+
+    assert await asyncio.create_task(join())
+    assert not any([await asyncio.create_task(join()) for _ in range(50)])
+
+
+def test_a_stream_may_be_collected_while_another_joins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    flights = Flights()
+    forgotten = flights.join("a").flight
+    whereabouts = pending.whereabouts
+
+    def collect() -> Any:
+        # What the garbage collector may do at any time, in any thread.
+        forgotten.__exit__()
+        return whereabouts()
+
+    monkeypatch.setattr(module, "whereabouts", collect)
+    joining = threading.Thread(target=flights.join, args=("b",), daemon=True)
+    joining.start()
+    joining.join(10)
+
+    assert not joining.is_alive()
+
+
+def test_who_is_let_down_twice_does_not_wait_again() -> None:
+    flights = Flights()
+
+    assert len(list(flights.places("k"))) == 2

@@ -1,13 +1,14 @@
 """What identifies the input of a wrapped chain."""
 
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import pytest
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_core.prompt_values import ChatPromptValue, StringPromptValue
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, PrivateAttr, SecretStr
 
 from langchain_prodpatterns.cache.inputs import NotCanonical, as_json, read_input
 from langchain_prodpatterns.cache.prompts import PLACEHOLDER
@@ -113,3 +114,50 @@ def test_what_differs_differs(pair: tuple[Any, Any]) -> None:
 def test_what_cannot_be_told_apart_is_refused(value: Any) -> None:
     with pytest.raises(NotCanonical, match="cannot tell"):
         read_input(value, None)
+
+
+class Account(BaseModel):
+    tenant: str = Field(default="", exclude=True)
+    token: SecretStr | None = None
+    since: date | None = None
+    _role: str = PrivateAttr(default="")
+
+    def __iter__(self) -> Any:
+        return iter(())
+
+
+@dataclass
+class Place:
+    x: int
+
+
+@dataclass
+class Holder:
+    inner: Any
+
+
+def _as(role: str) -> Account:
+    account = Account()
+    account._role = role
+    return account
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        (Account(tenant="a"), Account(tenant="b")),
+        (Account(since=date(2026, 1, 1)), Account(since=date(2026, 1, 2))),
+        (_as("admin"), _as("guest")),
+        (Holder(Point(1)), Holder(Place(1))),
+        (Holder(date(2026, 1, 1)), Holder("2026-01-01")),
+    ],
+)
+def test_what_a_dump_would_leave_out_differs_too(pair: tuple[Any, Any]) -> None:
+    assert as_json(pair[0]) != as_json(pair[1])
+
+
+def test_a_secret_is_neither_masked_nor_shown() -> None:
+    with pytest.raises(NotCanonical, match="cannot tell one SecretStr") as refused:
+        as_json(Account(token=SecretStr("s3cret")))
+
+    assert "s3cret" not in str(refused.value)

@@ -16,7 +16,7 @@ from langchain_core.runnables import Runnable, RunnableLambda
 from pydantic import BaseModel
 
 from langchain_prodpatterns import Ledger, track
-from langchain_prodpatterns.cache import CacheDecision, SemanticJudgeCache
+from langchain_prodpatterns.cache import CacheDecision, SemanticJudgeCache, tiers
 from langchain_prodpatterns.cache.steps import unit_vector
 from langchain_prodpatterns.cache.stores import LocalStore
 from langchain_prodpatterns.errors import ConfigurationError, StoreError
@@ -670,7 +670,13 @@ def test_a_ledger_passed_as_a_handler_books_hits_once(
         ({"judge": bool, "judge_timeout": 0}, "timeout must be"),
         ({"judge": bool, "ttl": 0}, "ttl must be"),
         ({"judge": bool, "ttl": True}, "ttl must be"),
+        ({"judge": bool, "ttl": "60"}, "ttl must be a number of seconds.*'60'"),
+        ({"judge": bool, "ttl": timedelta(1)}, "ttl must be a number of seconds"),
+        ({"judge": bool, "judge_timeout": "5"}, "judge_timeout must be a number"),
+        ({"judge": bool, "path": 3}, "path must be the path of a file or None, got 3"),
         ({"judge": bool, "max_entries": 0}, "max_entries must be"),
+        ({"judge": bool, "max_entries": 1.5}, "max_entries must be a whole number"),
+        ({"judge": bool, "max_entries": "9"}, "max_entries must be a whole number"),
         ({"judge": bool, "namespace": ""}, "namespace must be"),
         ({"judge": bool, "namespace": None}, "namespace must be"),
         ({"judge": bool, "key": "question"}, "key must be"),
@@ -751,3 +757,46 @@ def test_failed_calls_leave_only_bounded_traces(cache: SemanticJudgeCache) -> No
 
 def test_the_local_store_is_the_store(cache: SemanticJudgeCache) -> None:
     assert isinstance(cache._store, LocalStore)
+
+
+@pytest.mark.parametrize(
+    ("criterion", "message"),
+    [
+        ({"older_than": "1d"}, "older_than must be seconds.*'1d'"),
+        ({"older_than": -1}, "older_than must be seconds, 0 or more"),
+        ({"older_than": timedelta(days=-1)}, "older_than must be seconds, 0 or more"),
+        ({"query": 3}, "query must be a text or None, got int"),
+        ({"namespace": b"a"}, "namespace must be a text or None, got bytes"),
+        ({"hit_id": 3}, "3 is no hit id"),
+    ],
+)
+def test_criteria_that_cannot_work_remove_nothing(
+    cache: SemanticJudgeCache, criterion: dict[str, Any], message: str
+) -> None:
+    cache.update(RESET, LLM, ANSWER)
+
+    with pytest.raises(ConfigurationError, match=message):
+        cache.invalidate(**criterion)
+    assert cache.stats().entries == 1
+
+
+async def test_answers_are_read_and_written_off_the_event_loop(
+    cache: SemanticJudgeCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
+
+    def noted(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any) -> Any:
+            threads.append(threading.get_ident())
+            return function(*args)
+
+        return call
+
+    for name in ("pack", "unpack", "fired"):
+        monkeypatch.setattr(tiers, name, noted(getattr(tiers, name)))
+    await cache.aupdate(RESET, LLM, ANSWER)
+    await cache.alookup(RESET, LLM)
+    await cache.alookup(TYPO, LLM)
+
+    assert len(threads) == len(["pack", "unpack", "fired", "unpack"])
+    assert threading.get_ident() not in threads

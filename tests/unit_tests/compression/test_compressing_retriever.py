@@ -97,7 +97,9 @@ def test_its_settings() -> None:
         ({"compressor": "llm"}, "compressor must be a ContextCompressor.*got str"),
         ({"token_budget": 0}, "token_budget must be at least 1"),
         ({"k": 0}, "k must be at least 1, got 0"),
-        ({"retriever": "store"}, "retriever must be a Runnable, got str"),
+        ({"k": "3"}, "k must be a whole number, got '3'"),
+        ({"k": True}, "k must be a whole number, got True"),
+        ({"retriever": "store"}, "retriever must be a Runnable, got str.*as_retriever"),
     ],
 )
 def test_wrong_settings(settings: dict[str, Any], message: str) -> None:
@@ -209,3 +211,12 @@ def test_copies() -> None:
     for other in (copy.deepcopy(retriever), pickle.loads(pickle.dumps(retriever))):  # noqa: S301 - our own bytes
         assert ids(other.invoke(QUESTION)) == ["cup"]
         assert (other.tags, other.metadata) == (["t"], {"m": 1})
+
+
+async def test_a_question_that_is_no_text_is_an_error_that_says_what_to_do() -> None:
+    retriever = CompressingRetriever(Shelf())
+    wrong: Any = {"question": QUESTION}
+    with pytest.raises(TypeError, match="got dict; pick the text first"):
+        retriever.invoke(wrong)
+    with pytest.raises(TypeError, match="got dict; pick the text first"):
+        await retriever.ainvoke(wrong)

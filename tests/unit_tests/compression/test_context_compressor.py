@@ -27,10 +27,12 @@ from langchain_prodpatterns.compression import (
     CompressInput,
     ContextCompressor,
     EvidenceScorer,
+    MarkdownSplitter,
     VectorCache,
     format_citations,
     resolve_citation,
 )
+from langchain_prodpatterns.compression.vectors import Embedding
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.testing import LexicalEmbeddings, ScriptedChatModel
 from langchain_prodpatterns.tokens import estimate_tokens
@@ -555,3 +557,49 @@ def test_threads_share_one_compressor() -> None:
     inputs = [asked(question=f"{QUESTION} {number}") for number in range(16)]
     found = ours.batch(inputs, {"max_concurrency": 16})
     assert [texts(each) for each in found] == [[GOAL]] * 16
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"token_budget": "500"}, "token_budget must be a whole number, got '500'"),
+        ({"token_budget": 1.5}, "token_budget must be a whole number, got 1.5"),
+        ({"token_budget": True}, "token_budget must be a whole number, got True"),
+        ({"ratio": "0.25"}, "ratio is the share.*got '0.25'"),
+        ({"min_score": "x"}, "min_score must be a finite number, got 'x'"),
+        ({"splitter": lambda: MarkdownSplitter("9")}, "max_chars must be a whole"),  # type: ignore[arg-type]  # what is refused
+        ({"vectors": lambda: VectorCache("9")}, "max_entries must be a whole"),  # type: ignore[arg-type]  # what is refused
+        ({"scorer": lambda: EvidenceScorer(sparse="1")}, "sparse must be 0 or more"),  # type: ignore[arg-type]  # what is refused
+    ],
+)
+def test_numbers_that_are_none(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        ContextCompressor(
+            **{key: v() if callable(v) else v for key, v in settings.items()}
+        )
+
+
+@pytest.mark.parametrize("documents", [None, "text", Document("text"), 3])
+def test_documents_that_are_no_list(documents: Any) -> None:
+    wrong = {"question": "Who?", "documents": documents}
+    with pytest.raises(TypeError, match="the documents must be a list of Document"):
+        compressor().invoke(wrong)  # type: ignore[arg-type]  # what is refused
+
+
+async def test_the_vectors_of_long_documents_are_compared_off_the_event_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads: list[int] = []
+    similarity = Embedding.similarity
+
+    def noted(self: Embedding, *args: Any) -> Any:
+        threads.append(threading.get_ident())
+        return similarity(self, *args)
+
+    monkeypatch.setattr(Embedding, "similarity", noted)
+    long = [Document("A line of a long text. " * 5_000)]
+    ours = compressor(embeddings=LexicalEmbeddings(dimensions=16))
+    await ours.ainvoke({"question": "Who?", "documents": long})
+
+    assert threads
+    assert threading.get_ident() not in threads

@@ -580,6 +580,8 @@ async def test_select_needs_a_query_and_a_number() -> None:
         ({"top_k": True}, "top_k must be"),
         ({"model": "gpt-5"}, "fallback must be"),
         ({"model": len, "fallback_timeout": 0}, "timeout must be"),
+        ({"fallback_timeout": "5"}, "fallback_timeout must be a number.*'5'"),
+        ({"examples": {len: ["x"], max: ["y"]}}, "by the name of a tool, a text"),
         ({"examples": {"z": ["x"]}}, "examples are given for 'z'"),
         ({"precision": 0.95}, "ToolRouter has no argument 'precision'"),
     ],
@@ -603,3 +605,25 @@ def test_no_tools_are_refused() -> None:
 
 def test_the_name_is_for_traces() -> None:
     assert _router(name="front desk").get_name() == "front desk"
+
+
+@pytest.mark.parametrize("k", ["3", 1.5, True, 0])
+async def test_select_refuses_what_is_no_number_of_tools(k: Any) -> None:
+    router = _router()
+    with pytest.raises(ValueError, match="k must be a whole number, at least 1, got"):
+        router.select("clear", k)
+    with pytest.raises(ValueError, match="k must be a whole number, at least 1, got"):
+        await router.aselect("clear", k)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_rule_as_fallback_is_no_model_call_that_could_be_saved(way: Run) -> None:
+    with track() as ledger:
+        way(_router(lambda _: 1), "clear")
+
+    (record,) = ledger.to_records()
+    assert (record.decision, record.saved_calls, record.saved_usd) == (
+        "distance",
+        0,
+        0.0,
+    )

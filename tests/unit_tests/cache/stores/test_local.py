@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from langchain_prodpatterns.cache.fingerprints import Fingerprint
-from langchain_prodpatterns.cache.stores import Entry, LocalStore, Selection
+from langchain_prodpatterns.cache.stores import Entry, LocalStore, Selection, local
 from langchain_prodpatterns.cache.stores.base import Vector
 from langchain_prodpatterns.errors import StoreError
 from langchain_prodpatterns.usage import Usage
@@ -453,3 +453,51 @@ def test_a_forked_process_opens_the_file_anew(path: Path) -> None:
     assert store.find("x-a")
     assert store.find("x-b")
     store.close()
+
+
+class Interrupting:
+    """A connection behind one of whose statements an interrupt comes."""
+
+    def __init__(self, connection: sqlite3.Connection, statement: str) -> None:
+        self.connection = connection
+        self.statement: str | None = statement
+
+    def execute(self, statement: str, *args: Any) -> Any:
+        result = self.connection.execute(statement, *args)
+        if statement == self.statement:
+            self.statement = None
+            raise KeyboardInterrupt
+        return result
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.connection, name)
+
+
+@pytest.mark.parametrize("statement", ["BEGIN IMMEDIATE", "COMMIT"])
+def test_an_interrupt_anywhere_leaves_no_transaction_open(
+    store: LocalStore, statement: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_connection", Interrupting(store._connection, statement))
+        with pytest.raises(KeyboardInterrupt):
+            store.add(entry("a"), EAST)
+
+    store.add(entry("b"), EAST)
+    assert store.get("b") is not None
+    assert (store.get("a") is not None) == (statement == "COMMIT")
+
+
+def test_the_index_does_not_grow_with_rows_that_made_room(
+    open_store: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "_SWEEP_FROM", 10)
+    store = open_store(max_entries=5)
+    for number in range(200):
+        # A partition each, as every conversation has: no search finds the old ones.
+        key = str(number)
+        store.nearest(key, EAST, exact="q")
+        store.add(entry(key, partition=key), EAST)
+
+    assert store._index.size <= 2 * 5 + 10 + 1
+    (found,) = store.nearest("199", EAST, exact="q")
+    assert found.entry.key == "199"

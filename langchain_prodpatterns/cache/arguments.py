@@ -1,0 +1,85 @@
+"""Refusing arguments that cannot work, before anything is opened."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
+
+from langchain_core.embeddings import Embeddings
+
+from langchain_prodpatterns.errors import ConfigurationError
+
+
+def check_arguments(
+    embeddings: Embeddings,
+    *,
+    path: str | Path | None,
+    ttl: float | None,
+    max_entries: int | None,
+    namespace: str,
+    key: Callable[..., Any] | None,
+    judge_timeout: float | None,
+) -> None:
+    """Check what a `SemanticJudgeCache` is opened with.
+
+    Raises:
+        ConfigurationError: When an argument cannot work.
+    """
+    if not isinstance(embeddings, Embeddings):
+        msg = f"embeddings must be an Embeddings, got {type(embeddings).__name__}"
+        raise ConfigurationError(msg)
+    if path is not None and not isinstance(path, str | Path):
+        msg = f"path must be the path of a file or None, got {path!r}"
+        raise ConfigurationError(msg)
+    _check_seconds("ttl", ttl)
+    _check_seconds("judge_timeout", judge_timeout)
+    whole = isinstance(max_entries, Integral) and not isinstance(max_entries, bool)
+    if max_entries is not None and not (whole and max_entries >= 1):
+        msg = (
+            f"max_entries must be a whole number, at least 1, or None, got "
+            f"{max_entries!r}"
+        )
+        raise ConfigurationError(msg)
+    if not isinstance(namespace, str) or not namespace:
+        msg = f"namespace must be a text that is not empty, got {namespace!r}"
+        raise ConfigurationError(msg)
+    if key is not None and not callable(key):
+        msg = f"key must be a function of the messages, got {type(key).__name__}"
+        raise ConfigurationError(msg)
+
+
+def check_text(argument: str, value: str | None) -> None:
+    """Check an argument that is a text or not given.
+
+    Raises:
+        ConfigurationError: When it is anything else.
+    """
+    if value is not None and not isinstance(value, str):
+        msg = f"{argument} must be a text or None, got {type(value).__name__}"
+        raise ConfigurationError(msg)
+
+
+def age_in_seconds(older_than: float | timedelta | None) -> float | None:
+    """Return an age as seconds.
+
+    Raises:
+        ConfigurationError: When it is no age.
+    """
+    seconds = older_than
+    if isinstance(seconds, timedelta):
+        seconds = seconds.total_seconds()
+    if seconds is None or (_is_number(seconds) and seconds >= 0):
+        return seconds
+    msg = f"older_than must be seconds, 0 or more, or a timedelta, got {older_than!r}"
+    raise ConfigurationError(msg)
+
+
+def _check_seconds(argument: str, value: float | None) -> None:
+    if value is not None and not (_is_number(value) and value > 0):
+        msg = f"{argument} must be a number of seconds above 0 or None, got {value!r}"
+        raise ConfigurationError(msg)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
