@@ -59,6 +59,12 @@ def check_prices(prices: PriceTable | None) -> None:
     Raises:
         ConfigurationError: When a row is not two numbers of usd, at least 0.
     """
+    if not isinstance(prices, Mapping | None):
+        msg = (
+            "prices must map model names to (input, output) in usd per million tokens, "
+            f"got {type(prices).__name__}"
+        )
+        raise ConfigurationError(msg)
     for model, row in (prices or {}).items():
         try:
             price_in, price_out = row

@@ -101,6 +101,10 @@ class ModelCall:
     """The id of the pattern run that waited for it, also where it is not the owner."""
 
 
+_MAX_OPEN = 10_000
+"""Calls under way that an observer keeps in mind."""
+
+
 @dataclass(slots=True)
 class _Open:
     """A call that has started and not yet ended."""
@@ -190,6 +194,9 @@ class CallObserver(BaseCallbackHandler):
         )
         with self._lock:
             self._open[run_id] = _Open(time.perf_counter(), model, metadata)
+            if len(self._open) > _MAX_OPEN:
+                # Core never reports the end of a cancelled call: forget the oldest.
+                self._open.pop(next(iter(self._open)))
 
     def _close(self, run_id: UUID) -> _Open | None:
         with self._lock:

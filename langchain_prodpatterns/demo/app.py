@@ -52,11 +52,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = _options(argv)
         pages = load_pages(options.docs)
         with open_models(options.script) as models:
-            console.print(escape(models.headline))
+            console.print(escape(models.headline), soft_wrap=True)
             return _run(console, options, pages, models)
     except DemoError as error:
         Console(stderr=True, highlight=False).print(
-            f"[red]error:[/] {escape(str(error))}"
+            f"[red]error:[/] {escape(str(error))}", soft_wrap=True
         )
         return 2
     except KeyboardInterrupt:
@@ -156,6 +156,9 @@ def _options(argv: Sequence[str] | None) -> Options:
     arguments = parser.parse_args(argv)
     own_docs = arguments.docs is not None
     if arguments.question is not None:
+        if not arguments.question.strip():
+            msg = "--question: the question is empty"
+            raise DemoError(msg)
         questions = [arguments.question]
     else:
         questions = _read_questions(arguments.questions or DATA / "questions.jsonl")

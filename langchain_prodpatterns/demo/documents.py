@@ -20,20 +20,29 @@ def load_pages(folder: Path) -> list[Document]:
         One document a file, its name in `metadata["page"]`.
 
     Raises:
-        DemoError: When the folder is missing, holds no page, or a page is unreadable.
+        DemoError: When the folder is missing, holds no page with a text, or a page is
+            unreadable.
     """
     if not folder.is_dir():
         kind = "is a file, not a folder" if folder.exists() else "does not exist"
         msg = f"--docs {folder}: {kind}"
         raise DemoError(msg)
-    files = sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES)
+    files = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES and not path.is_dir()
+    )
     if not files:
         msg = f"--docs {folder}: no {' or '.join(SUFFIXES)} file in it"
         raise DemoError(msg)
-    return [
+    pages = [
         Document(_read(path), metadata={"page": str(path.relative_to(folder))})
         for path in files
     ]
+    if not any(page.page_content.strip() for page in pages):
+        msg = f"--docs {folder}: every file in it is empty"
+        raise DemoError(msg)
+    return pages
 
 
 def split_sections(page: Document) -> Iterator[Document]:

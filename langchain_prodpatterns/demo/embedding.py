@@ -4,7 +4,7 @@ import os
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.runnables.config import run_in_executor
@@ -60,9 +60,10 @@ def find_local_embeddings() -> FastEmbeddings | None:
     load = partial(TextEmbedding, MODEL)
     shared = Path(os.environ.get("PRODPATTERNS_SHARED", "../shared"))
     folder = shared / "models" / "all-MiniLM-L6-v2"
+    where: dict[str, Any] = {"local_files_only": True}
     if folder.is_dir():
-        return FastEmbeddings(load(specific_model_path=str(folder)))
+        where["specific_model_path"] = str(folder)
     try:
-        return FastEmbeddings(load(local_files_only=True))
+        return FastEmbeddings(load(**where))
     except Exception:  # noqa: BLE001 - fastembed raises whatever its hub client raises
         return None

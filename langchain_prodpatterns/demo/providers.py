@@ -85,7 +85,7 @@ def _offline(provider: "ScriptedProvider") -> Models:
 
 
 def _online() -> Models:
-    """Talk to the user's provider, after one request that costs nothing."""
+    """Talk to the user's provider, once every model there has answered."""
     try:
         import openai
         from langchain_openai import ChatOpenAI, OpenAIEmbeddings
@@ -101,10 +101,11 @@ def _online() -> Models:
     except openai.AuthenticationError:
         msg = f"{where} refused the key in OPENAI_API_KEY (401)"
         raise DemoError(msg) from None
-    except openai.OpenAIError as error:
+    # A key that no header can hold is a ValueError.
+    except (openai.OpenAIError, ValueError) as error:
         msg = f"cannot use {where}: {type(error).__name__}"
         raise DemoError(msg) from None
-    return Models(
+    models = Models(
         small=ChatOpenAI(model=small, stream_usage=True),
         large=ChatOpenAI(model=large, stream_usage=True),
         # Servers other than OpenAI's take text, not token ids.
@@ -112,3 +113,16 @@ def _online() -> Models:
         prices=None,
         headline=f"Answers by {small} and {large} at {where}; embeddings: {embedding}.",
     )
+    for name, variable, ask in (
+        (small, "OPENAI_MODEL", models.small.invoke),
+        (large, "OPENAI_STRONG_MODEL", models.large.invoke),
+        (embedding, "OPENAI_EMBEDDING_MODEL", models.embeddings.embed_query),
+    ):
+        try:
+            ask("Hello")
+        # A wrong name must be told here: a guard whose judge fails blocks everything.
+        except openai.OpenAIError as error:
+            kind = type(error).__name__
+            msg = f"{where}: no answer from {name!r} ({kind}); {variable} names another"
+            raise DemoError(msg) from None
+    return models

@@ -8,7 +8,7 @@ a missing field stays missing, and what breaks off is never closed and accepted.
 from itertools import islice
 from typing import Any, Literal
 
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from langchain_prodpatterns.structured.attempts import FieldError, Reading
 from langchain_prodpatterns.structured.candidates import (
@@ -25,8 +25,9 @@ from langchain_prodpatterns.structured.target import (
 Prefer = Literal["first", "last"]
 """Which of several valid objects in one text is the answer."""
 
-MAX_MENDED = 64 * 1024
-"""Characters of malformed JSON that are mended; a longer one is asked for again."""
+MAX_MENDED = 8 * 1024
+"""Characters of malformed JSON that are mended; a longer one is asked for again: the
+time that mending takes can grow with the square of the length."""
 MAX_MENDED_DEPTH = 100
 """Levels of nesting of malformed JSON that is mended."""
 MAX_TRIED = 64
@@ -157,6 +158,8 @@ def _repair(span: str) -> Any:
         data = repair_json(
             _straightened(span), return_objects=True, skip_json_loads=True
         )
+        # An escaped half of a surrogate pair is a text that nobody can send on.
+        to_json(data, inf_nan_mode="constants")
     except (ValueError, RecursionError):
         return None
     if not isinstance(data, dict if span[0] == "{" else list):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import unquote
 
 from langchain_prodpatterns.errors import ConfigurationError
 
@@ -25,7 +26,13 @@ def check_references(schema: Any) -> None:
 def _resolves(target: str, schema: Any) -> bool:
     if not target.startswith("#"):
         return False
-    return target == "#" or resolve({"$ref": target}, schema) != {"$ref": target}
+    if not target.startswith("#/"):
+        return target == "#" or _has_anchor(target[1:], schema)
+    return resolve({"$ref": target}, schema) != {"$ref": target}
+
+
+def _has_anchor(name: str, schema: Any) -> bool:
+    return any(node.get("$anchor") == name for node in _schemas(schema))
 
 
 def _schemas(node: Any) -> Iterator[dict[str, Any]]:
@@ -59,12 +66,18 @@ def resolve(node: dict[str, Any], root: Any) -> dict[str, Any]:
             return node
         found = root
         for part in target[2:].split("/"):
-            key = part.replace("~1", "/").replace("~0", "~")
-            found = found.get(key) if isinstance(found, dict) else None
+            found = _step(found, unquote(part).replace("~1", "/").replace("~0", "~"))
         if not isinstance(found, dict):
             return node
         node = found
     return node
+
+
+def _step(node: Any, key: str) -> Any:
+    """Follow one part of a JSON pointer, into an object or a list."""
+    if isinstance(node, list):
+        return node[int(key)] if key.isdecimal() and int(key) < len(node) else None
+    return node.get(key) if isinstance(node, dict) else None
 
 
 def takes_text(node: Any, root: dict[str, Any], depth: int = 0) -> bool:

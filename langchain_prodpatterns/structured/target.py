@@ -6,7 +6,7 @@ and a tuple a list also where a model is strict.
 
 import copy
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, Self, get_args
 
@@ -235,19 +235,26 @@ class SchemaTarget(Target):
                 document.
         """
         from jsonschema.exceptions import SchemaError
-        from jsonschema.validators import Draft202012Validator, validator_for
+        from jsonschema.validators import (
+            Draft202012Validator,
+            extend,
+            validator_for,
+        )
         from referencing import Registry
 
         self._source = self.json_schema = copy.deepcopy(dict(response_model))
         kind = validator_for(self.json_schema, default=Draft202012Validator)
+        _check_keys(self.json_schema)
         try:
             kind.check_schema(self.json_schema)
         except SchemaError as error:
             msg = f"response_model is no valid JSON Schema: {error.message}"
             raise ConfigurationError(msg) from None
         check_references(self.json_schema)
+        # jsonschema's own function has no types.
+        linear = extend(kind, {"uniqueItems": _unique_items})  # type: ignore[no-untyped-call]
         # A registry of its own: without it, jsonschema would fetch remote references.
-        self._validator = kind(self.json_schema, registry=Registry())
+        self._validator = linear(self.json_schema, registry=Registry())
         self.name = type_name(self.json_schema.get("title"))
         self.output_type = _schema_type(self.json_schema)
 
@@ -277,8 +284,7 @@ class SchemaTarget(Target):
         """Describe an error in our words: jsonschema's own repeat the value."""
         rule, allowed = str(found.validator), found.validator_value
         if rule == "required":
-            missing = [name for name in allowed if name not in found.instance]
-            loc = (*found.absolute_path, missing[0] if missing else "?")
+            loc = (*found.absolute_path, *_missing(found))
             return self.error(loc, "is required and missing", with_value=False)
         message = _RULES.get(rule, "does not satisfy `{rule}`: {allowed}")
         shown = _cut(to_json(allowed, fallback=str).decode(), _MAX_VALUE)
@@ -289,7 +295,37 @@ class SchemaTarget(Target):
         )
 
 
+def _missing(found: Any) -> tuple[str, ...]:
+    """Return the property that an error finds missing: there is an error for each."""
+    if not isinstance(found.validator_value, list):
+        return ()  # in draft 3 a property says of itself that it is required
+    absent = [name for name in found.validator_value if name not in found.instance]
+    # The value is no part of the message, but the name is, in quotes.
+    named = [name for name in absent if found.message.startswith(repr(name))]
+    return tuple((named or absent)[:1])
+
+
+def _unique_items(
+    _validator: Any, unique: Any, items: Any, _schema: Any
+) -> Iterator[Any]:
+    """Find items that occur twice, in linear time: jsonschema compares all pairs."""
+    from jsonschema.exceptions import ValidationError
+
+    if unique and isinstance(items, list) and len({*map(_key, items)}) < len(items):
+        yield ValidationError("has items that occur twice")
+
+
+def _key(value: Any) -> Any:
+    """Return what is equal for equal JSON values: `1` is `1.0`, but not `true`."""
+    if isinstance(value, dict):
+        return frozenset((name, _key(item)) for name, item in value.items())
+    if isinstance(value, list):
+        return tuple(map(_key, value))
+    return (isinstance(value, bool), value)
+
+
 _RULES = {
+    "uniqueItems": "has items that occur twice",
     "type": "must be of type {allowed}",
     "enum": "must be one of {allowed}",
     "const": "must be {allowed}",
@@ -316,6 +352,23 @@ def make_target(response_model: Any) -> Target:
     if isinstance(response_model, Mapping):
         return SchemaTarget(response_model)
     return TypeTarget(response_model)
+
+
+def _check_keys(schema: Any) -> None:
+    """Refuse what `json.dumps` would silently turn into another schema."""
+    waiting = [schema]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            wrong = [key for key in node if not isinstance(key, str)]
+            if wrong:
+                msg = (
+                    f"response_model is no JSON Schema: {wrong[0]!r} is a key, no text"
+                )
+                raise ConfigurationError(msg)
+            waiting.extend(node.values())
+        elif isinstance(node, list):
+            waiting.extend(node)
 
 
 def _check_type(response_model: Any) -> None:

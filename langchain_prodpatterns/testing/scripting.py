@@ -120,7 +120,12 @@ class Rule(FrozenValue):
         if (self.reply is None) == (self.replies is None):
             msg = "a rule needs either `reply` or `replies`"
             raise ConfigurationError(msg)
-        if self.replies is not None and not self.replies:
+        if self.replies is None:
+            return
+        if isinstance(self.replies, str | Mapping):
+            msg = f"`replies` must be a list of answers, got {self.replies!r}"
+            raise ConfigurationError(msg)
+        if not self.replies:
             msg = "`replies` is empty"
             raise ConfigurationError(msg)
 
@@ -207,8 +212,14 @@ class Script(FrozenValue):
 
         Raises:
             ConfigurationError: If `replies` is given with `respond` or `default`, which
-                would never be asked, or `cycle` without `replies`.
+                would never be asked, or `cycle` without `replies`, or something that is
+                no list.
         """
+        if not isinstance(rules, Sequence) or any(
+            not isinstance(rule, Rule) for rule in rules
+        ):
+            msg = f"`rules` must be a list of Rule(...), got {rules!r}"
+            raise ConfigurationError(msg)
         if replies is not None and (respond is not None or default is not None):
             msg = "`replies` leaves nothing to `respond` or `default`: give one of them"
             raise ConfigurationError(msg)

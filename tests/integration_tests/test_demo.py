@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from langchain_prodpatterns.testing import Fault, Rule, ScriptedProvider
+
+_NO_MODEL = Fault.http(404, "no such model", code="model_not_found")
 COMMAND = [sys.executable, "-m", "langchain_prodpatterns.demo"]
 
 
@@ -140,8 +143,6 @@ def test_a_wrong_folder_is_one_clear_line(tmp_path: Path, kind: str) -> None:
 
 
 def test_a_refused_key_is_one_clear_line(tmp_path: Path) -> None:
-    from langchain_prodpatterns.testing import ScriptedProvider
-
     with ScriptedProvider(default="x", api_key="the-right-key") as provider:
         run = _run(
             tmp_path,
@@ -155,6 +156,60 @@ def test_a_refused_key_is_one_clear_line(tmp_path: Path) -> None:
     assert run.stderr.count("\n") == 1
     assert "refused the key in OPENAI_API_KEY" in run.stderr
     assert "a-wrong-key" not in run.stdout + run.stderr
+
+
+@pytest.mark.parametrize(
+    ("rules", "embedding_faults", "variable"),
+    [
+        ([Rule(model="gpt-4o-mini", reply=_NO_MODEL)], (), "OPENAI_MODEL"),
+        ([Rule(model="gpt-4o", reply=_NO_MODEL)], (), "OPENAI_STRONG_MODEL"),
+        ([], (_NO_MODEL,), "OPENAI_EMBEDDING_MODEL"),
+    ],
+)
+def test_a_model_that_is_not_there_is_one_clear_line(
+    tmp_path: Path,
+    rules: list[Rule],
+    embedding_faults: tuple[Fault, ...],
+    variable: str,
+) -> None:
+    with ScriptedProvider(
+        rules, default="x", embedding_faults=embedding_faults
+    ) as provider:
+        run = _run(
+            tmp_path,
+            "--question",
+            "Why?",
+            OPENAI_API_KEY="key",
+            OPENAI_BASE_URL=provider.base_url,
+        )
+
+    assert run.returncode == 2
+    assert run.stderr.count("\n") == 1
+    assert f"{variable} names another" in run.stderr
+
+
+def test_a_key_that_cannot_be_sent_is_one_clear_line(tmp_path: Path) -> None:
+    run = _run(tmp_path, "--question", "Why?", OPENAI_API_KEY="schlüssel")
+
+    assert run.returncode == 2
+    assert run.stderr == "error: cannot use the OpenAI API: UnicodeEncodeError\n"
+
+
+def test_a_broken_embedding_model_on_disk_is_done_without(tmp_path: Path) -> None:
+    (tmp_path / "models" / "all-MiniLM-L6-v2").mkdir(parents=True)
+
+    run = _run(tmp_path, "--question", "How long is a gift card valid?")
+
+    assert run.returncode == 0, run.stderr
+    assert "Embeddings: spelling only." in run.stdout
+
+
+def test_lines_are_not_wrapped(tmp_path: Path) -> None:
+    missing = tmp_path / ("long" * 30)
+
+    run = _run(tmp_path, "--docs", str(missing), "--question", "Why?", COLUMNS="80")
+
+    assert run.stderr == f"error: --docs {missing}: does not exist\n"
 
 
 def test_with_a_key_it_talks_to_the_users_provider(tmp_path: Path) -> None:

@@ -160,3 +160,10 @@ def test_a_probe_takes_the_prices_of_the_block_around() -> None:
     assert probe.usage.usd == inner.summary().usd
     assert probe.usage.usd is not None
     assert UsageProbe().prices is None
+
+
+@pytest.mark.parametrize("prices", [[("m", 1.0, 2.0)], "m", 3])
+def test_prices_that_are_no_table_are_refused(prices: Any) -> None:
+    for build in (Ledger, UsageProbe, Budget):
+        with pytest.raises(ConfigurationError, match="prices must map model names"):
+            build(prices=prices)

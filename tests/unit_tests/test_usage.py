@@ -360,3 +360,15 @@ def test_an_error_with_a_strange_response_does_not_hide_the_call() -> None:
     with pytest.raises(OddError):
         ScriptedChatModel(respond=explode).invoke("?", heard(notebook))
     assert (notebook.only.error, notebook.only.usage.calls) == ("OddError", 0)
+
+
+def test_calls_whose_end_is_never_reported_do_not_pile_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("langchain_prodpatterns.usage._MAX_OPEN", 3)
+    probe = UsageProbe()
+
+    for _ in range(10):
+        probe.on_llm_start(None, ["x"], run_id=uuid4())
+
+    assert len(probe._open) == 3

@@ -55,6 +55,11 @@ def test_question_and_questions_exclude_each_other() -> None:
     assert exit_.value.code == 2
 
 
+def test_an_empty_question_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.main(["--question", " "]) == 2
+    assert capsys.readouterr().err == "error: --question: the question is empty\n"
+
+
 def test_ctrl_c_ends_with_130(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

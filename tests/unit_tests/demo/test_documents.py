@@ -48,9 +48,26 @@ def test_a_file_that_is_not_text_is_named(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    (tmp_path / "page.md").mkdir()
+    (tmp_path / "page.md").symlink_to(tmp_path / "gone")
 
-    with pytest.raises(DemoError, match=r"cannot read .*page\.md: Is a directory"):
+    with pytest.raises(DemoError, match=r"cannot read .*page\.md: No such file"):
+        load_pages(tmp_path)
+
+
+def test_a_folder_with_the_name_of_a_page_is_none(tmp_path: Path) -> None:
+    (tmp_path / "notes.md").mkdir()
+    (tmp_path / "notes.md" / "A.MD").write_text("# A", encoding="utf-8")
+
+    (page,) = load_pages(tmp_path)
+
+    assert page.metadata["page"] == str(Path("notes.md") / "A.MD")
+
+
+def test_a_folder_of_empty_files_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "a.md").touch()
+    (tmp_path / "b.txt").write_text(" \n", encoding="utf-8")
+
+    with pytest.raises(DemoError, match="every file in it is empty"):
         load_pages(tmp_path)
 
 

@@ -18,7 +18,7 @@ from langchain_prodpatterns.structured.reading import (
     Prefer,
     read,
 )
-from langchain_prodpatterns.structured.target import make_target
+from langchain_prodpatterns.structured.target import Target, make_target
 from tests.unit_tests.structured.doubles import (
     INVALID,
     TICKET,
@@ -323,3 +323,8 @@ def test_what_is_valid_is_read_as_it_is(left: str, right: str) -> None:
 
     for text in (pair.model_dump_json(), f"So: {pair.model_dump_json()} !"):
         assert read(text, target).value == pair
+
+
+@pytest.mark.parametrize("target", [TARGET, ANYTHING])
+def test_half_a_surrogate_pair_is_no_json(target: Target) -> None:
+    assert read('{"title": "\\ud800", "priority": "low"}', target).kind == "syntax"

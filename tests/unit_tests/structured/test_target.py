@@ -139,6 +139,9 @@ def test_anything_else_is_refused(model: Any) -> None:
         {"$ref": "https://example.com/schema.json"},
         {"properties": {"a": {"$ref": "#/$defs/Missing"}}},
         {"items": {"$ref": "other.json#/a"}},
+        {"items": {"$ref": "#nowhere"}},
+        {"anyOf": [{"type": "string"}, {"$ref": "#/anyOf/2"}]},
+        {"properties": {1: {"type": "string"}}},
     ],
 )
 def test_a_schema_that_cannot_work_is_refused(schema: dict[str, Any]) -> None:
@@ -312,3 +315,70 @@ def test_targets_copy_and_pickle(model: Any) -> None:
 
     for clone in (copy.deepcopy(target), pickle.loads(pickle.dumps(target))):  # noqa: S301 - our own bytes
         assert clone.validate_json(VALID) == target.validate_json(VALID)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {
+            "items": {"$ref": "#word"},
+            "$defs": {"w": {"$anchor": "word", "type": "string"}},
+        },
+        {"items": {"$ref": "#/prefixItems/0"}, "prefixItems": [{"type": "string"}]},
+        {"items": {"$ref": "#/$defs/a%20b"}, "$defs": {"a b": {"type": "string"}}},
+    ],
+)
+def test_references_lead_to_anchors_and_into_lists(schema: dict[str, Any]) -> None:
+    target = make_target(schema)
+
+    assert target.validate(["a", "b"]) == ["a", "b"]
+    assert errors_of(target, '["a", 2]')[0].path == "[1]"
+
+
+def test_every_missing_property_is_named() -> None:
+    schema = {"required": ["a", "b", "c"], "properties": {}}
+
+    assert [e.path for e in errors_of(make_target(schema), '{"b": 1}')] == ["a", "c"]
+
+
+def test_a_property_of_draft_3_is_missing() -> None:
+    draft = "http://json-schema.org/draft-03/schema#"
+    schema = {"$schema": draft, "properties": {"a": {"required": True}}}
+
+    (error,) = errors_of(make_target(schema), "{}")
+
+    assert error.message == "is required and missing"
+
+
+@pytest.mark.parametrize(
+    ("text", "unique"),
+    [
+        ("[1, true, 0, false, null, [1], [true]]", True),
+        ('[{"a": 1, "b": 2}, {"b": 2, "a": 1.0}]', False),
+        ("[[], {}, [[]], [0, 1]]", True),
+        ("[1, 1.0]", False),
+    ],
+)
+def test_items_are_unique_as_json_has_it(text: str, unique: bool) -> None:
+    target = make_target({"uniqueItems": True})
+
+    if unique:
+        target.validate_json(text)
+    else:
+        assert errors_of(target, text)[0].message == "has items that occur twice"
+
+
+def test_unique_items_take_linear_time() -> None:
+    compared = 0
+
+    class Counted(dict[str, int]):
+        def __eq__(self, other: object) -> bool:
+            nonlocal compared
+            compared += 1
+            return dict.__eq__(self, other)
+
+        __hash__ = None
+
+    make_target({"uniqueItems": True}).validate([Counted(a=n) for n in range(300)])
+
+    assert compared < 300

@@ -293,3 +293,15 @@ def test_a_request_knows_which_tools_it_forces(
 )
 def test_a_request_knows_its_response_format(params: dict[str, Any], kind: str) -> None:
     assert ask(params=params).response_format == kind
+
+
+@pytest.mark.parametrize("replies", ["one text", {"one": "object"}])
+def test_replies_that_are_one_answer_are_refused(replies: Any) -> None:
+    with pytest.raises(ConfigurationError, match="must be a list of answers"):
+        Script.build(replies=replies)
+
+
+@pytest.mark.parametrize("rules", [Rule("a", "b"), ["a"], "a"])
+def test_rules_that_are_no_list_of_rules_are_refused(rules: Any) -> None:
+    with pytest.raises(ConfigurationError, match="must be a list of Rule"):
+        Script.build(rules)
