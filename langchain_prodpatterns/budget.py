@@ -10,11 +10,13 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, fields
+from typing import Any
+from uuid import UUID
 
 from langchain_prodpatterns.errors import BudgetSpent, ConfigurationError
 from langchain_prodpatterns.pricing import check_prices
 from langchain_prodpatterns.turns import Turn
-from langchain_prodpatterns.usage import NO_USAGE, Usage, UsageProbe
+from langchain_prodpatterns.usage import NO_USAGE, ModelCall, Usage, UsageProbe
 
 Clock = Callable[[], float]
 """Seconds on a clock that never goes back."""
@@ -77,6 +79,32 @@ def _check_limit(name: str, value: float | None) -> None:
         raise ConfigurationError(msg)
 
 
+class _TicketProbe(UsageProbe):
+    """A probe that knows whether a call is still on its way."""
+
+    _begun = 0
+    _ended = 0
+
+    @property
+    def pending(self) -> bool:
+        """Whether a call has begun and is not booked, such as one nobody waits for."""
+        with self._lock:
+            return self._begun > self._ended
+
+    def observe(self, call: ModelCall) -> None:
+        """Add one call to the sum."""
+        super().observe(call)
+        with self._lock:
+            self._ended += 1
+
+    def _start(
+        self, run_id: UUID, metadata: dict[str, Any] | None, kwargs: dict[str, Any]
+    ) -> None:
+        with self._lock:
+            self._begun += 1
+        super()._start(run_id, metadata, kwargs)
+
+
 class Ticket:
     """The leave to make one model call, and the account of what it used."""
 
@@ -122,12 +150,13 @@ class BudgetMeter:
         self._calls = 0
         self._usage = NO_USAGE
         self._blind: Ticket | None = None
+        self._late: list[Ticket] = []
 
     @property
     def usage(self) -> Usage:
-        """What the finished calls used."""
+        """What the finished calls used, also those that came too late for anybody."""
         with self._lock:
-            return self._usage
+            return self._used()
 
     @property
     def attempts(self) -> int:
@@ -219,7 +248,7 @@ class BudgetMeter:
             if reached is not None:
                 raise reached
             self._calls += 1
-        return Ticket(UsageProbe(prices=self.budget.prices), self._extend)
+        return Ticket(_TicketProbe(prices=self.budget.prices), self._extend)
 
     def _extend(self, ticket: Ticket) -> bool:
         with self._lock:
@@ -231,12 +260,26 @@ class BudgetMeter:
 
     def _settle(self, ticket: Ticket) -> None:
         """Book what the call really used: a chain may have made several."""
-        used = ticket.usage
         with self._lock:
-            self._calls += max(used.calls - ticket.admitted, 0)
-            self._usage += used
+            self._late.append(ticket)
+            self._used()
+
+    def _used(self) -> Usage:
+        """Return what is used so far, and book for good what can grow no more."""
+        late, self._late = self._late, []
+        total = self._usage
+        for ticket in late:
+            pending = isinstance(ticket.probe, _TicketProbe) and ticket.probe.pending
+            used = ticket.usage
+            total += used
             if used.usd is None or used.unmetered_calls:
                 self._blind = ticket
+            if pending:
+                self._late.append(ticket)
+            else:
+                self._calls += max(used.calls - ticket.admitted, 0)
+                self._usage += used
+        return total
 
     def _attempt_limit(self) -> BudgetSpent | None:
         allowed = self.budget.attempts
@@ -246,11 +289,11 @@ class BudgetMeter:
 
     def _call_limit(self, ticket: Ticket | None = None) -> BudgetSpent | None:
         """Say which limit is reached, by what is booked and by an open ticket."""
-        budget = self.budget
+        budget, used = self.budget, self._used()
         if budget.calls is not None and self._calls >= budget.calls:
             detail = f"{self._calls} of {budget.calls} calls made"
             return BudgetSpent("calls", detail)
-        used = self._usage if ticket is None else self._usage + ticket.usage
+        used = used if ticket is None else used + ticket.usage
         who = _models_of(self._blind or ticket)
         used_up = _token_limit(budget, used, who) or _money_limit(budget, used, who)
         if used_up is not None:

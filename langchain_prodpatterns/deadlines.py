@@ -41,7 +41,7 @@ def call_with_deadline(func: Callable[[], T], seconds: float | None) -> T:
 
     context = contextvars.copy_context()
     threading.Thread(target=context.run, args=(run,), daemon=True).start()
-    if not done.wait(seconds):
+    if not done.wait(min(seconds, threading.TIMEOUT_MAX)):
         msg = f"not done within {seconds:g} seconds"
         raise TimeoutError(msg)
     if failure:

@@ -69,7 +69,7 @@ class Hearing(Generic[V]):
             return no_verdict("unparseable", "the reply is not one JSON object")
         nonce = data.pop("nonce", "")
         if not isinstance(nonce, str) or not secrets.compare_digest(
-            nonce.encode(), self.nonce.encode()
+            nonce.encode(errors="replace"), self.nonce.encode()
         ):
             return no_verdict("nonce", "the reply does not echo the nonce")
         try:

@@ -191,6 +191,7 @@ class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
 
         Raises:
             JudgeError: On a failure that has no safe verdict.
+            TypeError: When the input is no `JudgeRequest`.
         """
         return self._hold(input, config, self._settle, _always, kwargs)
 
@@ -209,6 +210,7 @@ class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
 
         Raises:
             JudgeError: On a failure that has no safe verdict.
+            TypeError: When the input is no `JudgeRequest`.
         """
         return await self._ahold(input, config, self._settle, _always, kwargs)
 
@@ -230,6 +232,9 @@ class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
 
         Returns:
             The verdict or the failure; only `KeyboardInterrupt` and its like raise.
+
+        Raises:
+            TypeError: When the request is no `JudgeRequest`.
         """
         return self._hold(request, config, _as_it_is, may_repair, kwargs)
 
@@ -251,6 +256,9 @@ class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
 
         Returns:
             The verdict or the failure; only cancellation and its like raise.
+
+        Raises:
+            TypeError: When the request is no `JudgeRequest`.
         """
         return await self._ahold(request, config, _as_it_is, may_repair, kwargs)
 
@@ -263,6 +271,7 @@ class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
         kwargs: dict[str, Any],
     ) -> T:
         """Hold a hearing as one run, which ends with what is made of the judgement."""
+        _check_request(request)
 
         def work(
             _: JudgeRequest,
@@ -285,6 +294,8 @@ class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
         may_repair: Leave,
         kwargs: dict[str, Any],
     ) -> T:
+        _check_request(request)
+
         async def work(
             _: JudgeRequest,
             run_manager: AsyncCallbackManagerForChainRun,
@@ -331,6 +342,16 @@ class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
         if self.on_failure == "raise":
             raise JudgeError(judgement.failure.kind, judgement.failure.detail)
         return cast("V", self.verdict_type.closed(judgement.failure))
+
+
+def _check_request(request: object) -> None:
+    """Refuse what is no request: answered with a no, the mistake would stay hidden."""
+    if not isinstance(request, JudgeRequest):
+        msg = (
+            "a Judge takes a JudgeRequest, such as class Texts(JudgeRequest): text: str"
+            f", got {type(request).__name__}"
+        )
+        raise TypeError(msg)
 
 
 def _as_it_is(judgement: Judgement[V]) -> Judgement[V]:
@@ -496,7 +517,10 @@ def check_timeout(timeout: float | None) -> None:
     Raises:
         ConfigurationError: When it is not a number of seconds above 0, nor `None`.
     """
-    if timeout is not None and (isinstance(timeout, bool) or not timeout > 0):
+    if timeout is None:
+        return
+    number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
+    if not (number and timeout > 0):
         msg = f"timeout must be seconds above 0 or None, got {timeout!r}"
         raise ConfigurationError(msg)
 

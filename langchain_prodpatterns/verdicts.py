@@ -1,5 +1,6 @@
 """What is put before a judge, and what a judge answers."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, Self, TypeVar
 
@@ -41,8 +42,14 @@ class YesNoVerdict(Verdict):
 
     @classmethod
     def closed(cls, failure: "JudgeFailure") -> Self:
-        """Return the no that stands for no verdict."""
-        return cls(yes=False, reason=f"no verdict: {failure.kind}")
+        """Return the no that stands for no verdict.
+
+        Raises:
+            JudgeError: Where the type also needs what nobody said.
+        """
+        with suppress(ValidationError):
+            return cls(yes=False, reason=f"no verdict: {failure.kind}")
+        return super().closed(failure)
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,9 +64,12 @@ def rewrite(value: Guarded, visit: Visit) -> Guarded:
 
 def unsupported(value: object) -> str:
     """Say what a guard takes, and what it got."""
+    got = type(value).__name__
+    if isinstance(value, list):
+        got = f"a list of {', '.join(sorted({type(each).__name__ for each in value}))}"
     return (
         "GuardRunnable takes a str, a message, a list of messages, a string or chat "
-        f"prompt value, or a list of documents, got {type(value).__name__}"
+        f"prompt value, or a list of documents, got {got}"
     )
 
 
@@ -123,7 +126,7 @@ def rewrite_message(message: M, visit: Visit, *, touched: bool = False) -> M:
         changes["tool_call_chunks"] = _calls(message.tool_call_chunks, role, visit)
     if isinstance(message, ToolMessage):
         changes["artifact"] = _data(message.artifact, role, visit)
-    if touched or any(new != getattr(message, key) for key, new in changes.items()):
+    if touched or any(_differs(new, getattr(message, k)) for k, new in changes.items()):
         metadata = changes["response_metadata"]
         changes["response_metadata"] = {
             key: metadata[key] for key in metadata if key != "logprobs"
@@ -177,18 +180,28 @@ def _arguments(value: Any, role: str, visit: Visit) -> Any:
     """Visit arguments; those in JSON are read first, since JSON can spell around."""
     if not isinstance(value, str):
         return _data(value, role, visit)
+    twice: list[str] = []
+
+    def read(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        known = dict(pairs)
+        twice.extend(known if len(known) < len(pairs) else ())
+        return known
+
     try:
-        parsed = json.loads(value)
+        parsed = json.loads(value, object_pairs_hook=read)
     except (ValueError, RecursionError):
         return visit(value, role)
     if not isinstance(parsed, dict | list):
         return visit(value, role)
     guarded = _data(parsed, role, visit)
-    return value if guarded == parsed else json.dumps(guarded, ensure_ascii=False)
+    if guarded == parsed and not twice:
+        return value
+    # Of a key that is there twice only the last value was seen: only that may pass.
+    return json.dumps(guarded, ensure_ascii=False)
 
 
 def _data(value: Any, role: str, visit: Visit) -> Any:
-    """Visit every string in plain data, keys included; a number can be a card too."""
+    """Visit every text in plain data, keys included; a number can be a card too."""
     if isinstance(value, str):
         return visit(value, role)
     if isinstance(value, dict):
@@ -200,13 +213,31 @@ def _data(value: Any, role: str, visit: Visit) -> Any:
             )
             for key in value
         }
-    if isinstance(value, list):
-        return [_data(each, role, visit) for each in value]
-    if isinstance(value, int) and not isinstance(value, bool):
-        digits = str(value)
-        guarded = visit(digits, METADATA)
-        return value if guarded == digits else guarded
-    return value
+    if isinstance(value, list | tuple | set | frozenset):
+        return _collection(value, role, visit)
+    # What a retrieval tool puts beside its answer.
+    if isinstance(value, Document):
+        return rewrite_document(value, visit)
+    if isinstance(value, BaseMessage):
+        return rewrite_message(value, visit)
+    return _number(value, visit)
+
+
+def _collection(value: Any, role: str, visit: Visit) -> Any:
+    guarded = [_data(each, role, visit) for each in value]
+    if not any(map(_differs, guarded, value)):
+        return value
+    # A named tuple could not be made from one list.
+    return tuple(guarded) if isinstance(value, tuple) else type(value)(guarded)
+
+
+def _number(value: Any, visit: Visit) -> Any:
+    whole = isinstance(value, float) and value.is_integer()
+    if not (isinstance(value, int) or whole) or isinstance(value, bool):
+        return value
+    digits = str(int(value))
+    guarded = visit(digits, METADATA)
+    return value if guarded == digits else guarded
 
 
 C = TypeVar("C", bound=Any)
@@ -215,6 +246,13 @@ C = TypeVar("C", bound=Any)
 def _with(holder: C, **changes: Any) -> C:
     """Return a copy with changes, or the holder itself where there are none."""
     changed = {
-        key: value for key, value in changes.items() if value != getattr(holder, key)
+        key: value
+        for key, value in changes.items()
+        if _differs(value, getattr(holder, key))
     }
     return cast("C", holder.model_copy(update=changed)) if changed else holder
+
+
+def _differs(new: Any, old: Any) -> bool:
+    """Whether a text was replaced; arrays and tables have no plain `==`."""
+    return new is not old and bool(new != old)

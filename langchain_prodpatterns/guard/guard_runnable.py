@@ -87,7 +87,8 @@ class GuardRunnable(StreamingGuard):
     It takes a string, a message or a list of messages of any role (content blocks,
     tool-call arguments and extra fields too), a string or chat prompt value, or a list
     of documents, and gives the same type back; what came in is never changed. Any
-    other type is a `TypeError`: nothing passes unseen.
+    other type is a `TypeError`: nothing passes unseen. In metadata and artifacts, plain
+    data, documents and messages are looked into; objects of other types are not.
 
     **Documents.** What is blocked in a document (by type, as an injection, or by an
     error) drops that document and is recorded; the others go on.
@@ -229,15 +230,19 @@ class GuardRunnable(StreamingGuard):
         Raises:
             ConfigurationError: When the guards face the wrong way.
         """
-        if self.direction != "input" or (output and output.direction != "output"):
+        outward = output is None or getattr(output, "direction", "") == "output"
+        if self.direction != "input" or not outward:
             msg = (
-                "wrap is called on a guard with direction='input' and takes one with "
-                "direction='output'"
+                "wrap is called on a guard with direction='input' and takes as output= "
+                "one with direction='output'"
             )
             raise ConfigurationError(msg)
-        return self | chain | (output or self._facing_out())
+        behind = output or self._facing_out()
+        return self | chain if behind is None else self | chain | behind
 
-    def _facing_out(self) -> "GuardRunnable":
+    def _facing_out(self) -> "GuardRunnable | None":
+        if not self._scanner.detectors:
+            return None  # it only has a judge, and that looks at what goes in
         policy = {
             name: action
             for name, action in (self.policy or {}).items()

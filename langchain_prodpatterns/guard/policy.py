@@ -46,6 +46,9 @@ def complete_policy(
     Raises:
         ConfigurationError: When a type or an action is not known.
     """
+    if not isinstance(policy, Mapping | None):
+        msg = f"policy maps types to actions, {{'email': 'block'}}, got {policy!r}"
+        raise ConfigurationError(msg)
     complete: dict[str, Action] = dict.fromkeys(types, "redact")
     if judged:
         complete[INJECTION] = "block"

@@ -65,13 +65,18 @@ class StreamingGuard(PatternRunnable[Guarded, Guarded]):
         """
         # What comes in is never handed to the run, which would put it into traces.
         source = iter(input)
-        first = next(source, _END)
-        if first is not _END:
-            yield from self._transform_stream_with_config(
-                iter([HIDDEN]),
-                partial(self._stream, chained([first], source)),
-                pattern_config(self.pattern, config),
-            )
+        try:
+            first = next(source, _END)
+            if first is not _END:
+                yield from self._transform_stream_with_config(
+                    iter([HIDDEN]),
+                    partial(self._stream, chained([first], source)),
+                    pattern_config(self.pattern, config),
+                )
+        finally:
+            # So that what is blocked is not paid for to its end.
+            if hasattr(source, "close"):
+                source.close()
 
     def _stream(
         self,
@@ -120,14 +125,18 @@ class StreamingGuard(PatternRunnable[Guarded, Guarded]):
             What is decided.
         """
         source = aiter(input)
-        first = await anext(source, _END)
-        if first is not _END:
-            async for out in self._atransform_stream_with_config(
-                _once(HIDDEN),
-                partial(self._astream, first, source),
-                pattern_config(self.pattern, config),
-            ):
-                yield out
+        try:
+            first = await anext(source, _END)
+            if first is not _END:
+                async for out in self._atransform_stream_with_config(
+                    _once(HIDDEN),
+                    partial(self._astream, first, source),
+                    pattern_config(self.pattern, config),
+                ):
+                    yield out
+        finally:
+            if hasattr(source, "aclose"):
+                await source.aclose()
 
     async def _astream(
         self,

@@ -14,9 +14,9 @@ from typing import Annotated, Any, Literal, get_args
 
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import Runnable, RunnableLambda
-from langchain_core.runnables.config import ContextThreadPoolExecutor
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
+from langchain_prodpatterns.deadlines import call_with_deadline
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.judging import (
     BoundJudge,
@@ -331,8 +331,7 @@ def _callable_check(given: Callable[[Any], Any], name: str) -> Runnable[Any, Any
 
 def _wait_for(check: Callable[[Any], Coroutine[Any, Any, Any]], value: Any) -> Any:
     """Run an async check from sync code: a loop may run in this thread, so not here."""
-    with ContextThreadPoolExecutor(max_workers=1) as pool:
-        return pool.submit(asyncio.run, check(value)).result()
+    return call_with_deadline(lambda: asyncio.run(check(value)), math.inf)
 
 
 def _validate(model: type[BaseModel], text: str) -> None:

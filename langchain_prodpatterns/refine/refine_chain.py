@@ -115,6 +115,10 @@ class RefineChain(PatternRunnable[Any, Any]):
         if isinstance(critics, str) or not isinstance(critics, Sequence):
             msg = f"critics must be a list such as [Criteria('...')], got {critics!r}"
             raise ConfigurationError(msg)
+        if not isinstance(budget, Budget | None):
+            msg = f"budget must be a Budget(...) or None, got {budget!r}"
+            raise ConfigurationError(msg)
+        read_accept(accept)
         super().__init__(
             generator=_as_runnable("generator", generator),
             critics=tuple(critics),

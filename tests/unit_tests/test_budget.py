@@ -16,7 +16,12 @@ from langchain_core.runnables import Runnable, RunnableConfig
 
 from langchain_prodpatterns.budget import Budget, BudgetMeter, Ticket
 from langchain_prodpatterns.errors import BudgetSpent, ConfigurationError
-from langchain_prodpatterns.testing import Fault, Reply, ScriptedChatModel
+from langchain_prodpatterns.testing import (
+    Fault,
+    Reply,
+    ScriptedChatModel,
+    ScriptedRequest,
+)
 from langchain_prodpatterns.usage import UsageProbe
 from tests.unit_tests.patience import PATIENCE, until
 
@@ -471,3 +476,29 @@ def test_an_extended_ticket_is_booked_once() -> None:
 
 def test_a_ticket_of_no_meter_always_has_room() -> None:
     assert Ticket(UsageProbe()).extend()
+
+
+@pytest.mark.parametrize("limit", ["tokens", "usd"])
+def test_a_call_that_nobody_waits_for_any_more_is_booked(limit: str) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def late(_: ScriptedRequest) -> Reply:
+        begun.set()
+        go_on.wait(PATIENCE)
+        return Reply("done", input_tokens=10, output_tokens=5)
+
+    model = ScriptedChatModel(respond=late)
+    meter = Budget(prices={"scripted": (1e6, 1e6)}, **{limit: 15}).start()
+    with meter.call() as ticket:
+        thread = threading.Thread(target=model.invoke, args=("?", heard(ticket)))
+        thread.start()
+        assert begun.wait(PATIENCE)
+    assert meter.usage.total_tokens == 0
+    assert meter.spent() is None
+    go_on.set()
+    thread.join(PATIENCE)
+    for _ in range(2):  # booked once, however often it is asked for
+        assert (meter.usage.calls, meter.usage.total_tokens) == (1, 15)
+    spent = meter.spent()
+    assert spent is not None
+    assert spent.limit == limit

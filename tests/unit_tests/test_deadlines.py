@@ -1,6 +1,7 @@
 """A deadline for a blocking call."""
 
 import contextvars
+import math
 import subprocess
 import sys
 import threading
@@ -149,3 +150,14 @@ def test_calls_do_not_mix_up_their_results() -> None:
         )
 
     assert found == list(range(200))
+
+
+@pytest.mark.parametrize("seconds", [math.inf, 1e12])
+def test_a_deadline_may_be_too_far_away_for_the_system(seconds: float) -> None:
+    began = threading.Event()
+
+    def late() -> str:
+        began.wait(0.05)
+        return "done"
+
+    assert call_with_deadline(late, seconds) == "done"

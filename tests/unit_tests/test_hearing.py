@@ -337,3 +337,11 @@ def test_there_is_no_second_repair() -> None:
 
 def test_before_any_answer_there_is_no_verdict() -> None:
     assert not hearing_of("x").judgement.yes
+
+
+def test_a_nonce_that_cannot_be_encoded_is_a_wrong_one() -> None:
+    hearing = hearing_of("a")
+    ask(hearing)
+    hearing.hear('{"nonce": "\\ud800", "yes": true}')
+    assert hearing.judgement.failure is not None
+    assert hearing.judgement.failure.kind == "nonce"

@@ -756,3 +756,22 @@ async def test_without_leave_no_repair_is_asked_for_async() -> None:
 
     assert failure_kind(judgement) == "unparseable"
     assert len(model.requests) == 1
+
+
+@pytest.mark.parametrize("given", ["a text", {"text": "a"}, None])
+async def test_a_judge_takes_requests_only(given: Any) -> None:
+    judge = Judge(ScriptedChatModel(), QUESTION)
+    for call in (judge.invoke, judge.ask):
+        with pytest.raises(TypeError, match="a Judge takes a JudgeRequest"):
+            call(given)
+    for acall in (judge.ainvoke, judge.aask):
+        with pytest.raises(TypeError, match="a Judge takes a JudgeRequest"):
+            await acall(given)
+
+
+@pytest.mark.parametrize("timeout", ["5", [], True])
+def test_a_deadline_is_a_number(timeout: Any) -> None:
+    with pytest.raises(ConfigurationError, match="timeout must be seconds above 0"):
+        BoundJudge(
+            lambda _: True, question="q", verdict_type=YesNoVerdict, timeout=timeout
+        )

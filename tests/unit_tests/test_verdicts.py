@@ -147,3 +147,12 @@ def test_a_long_list_of_errors_is_cut() -> None:
         f: int
 
     assert describe_errors(errors_of({}, Wide)).count("missing") == 5
+
+
+def test_a_no_that_needs_more_than_a_no_cannot_be_made_up() -> None:
+    class Rated(YesNoVerdict):
+        score: int
+
+    with pytest.raises(JudgeError, match="no verdict") as caught:
+        Rated.closed(FAILURE)
+    assert caught.value.__context__ is None

@@ -90,6 +90,11 @@ def _resolve(detector: str | Detector) -> Detector:
             msg = f"no detector {detector!r}; known: {', '.join(sorted(_FAMILIES))}"
             raise ConfigurationError(msg)
         return _family(detector)
+    if isinstance(detector, type):
+        msg = (
+            f"{detector.__name__} is a class, give a detector: {detector.__name__}(...)"
+        )
+        raise ConfigurationError(msg)
     if isinstance(detector, Detector):
         return detector
     msg = (

@@ -12,6 +12,8 @@ from langchain_prodpatterns.guard.detectors.base import (
     PatternDetector,
     Place,
     before,
+    is_mixed,
+    is_wordy,
 )
 
 _START = "(?<![0-9A-Za-z])"
@@ -56,10 +58,11 @@ _NEAR_SECRET = re.compile(r"aws|secret|amazon")
 
 
 class _MixedKey(PatternDetector):
-    """A key that is told from a name by its digits and capitals."""
+    """A key that is told from a name, whose parts are words."""
 
     def refine(self, text: str, start: int, end: int) -> Iterable[Place]:
-        return [(start, end)] if _is_mixed(text[start:end]) else []
+        value = text[start:end]
+        return [(start, end)] if is_mixed(value) and not is_wordy(value) else []
 
 
 class _AwsSecret(PatternDetector):
@@ -67,14 +70,8 @@ class _AwsSecret(PatternDetector):
 
     def refine(self, text: str, start: int, end: int) -> Iterable[Place]:
         near = _NEAR_SECRET.search(before(text, start))
-        mixed = _is_mixed(text[start:end]) and not text[start:end].islower()
+        mixed = is_mixed(text[start:end]) and not text[start:end].islower()
         return [(start, end)] if near and mixed else []
-
-
-def _is_mixed(value: str) -> bool:
-    return any(char.isdigit() for char in value) and any(
-        char.isalpha() for char in value
-    )
 
 
 def api_key_detector() -> AnyOf:

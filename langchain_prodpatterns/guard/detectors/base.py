@@ -47,6 +47,9 @@ class BoundedDetector(Detector, Protocol):
         ...
 
 
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+
+
 class PatternDetector:
     r"""Finds what a regular expression matches.
 
@@ -75,7 +78,7 @@ class PatternDetector:
         Raises:
             ConfigurationError: When the pattern is invalid or not provably bounded.
         """
-        if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name):
+        if not (isinstance(name, str) and _NAME.fullmatch(name)):
             msg = f"a detector's name is lower case letters, digits and _, got {name!r}"
             raise ConfigurationError(msg)
         self._name = name
@@ -180,11 +183,43 @@ def at(text: str, index: int) -> str:
     return text[index] if 0 <= index < len(text) else ""
 
 
+def is_mixed(value: str) -> bool:
+    """Whether there are both letters and digits, as in what is random."""
+    return bool(_DIGIT.search(value) and _LETTER.search(value))
+
+
+def is_wordy(value: str) -> bool:
+    """Whether a value is made of words and numbers: `how-to-use-oauth2-in-2024`.
+
+    Args:
+        value: A key or a part of a link.
+
+    Returns:
+        Whether it has at least three parts, all of them words or numbers but for one
+        short one.
+    """
+    parts = re.split("[-_.~%]", value[:_ENOUGH])
+    others = [part for part in parts if not _WORD.fullmatch(part)]
+    return (
+        len(parts) > _FEW_PARTS
+        and len(others) < _FEW_PARTS
+        and all(_SHORT_PART.fullmatch(part) for part in others)
+    )
+
+
+_DIGIT = re.compile("[0-9]")
+_LETTER = re.compile("[A-Za-z]")
+_ENOUGH = 128
+_FEW_PARTS = 2
+_WORD = re.compile("[A-Z]?[a-z]*|[A-Z]+|[0-9]{1,8}")
+_SHORT_PART = re.compile("[a-z0-9]{2,7}")
+
+
 def _compile(pattern: str | re.Pattern[str]) -> re.Pattern[str]:
-    if isinstance(pattern, re.Pattern):
-        if isinstance(pattern.pattern, str):
-            return pattern
-        msg = "a pattern must be text, got bytes"
+    if isinstance(pattern, re.Pattern) and isinstance(pattern.pattern, str):
+        return pattern
+    if not isinstance(pattern, str):
+        msg = f"a pattern must be text or compiled from text, got {pattern!r}"
         raise ConfigurationError(msg)
     try:
         return re.compile(pattern)

@@ -10,7 +10,8 @@ from langchain_prodpatterns.guard.detectors.base import (
     before,
 )
 
-# One separator between digits; groups need not be of four (American Express, Diners).
+# One separator between digits; groups need not be of four (American Express, Diners),
+# but in a table of numbers they are of all sizes.
 _PATTERN = r"(?<![0-9])[0-9](?:[ .\u00a0-]?[0-9]){12,18}+"
 # First digits and lengths of the networks, from their published ranges.
 _NETWORKS = re.compile(
@@ -27,9 +28,11 @@ _NETWORKS = re.compile(
 )
 _NOT_A_CARD = re.compile(
     r"(?:order|tracking|ref(?:erence)?|invoice|ticket|timestamp|isbn|serial|part|sku|"
-    r"parcel|shipment)\b[^.\n]{0,16}$"
+    r"parcel|shipment|ean|upc|gtin|barcode)\b[^.\n]{0,16}$"
 )
-_SHORTEST, _LONGEST = 13, 19
+_SHORTEST = 13
+_DECIMALS = re.compile(r"[0-9]{7}")
+_SMALLEST_GROUP, _LARGEST_GROUP = 3, 8
 
 
 class CardDetector(PatternDetector):
@@ -46,6 +49,8 @@ class CardDetector(PatternDetector):
         """Try every length that ends with a group of digits."""
         if at(text, start - 1).isalpha() or _NOT_A_CARD.search(before(text, start)):
             return
+        if _is_fraction(text, start):
+            return
         digits = ""
         for index in range(start, end):
             if not text[index].isdigit():
@@ -56,8 +61,25 @@ class CardDetector(PatternDetector):
                 len(digits) >= _SHORTEST
                 and not following.isalnum()
                 and _is_card(digits)
+                and _is_grouped(text[start : index + 1])
             ):
                 yield start, index + 1
+
+
+def _is_fraction(text: str, start: int) -> bool:
+    """Whether these are the digits behind the point of a decimal number."""
+    behind = at(text, start - 1) == "." and at(text, start - 2).isdigit()
+    return behind and _DECIMALS.match(text, start) is not None
+
+
+def _is_grouped(value: str) -> bool:
+    """Whether the groups of digits are of a card's sizes, or all of one size."""
+    sizes = [len(group) for group in re.split("[^0-9]", value)]
+    return (
+        len(sizes) == 1
+        or all(_SMALLEST_GROUP <= size <= _LARGEST_GROUP for size in sizes)
+        or (len(set(sizes[:-1])) == 1 and sizes[-1] <= sizes[0])
+    )
 
 
 def _is_card(digits: str) -> bool:

@@ -164,11 +164,34 @@ def _ways_to_repeat(single: int, low: int, high: int) -> int:
 
 def _check_look(value: Any, pattern: re.Pattern[str]) -> None:
     direction, tree = value
-    width = tree.getwidth()[1]
+    width = _reach(tree)
     if direction < 0 and width > LOOKBACK:
         _refuse(pattern, f"lookbehind of more than {LOOKBACK} characters")
     if direction > 0 and width > 1:
         _refuse(pattern, "lookahead of more than one character")
+
+
+def _reach(tree: Any) -> int:
+    """Return how far a look goes, with the looks and boundaries inside it."""
+    return int(tree.getwidth()[1]) + max(map(_reach_beyond, tree), default=0)
+
+
+def _reach_beyond(item: Any) -> int:
+    op, value = item
+    if op is _ops.AT:
+        return 1
+    if op in (_ops.ASSERT, _ops.ASSERT_NOT):
+        return _reach(value[1])
+    inner: Any = []
+    if op is _ops.BRANCH:
+        inner = [each for branch in value[1] for each in branch]
+    elif op is _ops.SUBPATTERN:
+        inner = value[3]
+    elif op in (*_REPEATS, _ops.POSSESSIVE_REPEAT):
+        inner = value[2]
+    elif op is _ops.ATOMIC_GROUP:
+        inner = value
+    return max(map(_reach_beyond, inner), default=0)
 
 
 def _leaves(tree: Any) -> Iterator[str]:

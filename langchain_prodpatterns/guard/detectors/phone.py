@@ -26,8 +26,11 @@ _OTHER = re.compile(
 )
 _DATE = re.compile(
     r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}(?:\D.*)?|\d{1,2}[-/.]\d{1,2}[-/.](?:19|20)\d\d"
-    r"(?:\D.*)?|(?:19|20)\d\d ?[-/] ?(?:19|20)\d\d"
+    r"(?:\D.*)?|(?:19|20)\d\d(?: ?[-/ ] ?(?:19|20)\d\d){1,4}"
 )
+_DECIMAL = re.compile(r"(?:0|[1-9][0-9]{0,3})\.[0-9]{7}")
+# An order number such as 650-9672286-0826993 goes on.
+_GOES_ON = re.compile(r"-[0-9]{5}")
 # Deep inside a table of digits every group would be tried as the start of a number.
 _TABLE = re.compile(r"(?:[0-9][ ().\u00a0/-]{0,3}+){14}$")
 _FEWEST = 7
@@ -79,9 +82,13 @@ class PhoneDetector(PatternDetector):
         if _DATE.fullmatch(value) or _OTHER.search(context):
             return
         announced = _ANNOUNCED.search(context) is not None
+        if not announced and _DECIMAL.match(value):
+            return
         # The longest match may end within a group of digits that are another value's.
         whole = [] if at(text, end).isalnum() else [len(value)]
         for stop in [*whole, *_ends(value)]:
+            if not value.startswith("+") and _GOES_ON.match(value, stop):
+                continue
             if self._is_phone(value[:stop], announced=announced):
                 yield start, start + stop
                 return

@@ -9,7 +9,13 @@ and a token in the path after a word such as `reset` or `invite`. The detector
 import re
 from collections.abc import Iterable
 
-from langchain_prodpatterns.guard.detectors.base import AnyOf, PatternDetector, Place
+from langchain_prodpatterns.guard.detectors.base import (
+    AnyOf,
+    PatternDetector,
+    Place,
+    is_mixed,
+    is_wordy,
+)
 
 LONGEST = 4096
 """Characters of the longest link; token-like parameters beyond are found alone."""
@@ -26,11 +32,11 @@ _SURE = (
     "x-amz-security-token x-goog-signature x-goog-credential"
 )
 _UNSURE = "key code auth session sid state ticket invite magic hash reset t k p"
+_SURE_NAMES, _UNSURE_NAMES = frozenset(_SURE.split()), frozenset(_UNSURE.split())
 _PARAMETER = re.compile(r"([A-Za-z0-9_.-]{1,40})=([^&#;\s]{1,4096})")
 _PATH = re.compile(
-    r"/(?:reset|verify|verification|confirm|activate|invite|unsubscribe|magic|login|"
-    r"signin|share|auth|token)[A-Za-z_-]{0,20}/([A-Za-z0-9_.~%-]{16,512})",
-    re.IGNORECASE,
+    r"/(?i:reset|verify|verification|confirm|activate|invite|unsubscribe|magic|login|"
+    r"signin|share|auth|token)[A-Za-z_-]{0,20}/([A-Za-z0-9_.~%-]{16,512})"
 )
 _TRAILING = ".,;:!?)]}"
 _LONG_ENOUGH = 16
@@ -58,10 +64,12 @@ class _PrivateUrl(UrlDetector):
     """Finds links with a password or a token."""
 
     def counts(self, link: str) -> bool:
+        # The first look is for speed: nothing in a long chain of links may cost much.
+        parameters = _PARAMETER.finditer(link) if "=" in link else ()
         return (
             _CREDENTIALS.match(link) is not None
-            or any(_is_token(*found) for found in _PARAMETER.findall(link))
-            or any(_looks_random(found) for found in _PATH.findall(link))
+            or any(_is_token(*found.groups()) for found in parameters)
+            or any(_looks_random(found[1]) for found in _PATH.finditer(link))
         )
 
 
@@ -80,17 +88,13 @@ class _Parameter(PatternDetector):
 
 def _is_token(name: str, value: str) -> bool:
     name = name.lower()
-    if name in _SURE.split():
+    if name in _SURE_NAMES:
         return len(value) >= 6  # noqa: PLR2004 - shorter ones are words such as `true`
-    return name in _UNSURE.split() and _looks_random(value)
+    return name in _UNSURE_NAMES and _looks_random(value)
 
 
 def _looks_random(value: str) -> bool:
-    return (
-        len(value) >= _LONG_ENOUGH
-        and any(char.isdigit() for char in value)
-        and any(char.isalpha() for char in value)
-    )
+    return len(value) >= _LONG_ENOUGH and is_mixed(value) and not is_wordy(value)
 
 
 def url_detector() -> AnyOf:

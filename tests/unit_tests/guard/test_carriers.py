@@ -1,6 +1,7 @@
 import copy
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 from langchain_core.documents import Document
 from langchain_core.messages import (
@@ -216,3 +217,49 @@ def test_roles_are_told() -> None:
         "x": "text",
         "d": "document",
     }
+
+
+class Row(NamedTuple):
+    note: str
+
+
+@pytest.mark.parametrize(
+    ("artifact", "expected"),
+    [
+        ((VALUE, 1), ("[X]", 1)),
+        (Row(VALUE), ("[X]",)),
+        ({VALUE}, {"[X]"}),
+        ([Document(VALUE)], [Document("[X]")]),
+        ({"m": HumanMessage(VALUE)}, {"m": HumanMessage("[X]")}),
+        (4111111111111111.0, "[X]"),
+    ],
+)
+def test_what_a_tool_puts_beside_its_answer(artifact: Any, expected: Any) -> None:
+    message = ToolMessage("ok", tool_call_id="1", artifact=artifact)
+    assert guarded(message).artifact == expected
+
+
+@pytest.mark.parametrize("artifact", [("a", 1), Row("a"), frozenset({"a"}), 0.5, 7.0])
+def test_what_holds_no_value_stays_itself(artifact: Any) -> None:
+    message = ToolMessage("ok", tool_call_id="1", artifact=artifact)
+    assert rewrite(message, hide) is message
+
+
+def test_an_array_beside_an_answer_is_let_through() -> None:
+    array = np.array([1.0, 2.0])
+    result: Any = rewrite(ToolMessage(VALUE, tool_call_id="1", artifact=array), hide)
+    assert result.content == "[X]"
+    assert result.artifact is array
+
+
+def test_a_key_that_is_there_twice_hides_nothing() -> None:
+    spelled = '{"to": "SECRET", "to": "ok"}'
+    call = {"function_call": {"arguments": spelled}}
+    result = guarded(AIMessage("", additional_kwargs=call))
+    assert result.additional_kwargs["function_call"]["arguments"] == '{"to": "ok"}'
+
+
+def test_an_error_names_what_is_in_a_list() -> None:
+    wrong: Any = [("human", VALUE)]
+    with pytest.raises(TypeError, match=r"got a list of tuple$"):
+        rewrite(wrong, hide)

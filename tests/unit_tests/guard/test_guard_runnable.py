@@ -399,4 +399,69 @@ def test_a_system_prompt_is_guarded_too() -> None:
         [SystemMessage("ann@example.com"), AIMessage("10.0.0.1")]
     )
     assert isinstance(out, list)
-    assert [message.content for message in out] == ["[EMAIL]", "[IP]"]  # type: ignore[union-attr]  # messages
+    assert [message.content for message in out] == ["[EMAIL]", "[IP]"]
+
+
+def test_around_a_chain_with_only_a_judge() -> None:
+    guard = GuardRunnable([], judge=lambda _: False)
+    assert guard.wrap(RunnableLambda(str.upper)).invoke("hi") == "HI"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"policy": "block"}, "policy maps types to actions, .* got 'block'"),
+        ({"policy": ["email"]}, "policy maps types to actions"),
+        ({"detectors": [PhoneDetector]}, "PhoneDetector is a class"),
+        ({"judge": lambda _: True, "judge_timeout": "5"}, "seconds above 0 .* '5'"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments: dict[str, Any], match: str) -> None:
+    with pytest.raises(ConfigurationError, match=match):
+        GuardRunnable(**arguments)
+
+
+def test_wrap_refuses_what_is_no_guard() -> None:
+    chain: Any = RunnableLambda(str.upper)
+    with pytest.raises(ConfigurationError, match="takes as output="):
+        GuardRunnable().wrap(chain, output=chain)
+
+
+class Source:
+    """A stream that notes when it is closed."""
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    def stream(self, _: Iterator[str]) -> Iterator[str]:
+        try:
+            while True:
+                yield "ann@example.com "
+        finally:
+            self.closed = True
+
+    async def astream(self, _: AsyncIterator[str]) -> AsyncIterator[str]:
+        try:
+            while True:
+                yield "ann@example.com "
+        finally:
+            self.closed = True
+
+
+async def test_what_is_blocked_is_not_generated_to_its_end() -> None:
+    guard = GuardRunnable(direction="output", policy={"email": "block"})
+    source = Source()
+    with pytest.raises(GuardBlocked) as caught:
+        list(guard.transform(source.stream(iter(()))))
+    assert source.closed
+    source = Source()
+    with pytest.raises(GuardBlocked) as caught_async:
+        _ = [out async for out in guard.atransform(source.astream(_none()))]
+    # Asked while the error, and with it every frame of the stream, is still there.
+    assert source.closed
+    assert caught.value.rule == caught_async.value.rule == "email"
+
+
+async def _none() -> AsyncIterator[str]:
+    return
+    yield

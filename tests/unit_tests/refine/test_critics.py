@@ -1,6 +1,8 @@
 """What critics say, and that a broken one says nothing."""
 
 import math
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -404,3 +406,27 @@ def test_what_is_no_exception_is_not_caught() -> None:
 def test_a_verifier_is_a_value() -> None:
     check = RunnableLambda(short)
     assert Verifier("short", check) == Verifier("short", check)
+
+
+def test_an_interrupt_does_not_wait_for_an_async_verifier() -> None:
+    code = """
+import asyncio, signal, threading
+from langchain_prodpatterns.refine.critics import as_verifier
+
+async def slow(text):
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+    await asyncio.sleep(600)
+
+try:
+    as_verifier(slow).runnable.invoke("draft")
+except KeyboardInterrupt:
+    print("out at once")
+"""
+    ended = subprocess.run(  # noqa: S603 - our own code
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.stdout == "out at once\n"

@@ -510,3 +510,18 @@ def test_a_scripted_json_reply_is_what_the_model_is_asked_for() -> None:
     model = ScriptedChatModel(replies=["draft 0", json.dumps({"revision": "draft 1"})])
     chain = RefineChain(model, critics=[at_least(1)])
     assert chain.invoke("write").content == "draft 1"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"budget": 5}, "budget must be a Budget.* got 5"),
+        ({"budget": {"calls": 2}}, "budget must be a Budget"),
+        ({"accept": None}, "accept must be .* got None"),
+    ],
+)
+def test_arguments_of_another_type_are_named(
+    arguments: dict[str, Any], match: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=match):
+        RefineChain(ScriptedChatModel(), critics=[bool], **arguments)

@@ -8,6 +8,7 @@ from langchain_prodpatterns.guard import (
     PhoneDetector,
 )
 from langchain_prodpatterns.guard.detectors import resolve_detectors
+from langchain_prodpatterns.guard.detectors.base import is_wordy
 from langchain_prodpatterns.guard.detectors.card import passes_luhn
 from langchain_prodpatterns.guard.detectors.iban import passes_mod97
 from tests.unit_tests.guard.planted import VALUES
@@ -386,3 +387,58 @@ def test_the_default_set_leaves_public_links_alone() -> None:
 def test_wrong_detectors_are_refused(detectors: list[str], why: str) -> None:
     with pytest.raises(ConfigurationError, match=why):
         resolve_detectors(detectors)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "score 0.4221165755827173 found",
+        "[55.64327542525381, 1.5663878529057547]",
+        "score 0.763774618976614 found",
+        "at -0.12942366931967797, 53.645284576743364 there",
+        "0734 74241 56 9397 4789 61613 42 2 0108 5400 8960 90760 09 941 4 2 0",
+        "the barcode 4308392107481 says",
+        "it is 650-9672286-0826993 then",
+        "Mobile sales: 2019 2020 2021 2022",
+        "https://docs.example.com/login/getting-started-with-oauth2-tokens",
+        "https://example.com/verify/fact-check-2024-election",
+        "https://example.com/?session=2024-spring-evening",
+        "task sk-learn-intern-2024-summer-project",
+    ],
+)
+def test_ordinary_prose_is_left_alone(text: str) -> None:
+    assert [name for name in DEFAULT_DETECTORS if found(name, text)] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("card", "4111.1111.1111.1111"),
+        ("card", "4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1"),
+        ("card", "41 11 11 11 11 11 11 11"),
+        ("card", "4111 11111111 1111"),
+        ("phone", "call 030.12345678"),
+        ("url", "https://a.example/invite/123e4567-e89b-12d3-a456-426614174000"),
+        ("url", "https://a.example/invite/ab12-cd34-ef56-gh78"),
+        ("url", "https://a.example/reset/aGVsbG8-Zm9v_YmFy1234"),
+        ("url", "https://a.example/RESET/0123456789abcdef0123"),
+        ("api_key", "sk-proj-abc-T7hYw2Kq9ZmB4xRn6VcL8sPd"),
+    ],
+)
+def test_what_only_looks_ordinary_is_found(name: str, text: str) -> None:
+    assert any(text.endswith(place) for place in found(name, text))
+
+
+@pytest.mark.parametrize(
+    ("value", "wordy"),
+    [
+        ("how-to-invite-10-people", True),
+        ("getting_started_with_oauth2", True),
+        ("two-parts", False),
+        ("one-x4y5-two-z6w7", False),
+        ("one-two-abcd1234", False),
+        ("one-two-aBcD", False),
+    ],
+)
+def test_words_and_numbers(value: str, *, wordy: bool) -> None:
+    assert is_wordy(value) is wordy

@@ -1,12 +1,17 @@
 import re
 import time
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_prodpatterns.errors import ConfigurationError
-from langchain_prodpatterns.guard import DEFAULT_DETECTORS, BoundedDetector
+from langchain_prodpatterns.guard import (
+    DEFAULT_DETECTORS,
+    BoundedDetector,
+    PatternDetector,
+)
 from langchain_prodpatterns.guard.detectors import resolve_detectors
 from langchain_prodpatterns.guard.detectors.patterns import (
     LOOKBACK,
@@ -133,3 +138,28 @@ def test_every_match_is_made_of_the_alphabet(text: str) -> None:
     for match in pattern.finditer(text):
         assert all(shape.holds(char) for char in match[0])
         assert len(match[0]) <= shape.width
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [r"a(?=b\b)", "a(?=b(?=c))", "a(?!(?:b(?!c)|d))", f"(?<=(?<=x)y{{{LOOKBACK}}})a"],
+)
+def test_looks_inside_looks_add_up(pattern: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"look(ahead|behind) of more than"):
+        prove(re.compile(pattern))
+
+
+@pytest.mark.parametrize("pattern", [r"a(?=\b)", r"(?<=\bid )a", "a(?![b-d])"])
+def test_looks_that_stay_near_are_proven(pattern: str) -> None:
+    assert prove(re.compile(pattern)).width == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern", "match"),
+    [(3, "x", "name is lower case"), ("b", 3, "must be text"), ("b", b"x", "text")],
+)
+def test_a_pattern_detector_names_what_is_wrong(
+    name: Any, pattern: Any, match: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=match):
+        PatternDetector(name, pattern)
