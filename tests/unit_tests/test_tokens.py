@@ -34,7 +34,7 @@ class CountingModel(ScriptedChatModel):
 
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """No encoding on disk, whatever this machine has."""
+    """No encoding on disk, whatever there is elsewhere."""
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
     tokens._local_tiktoken.cache_clear()
     yield
