@@ -6,9 +6,6 @@ object that must echo the nonce; quotes in it must occur in the text they come f
 Whatever is late, garbled or unproven is no verdict, and no verdict is never a yes.
 """
 
-import asyncio
-import logging
-import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Generic, Literal, TypeVar, cast, overload
@@ -30,9 +27,16 @@ from langchain_core.runnables.configurable import DynamicRunnable
 from langchain_core.runnables.fallbacks import RunnableWithFallbacks
 from pydantic import ConfigDict, ValidationError
 
-from langchain_prodpatterns.deadlines import call_with_deadline
 from langchain_prodpatterns.errors import ConfigurationError, JudgeError
 from langchain_prodpatterns.hearing import Hearing
+from langchain_prodpatterns.quiet_calls import (
+    Leave,
+    acall_quietly,
+    always,
+    call_quietly,
+    check_timeout,
+    until,
+)
 from langchain_prodpatterns.runnable import HIDDEN
 from langchain_prodpatterns.verdicts import (
     JudgeFailure,
@@ -61,22 +65,12 @@ __all__ = [
     "is_language_model",
 ]
 
-logger = logging.getLogger(__name__)
-
 T = TypeVar("T")
 
 
 JudgeLike = Runnable[Any, Any] | Callable[[Any], Any] | Callable[[Any], Awaitable[Any]]
 """What `judge=` takes: a chat model, or a Runnable or callable from the component's
 request type to its verdict type (or a bare `bool` where the verdict is yes or no)."""
-
-
-Leave = Callable[[], bool]
-"""Whether one more call may be made."""
-
-
-def _always() -> bool:
-    return True
 
 
 class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
@@ -193,7 +187,7 @@ class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
             JudgeError: On a failure that has no safe verdict.
             TypeError: When the input is no `JudgeRequest`.
         """
-        return self._hold(input, config, self._settle, _always, kwargs)
+        return self._hold(input, config, self._settle, always, kwargs)
 
     async def ainvoke(
         self, input: JudgeRequest, config: RunnableConfig | None = None, **kwargs: Any
@@ -212,14 +206,14 @@ class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
             JudgeError: On a failure that has no safe verdict.
             TypeError: When the input is no `JudgeRequest`.
         """
-        return await self._ahold(input, config, self._settle, _always, kwargs)
+        return await self._ahold(input, config, self._settle, always, kwargs)
 
     def ask(
         self,
         request: JudgeRequest,
         config: RunnableConfig | None = None,
         *,
-        may_repair: Leave = _always,
+        may_repair: Leave = always,
         **kwargs: Any,
     ) -> Judgement[V]:
         """Ask for a verdict, and tell a failure from a no.
@@ -243,7 +237,7 @@ class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
         request: JudgeRequest,
         config: RunnableConfig | None = None,
         *,
-        may_repair: Leave = _always,
+        may_repair: Leave = always,
         **kwargs: Any,
     ) -> Judgement[V]:
         """Ask for a verdict, and tell a failure from a no; natively async.
@@ -279,7 +273,7 @@ class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
             config: RunnableConfig,
         ) -> T:
             # Before the waiting begins: who is late must know it, and stop.
-            may_go_on = _until(self.timeout, may_repair)
+            may_go_on = until(self.timeout, may_repair)
             ask = partial(self._ask, request, run_manager, config, may_go_on, **kwargs)
             return finish(call_quietly(ask, self.timeout))
 
@@ -358,14 +352,6 @@ def _as_it_is(judgement: Judgement[V]) -> Judgement[V]:
     return judgement
 
 
-def _until(seconds: float | None, leave: Leave) -> Leave:
-    """Give leave until time is up."""
-    if seconds is None:
-        return leave
-    end = time.monotonic() + seconds
-    return lambda: time.monotonic() < end and leave()
-
-
 def _hidden(config: RunnableConfig | None) -> RunnableConfig:
     return merge_configs(ensure_config(config), {"metadata": HIDDEN})
 
@@ -406,7 +392,7 @@ class BoundJudge(Generic[Request, V]):
         request: Request,
         config: RunnableConfig | None = None,
         *,
-        may_repair: Leave = _always,
+        may_repair: Leave = always,
     ) -> Judgement[V]:
         """Ask for a verdict. Never raises but for an interrupt.
 
@@ -430,7 +416,7 @@ class BoundJudge(Generic[Request, V]):
         request: Request,
         config: RunnableConfig | None = None,
         *,
-        may_repair: Leave = _always,
+        may_repair: Leave = always,
     ) -> Judgement[V]:
         """Ask for a verdict, natively async. Never raises but for a cancellation.
 
@@ -509,69 +495,3 @@ def is_language_model(candidate: object) -> bool:
     if isinstance(candidate, RunnableWithFallbacks):
         return is_language_model(candidate.runnable)
     return isinstance(candidate, BaseLanguageModel)
-
-
-def check_timeout(timeout: float | None) -> None:
-    """Refuse a deadline that no verdict could meet.
-
-    Raises:
-        ConfigurationError: When it is not a number of seconds above 0, nor `None`.
-    """
-    if timeout is None:
-        return
-    number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
-    if not (number and timeout > 0):
-        msg = f"timeout must be seconds above 0 or None, got {timeout!r}"
-        raise ConfigurationError(msg)
-
-
-def call_quietly(
-    work: Callable[[], Judgement[V]], timeout: float | None
-) -> Judgement[V]:
-    """Call a judge within a deadline; an exception is a failure, not a crash.
-
-    Args:
-        work: The call.
-        timeout: Seconds, or `None`.
-
-    Returns:
-        The judgement, or the failure.
-    """
-    try:
-        return call_with_deadline(work, timeout)
-    except TimeoutError:
-        return _late(timeout)
-    except Exception as error:  # noqa: BLE001 - any failure of any judge means no verdict
-        return _broken(error)
-
-
-async def acall_quietly(
-    work: Awaitable[Judgement[V]], seconds: float | None
-) -> Judgement[V]:
-    """Await a judge within a deadline; an exception is a failure, not a crash.
-
-    Args:
-        work: The call.
-        seconds: The deadline, or `None`.
-
-    Returns:
-        The judgement, or the failure.
-    """
-    try:
-        return await asyncio.wait_for(work, seconds)
-    except TimeoutError:
-        return _late(seconds)
-    except Exception as error:  # noqa: BLE001 - any failure of any judge means no verdict
-        return _broken(error)
-
-
-def _late(timeout: float | None) -> Judgement[Any]:
-    # Without a deadline of ours it was the judge that gave up.
-    within = "in time" if timeout is None else f"within {timeout:g} seconds"
-    return no_verdict("timeout", f"no verdict {within}")
-
-
-def _broken(error: Exception) -> Judgement[Any]:
-    # The message of a provider's error may quote the texts: only its type is safe.
-    logger.debug("judge failed: %s", type(error).__name__)
-    return no_verdict("provider", type(error).__name__)
