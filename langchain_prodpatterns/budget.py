@@ -5,6 +5,7 @@ the component opens a ticket on it around every model call. A call is admitted o
 while nothing is spent up, so what is overshot is at most the call in flight.
 """
 
+import math
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -328,7 +329,8 @@ def _money_limit(budget: Budget, used: Usage, who: str) -> BudgetSpent | None:
     if used.usd is None:
         detail = f"no price is known for {who}; give Budget(prices=...)"
         return BudgetSpent("usd", detail)
-    if used.usd >= budget.usd:
+    # A sum of floats may fall short of what it adds up to.
+    if used.usd >= budget.usd or math.isclose(used.usd, budget.usd):
         detail = f"${used.usd:.6f} of ${budget.usd:.6f} spent"
         return BudgetSpent("usd", detail)
     return None
