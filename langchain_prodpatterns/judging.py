@@ -27,6 +27,7 @@ from langchain_core.runnables.configurable import DynamicRunnable
 from langchain_core.runnables.fallbacks import RunnableWithFallbacks
 from pydantic import ConfigDict, ValidationError
 
+from langchain_prodpatterns.arguments import refuse_unknown
 from langchain_prodpatterns.errors import ConfigurationError, JudgeError
 from langchain_prodpatterns.hearing import Hearing
 from langchain_prodpatterns.quiet_calls import (
@@ -151,10 +152,7 @@ class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
             given = kwargs["on_failure"]
             msg = f"on_failure must be 'closed' or 'raise', got {given!r}"
             raise ConfigurationError(msg)
-        unknown = set(kwargs) - {"timeout", "on_failure", "name"}
-        if unknown:
-            msg = f"Judge has no argument {min(unknown)!r}"
-            raise ConfigurationError(msg)
+        refuse_unknown("Judge", kwargs, "timeout", "on_failure", "name")
         kwargs.setdefault("name", "judge")
         super().__init__(
             model=model, question=question, verdict_type=verdict_type, **kwargs

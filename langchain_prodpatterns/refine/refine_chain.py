@@ -14,6 +14,7 @@ from langchain_core.runnables.utils import (
 from langchain_core.utils.pydantic import TypeBaseModel
 from pydantic import BaseModel
 
+from langchain_prodpatterns.arguments import refuse_unknown
 from langchain_prodpatterns.budget import Budget, BudgetMeter
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.judging import is_language_model
@@ -110,7 +111,7 @@ class RefineChain(PatternRunnable[Any, Any]):
         Raises:
             ConfigurationError: When an argument cannot work.
         """
-        _check_kwargs(kwargs)
+        refuse_unknown("RefineChain", kwargs, "name")
         _check_numbers(target_score, max_rounds)
         if isinstance(critics, str) or not isinstance(critics, Sequence):
             msg = f"critics must be a list such as [Criteria('...')], got {critics!r}"
@@ -248,13 +249,6 @@ def _as_runnable(
         kind = type(given).__name__
         msg = f"{argument} must be a chat model, a Runnable or a callable, got {kind}"
         raise ConfigurationError(msg) from None
-
-
-def _check_kwargs(kwargs: dict[str, Any]) -> None:
-    unknown = set(kwargs) - {"name"}
-    if unknown:
-        msg = f"RefineChain has no argument {min(unknown)!r}"
-        raise ConfigurationError(msg)
 
 
 def _check_numbers(target_score: float | None, max_rounds: int) -> None:

@@ -13,6 +13,7 @@ from langchain_core.runnables import Runnable
 from langchain_core.runnables.utils import ConfigurableFieldSpec
 from pydantic import Field
 
+from langchain_prodpatterns.arguments import refuse_unknown
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.judging import Judge, JudgeLike, is_language_model
 from langchain_prodpatterns.routing.decision import (
@@ -138,7 +139,7 @@ class ToolRouter(PatternRunnable[LanguageModelInput, RouteDecision]):
         Raises:
             ConfigurationError: When an argument cannot work.
         """
-        _check_kwargs(kwargs)
+        refuse_unknown("ToolRouter", kwargs, "name", "index")
         _check_range("threshold", threshold, -1, 1)
         _check_range("margin", margin, 0, 2)
         if not _is_count(top_k):
@@ -359,13 +360,6 @@ def _not_compared(error: Exception) -> Standing:
     kind = type(error).__name__
     logger.warning("routing: the embeddings failed (%s), asking the fallback", kind)
     return Standing((), f"the query could not be compared ({kind})")
-
-
-def _check_kwargs(kwargs: dict[str, Any]) -> None:
-    unknown = set(kwargs) - {"name", "index"}
-    if unknown:
-        msg = f"ToolRouter has no argument {min(unknown)!r}"
-        raise ConfigurationError(msg)
 
 
 def _is_count(value: object) -> bool:

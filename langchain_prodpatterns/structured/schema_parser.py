@@ -10,6 +10,7 @@ from langchain_core.outputs import ChatGeneration, Generation
 from langchain_core.runnables import RunnableConfig
 from langchain_core.utils.pydantic import TypeBaseModel
 
+from langchain_prodpatterns.arguments import refuse_unknown
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.structured.assessing import Assessment, assess
 from langchain_prodpatterns.structured.attempts import Attempt, Reading
@@ -59,10 +60,7 @@ class SchemaParser(BaseOutputParser[Any]):
         Raises:
             ConfigurationError: When an argument cannot work.
         """
-        unknown = set(kwargs) - {"name"}
-        if unknown:
-            msg = f"SchemaParser has no argument {min(unknown)!r}"
-            raise ConfigurationError(msg)
+        refuse_unknown("SchemaParser", kwargs, "name")
         if prefer not in {"first", "last"}:
             msg = f"prefer must be 'first' or 'last', got {prefer!r}"
             raise ConfigurationError(msg)

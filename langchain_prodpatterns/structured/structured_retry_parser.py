@@ -24,6 +24,7 @@ from langchain_core.runnables.utils import (
 )
 from langchain_core.utils.pydantic import TypeBaseModel
 
+from langchain_prodpatterns.arguments import refuse_unknown
 from langchain_prodpatterns.budget import Budget, BudgetMeter
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.runnable import PatternRun, PatternRunnable
@@ -338,10 +339,7 @@ def _check_arguments(
     persona: Any,
     reminder: Any,
 ) -> None:
-    unknown = set(kwargs) - {"name"}
-    if unknown:
-        msg = f"StructuredRetryParser has no argument {min(unknown)!r}"
-        raise ConfigurationError(msg)
+    refuse_unknown("StructuredRetryParser", kwargs, "name")
     if not isinstance(budget, Budget):
         msg = f"budget must be a Budget, got {type(budget).__name__}"
         raise ConfigurationError(msg)
