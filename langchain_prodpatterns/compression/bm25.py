@@ -1,18 +1,20 @@
 """Okapi BM25 over the passages of one question, in numpy."""
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+import regex
 
 Scores = npt.NDArray[np.float64]
 
 # Scripts written without blanks: pairs of characters stand for words.
-_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
-_WORDS = re.compile(rf"[{_UNSPACED}]++|[^\W_{_UNSPACED}]++")
-_FIRST_UNSPACED = "\u0e00"
+_UNSPACED = (
+    r"[\p{scx=Han}\p{scx=Hiragana}\p{scx=Katakana}"
+    r"\p{scx=Thai}\p{scx=Lao}\p{scx=Myanmar}\p{scx=Khmer}&&\w]"
+)
+_WORDS = regex.compile(rf"(?V1)[[\w--_]--{_UNSPACED}]++|(?P<unspaced>{_UNSPACED}++)")
 
 _SATURATION = 1.5
 _LENGTH_WEIGHT = 0.75
@@ -25,8 +27,9 @@ def words(text: str) -> list[str]:
     A run of a script without blanks becomes its pairs of neighbouring characters.
     """
     found: list[str] = []
-    for word in _WORDS.findall(text.casefold()):
-        if word[0] >= _FIRST_UNSPACED and re.match(f"[{_UNSPACED}]", word):
+    for match in _WORDS.finditer(text.casefold()):
+        word = match[0]
+        if match["unspaced"]:
             found += [word[at : at + 2] for at in range(max(1, len(word) - 1))]
         elif len(word) >= _SHORTEST_PLURAL and word[-1] == "s" and word[-2] != "s":
             found.append(word[:-1])

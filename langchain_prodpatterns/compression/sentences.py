@@ -1,23 +1,24 @@
 """Where sentences end, by rules: linear in the length of the text, no download."""
 
-import re
 import unicodedata
 from collections.abc import Iterator
 
+import regex
+
 _CLOSERS = "\"'\u201d\u2019\u00bb)\\]}\u300d\u300f\u3011\uff09"
 # Possessive and without look-ahead: a run of marks is read once, whatever follows.
-_MARKS = re.compile(
-    rf"[.!?…]++[{_CLOSERS}]*+"
-    # The full stops, exclamation and question marks of Chinese and Japanese, the danda
-    # of Hindi, the question mark of Arabic and the full stop of Urdu.
-    rf"|[\u3002\uff01\uff1f\uff0e\uff61\u0964\u0965\u061f\u06d4]++[{_CLOSERS}]*+"
-    # Scripts that separate sentences by a break: Thai, Lao, Myanmar, Khmer.
-    r"|(?<=[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff])\n"
+_MARKS = regex.compile(
+    rf"(?V1)[.!?…]++[{_CLOSERS}]*+"
+    # What ends a sentence in every other script, such as the full stop of Chinese, the
+    # danda of Hindi, the question mark of Arabic.
+    rf"|[\p{{Sentence_Terminal}}--[.!?…]]++[{_CLOSERS}]*+"
+    # Scripts that separate sentences by a break.
+    r"|(?<=[\p{Thai}\p{Lao}\p{Myanmar}\p{Khmer}])\n"
 )
 _WESTERN = frozenset(".!?…")
 _OPENERS = "\"'\u201c\u2018\u00ab([{"
-_GAP = re.compile(rf"\s*+[{re.escape(_OPENERS)}]*+")
-_WORD = re.compile(r"[^\W\d_]+")
+_GAP = regex.compile(rf"\s*+[{regex.escape(_OPENERS)}]*+")
+_WORD = regex.compile(r"[^\W\d_]+")
 _LOOK_BACK = 16
 _LONG_NUMBER = 3
 
@@ -96,7 +97,7 @@ def joins_back(character: str) -> bool:
     )
 
 
-def _ends_western(text: str, begin: int, match: re.Match[str], end: int) -> bool:
+def _ends_western(text: str, begin: int, match: regex.Match[str], end: int) -> bool:
     stop = match.end()
     gap = _GAP.match(text, stop, end)
     following = gap.end() if gap else stop

@@ -14,6 +14,8 @@ from langchain_prodpatterns.compression.bm25 import bm25, words
         ("猫", ["猫"]),
         ("Straße", ["strasse"]),
         ("Tokyo東京", ["tokyo", "東京"]),
+        ("𠮷野家", ["𠮷野", "野家"]),
+        ("カード。はい", ["カー", "ード", "はい"]),
         ("...", []),
         ("\ud800 x", ["x"]),
     ],
