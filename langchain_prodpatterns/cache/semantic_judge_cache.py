@@ -26,7 +26,6 @@ from langchain_prodpatterns.cache.arguments import (
 )
 from langchain_prodpatterns.cache.counters import CacheStats, Counters
 from langchain_prodpatterns.cache.decision import CacheDecision, policy_of
-from langchain_prodpatterns.cache.fingerprints import Fingerprint, fingerprint_of
 from langchain_prodpatterns.cache.flights import Flights
 from langchain_prodpatterns.cache.identity import Identity, Scope, identify
 from langchain_prodpatterns.cache.lookups import Lookup, Visit, cost_of, parse_hit_id
@@ -37,6 +36,7 @@ from langchain_prodpatterns.cache.steps import Hands, Steps, awalk, walk
 from langchain_prodpatterns.cache.stores import LocalStore, Selection
 from langchain_prodpatterns.cache.tiers import Tiers
 from langchain_prodpatterns.errors import ConfigurationError
+from langchain_prodpatterns.fingerprints import Fingerprint, fingerprint_of
 from langchain_prodpatterns.judging import JudgeLike
 
 if TYPE_CHECKING:

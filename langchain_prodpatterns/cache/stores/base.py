@@ -7,7 +7,7 @@ from typing import Literal, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from langchain_prodpatterns.cache.fingerprints import Fingerprint
+from langchain_prodpatterns.fingerprints import Fingerprint
 from langchain_prodpatterns.usage import NO_USAGE, Usage
 
 Vector: TypeAlias = npt.NDArray[np.float32]

@@ -15,7 +15,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from langchain_prodpatterns.cache.fingerprints import Fingerprint
 from langchain_prodpatterns.cache.stores.base import (
     Entry,
     Found,
@@ -27,6 +26,7 @@ from langchain_prodpatterns.cache.stores.base import (
 from langchain_prodpatterns.cache.stores.schema import connect
 from langchain_prodpatterns.cache.stores.vectors import VectorIndex
 from langchain_prodpatterns.errors import StoreError
+from langchain_prodpatterns.fingerprints import Fingerprint
 from langchain_prodpatterns.usage import Usage
 
 _Row: TypeAlias = tuple[Any, ...]

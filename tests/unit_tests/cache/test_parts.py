@@ -1,54 +1,19 @@
-"""The small parts: fingerprints, pending misses, the judge's request, exports."""
+"""The small parts: pending misses, the judge's request, exports."""
 
 import asyncio
 import threading
 
 import pytest
-from langchain_core.embeddings import Embeddings
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import Generation
 
 import langchain_prodpatterns.cache
 from langchain_prodpatterns.cache import pending
 from langchain_prodpatterns.cache.counters import Counters
-from langchain_prodpatterns.cache.fingerprints import Fingerprint, fingerprint_of
 from langchain_prodpatterns.cache.lookups import cost_of
 from langchain_prodpatterns.cache.pending import PendingMisses
 from langchain_prodpatterns.cache.questions import SameAnswerRequest
-from langchain_prodpatterns.testing import LexicalEmbeddings
-from tests.unit_tests.cache.conftest import CountingEmbeddings, answer_of
-
-
-class Cached(Embeddings):
-    """Embeddings that only cache others, as LangChain has them."""
-
-    def __init__(self, inner: Embeddings) -> None:
-        self.underlying_embeddings = inner
-
-    def embed_query(self, text: str) -> list[float]:
-        return self.underlying_embeddings.embed_query(text)
-
-    def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        return self.underlying_embeddings.embed_documents(texts)
-
-
-def test_a_fingerprint_names_class_and_model_without_a_call() -> None:
-    embeddings = CountingEmbeddings(model="mini")
-
-    assert fingerprint_of(embeddings).name == "CountingEmbeddings(mini)"
-    assert fingerprint_of(LexicalEmbeddings()).name == "LexicalEmbeddings()"
-    assert embeddings.texts == []
-
-
-def test_embeddings_that_cache_are_seen_through() -> None:
-    inner = CountingEmbeddings()
-
-    assert fingerprint_of(Cached(inner)) == fingerprint_of(inner)
-
-
-def test_a_fingerprint_says_its_dimension() -> None:
-    assert str(Fingerprint("m", 3)) == "m, dimension 3"
-    assert str(Fingerprint("m")) == "m, dimension unknown"
+from tests.unit_tests.cache.conftest import answer_of
 
 
 def test_a_miss_is_paired_with_the_update_of_the_same_thread() -> None:

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from langchain_prodpatterns.cache.fingerprints import Fingerprint
 from langchain_prodpatterns.cache.stores import Entry, LocalStore, Selection, local
 from langchain_prodpatterns.cache.stores.base import Vector
 from langchain_prodpatterns.errors import StoreError
+from langchain_prodpatterns.fingerprints import Fingerprint
 from langchain_prodpatterns.usage import Usage
 from tests.unit_tests.cache.conftest import CLONES, Clock
 

@@ -1,0 +1,37 @@
+from langchain_core.embeddings import Embeddings
+
+from langchain_prodpatterns.fingerprints import Fingerprint, fingerprint_of
+from langchain_prodpatterns.testing import LexicalEmbeddings
+from tests.unit_tests.cache.conftest import CountingEmbeddings
+
+
+class Cached(Embeddings):
+    """Embeddings that only cache others, as LangChain has them."""
+
+    def __init__(self, inner: Embeddings) -> None:
+        self.underlying_embeddings = inner
+
+    def embed_query(self, text: str) -> list[float]:
+        return self.underlying_embeddings.embed_query(text)
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return self.underlying_embeddings.embed_documents(texts)
+
+
+def test_a_fingerprint_names_class_and_model_without_a_call() -> None:
+    embeddings = CountingEmbeddings(model="mini")
+
+    assert fingerprint_of(embeddings).name == "CountingEmbeddings(mini)"
+    assert fingerprint_of(LexicalEmbeddings()).name == "LexicalEmbeddings()"
+    assert embeddings.texts == []
+
+
+def test_embeddings_that_cache_are_seen_through() -> None:
+    inner = CountingEmbeddings()
+
+    assert fingerprint_of(Cached(inner)) == fingerprint_of(inner)
+
+
+def test_a_fingerprint_says_its_dimension() -> None:
+    assert str(Fingerprint("m", 3)) == "m, dimension 3"
+    assert str(Fingerprint("m")) == "m, dimension unknown"
