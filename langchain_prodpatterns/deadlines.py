@@ -1,9 +1,16 @@
-"""A deadline for a blocking call."""
+"""Calls that may come too late: nobody waits longer than the deadline for them.
 
+Python cannot end a thread. A late call goes on in a daemon thread, so that it holds up
+neither the caller nor the end of the process, nor a pool that others need.
+"""
+
+import asyncio
 import contextvars
+import math
 import threading
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -11,9 +18,7 @@ T = TypeVar("T")
 def call_with_deadline(func: Callable[[], T], seconds: float | None) -> T:
     """Call a function, and stop waiting for it when time is up.
 
-    Python cannot end a thread: a late call goes on in a daemon thread, so that it
-    holds up neither the caller nor the end of the process, and its result is dropped.
-    The call sees the caller's context variables.
+    The call sees the caller's context variables; the result of a late one is dropped.
 
     Args:
         func: What to call.
@@ -47,3 +52,46 @@ def call_with_deadline(func: Callable[[], T], seconds: float | None) -> T:
     if failure:
         raise failure[0]
     return outcome[0]
+
+
+async def call_apart(func: Callable[[], T]) -> T:
+    """Call a blocking function in a thread of its own, and wait for it.
+
+    Whoever gives up waiting, by a deadline or a cancellation, leaves the call behind.
+    The call sees the caller's context variables.
+
+    Args:
+        func: What to call.
+
+    Returns:
+        What the function returns.
+    """
+    outcome: Future[T] = Future()
+    outcome.set_running_or_notify_cancel()
+
+    def run() -> None:
+        try:
+            result = func()
+        except StopIteration:
+            # No future takes it: it would end whoever awaits the future.
+            outcome.set_exception(RuntimeError("StopIteration was raised"))
+        except BaseException as error:  # noqa: BLE001 - handed to the waiting task
+            outcome.set_exception(error)
+        else:
+            outcome.set_result(result)
+
+    context = contextvars.copy_context()
+    threading.Thread(target=context.run, args=(run,), daemon=True).start()
+    return await asyncio.wrap_future(outcome)
+
+
+def run_coroutine(func: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run a coroutine from sync code, also where an event loop is running.
+
+    Args:
+        func: Makes the coroutine. It runs in an event loop of its own.
+
+    Returns:
+        What the coroutine returns.
+    """
+    return call_with_deadline(lambda: asyncio.run(func()), math.inf)

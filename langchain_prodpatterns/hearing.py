@@ -8,7 +8,7 @@ echoes the nonce, and quotes nothing that is not there.
 import json
 import secrets
 from collections.abc import Callable, Iterator
-from typing import Any, Generic, cast
+from typing import Any, Generic
 
 from langchain_core.messages import (
     AIMessage,
@@ -16,7 +16,6 @@ from langchain_core.messages import (
     HumanMessage,
     SystemMessage,
 )
-from pydantic import ValidationError
 
 from langchain_prodpatterns.fencing import fenced_all, fresh_nonce, unfenced_reply
 from langchain_prodpatterns.verdicts import (
@@ -25,17 +24,13 @@ from langchain_prodpatterns.verdicts import (
     JudgeRequest,
     V,
     Verdict,
-    describe_errors,
     no_verdict,
-    unproven_quote,
+    weigh,
 )
 
 
 class Hearing(Generic[V]):
-    """One request before the judge: what to ask, and what the answer is worth.
-
-    Pure: the judge does the calls. The nonce is new for every hearing.
-    """
+    """A question and one repair of its answer, under a nonce of its own."""
 
     def __init__(
         self, question: str, verdict_type: type[Verdict], request: JudgeRequest
@@ -72,14 +67,8 @@ class Hearing(Generic[V]):
             nonce.encode(errors="replace"), self.nonce.encode()
         ):
             return no_verdict("nonce", "the reply does not echo the nonce")
-        try:
-            verdict = self._verdict_type.model_validate(data)
-        except ValidationError as error:
-            return no_verdict("unparseable", describe_errors(error, self._verdict_type))
-        unproven = unproven_quote(verdict, self._request)
-        if unproven is not None:
-            return no_verdict("quote", f"'{unproven}' does not occur in the text")
-        return Judgement(cast("V", verdict))
+        judgement: Judgement[Any] = weigh(data, self._verdict_type, self._request)
+        return judgement
 
     def _repair(self, failure: JudgeFailure) -> list[BaseMessage]:
         complaint = (
@@ -137,7 +126,16 @@ def _only_json_object(text: str) -> dict[str, Any] | None:
     An object somewhere in prose is not read: it may be a quote of the judged text.
     """
     try:
-        data = json.loads(unfenced_reply(text))
+        data = json.loads(unfenced_reply(text), object_pairs_hook=_without_repeats)
     except (ValueError, RecursionError):
         return None
     return data if isinstance(data, dict) else None
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse an object that says two things under one name."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        msg = "a name stands twice"
+        raise ValueError(msg)
+    return found

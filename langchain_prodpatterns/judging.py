@@ -8,6 +8,7 @@ Whatever is late, garbled or unproven is no verdict, and no verdict is never a y
 
 from collections.abc import Awaitable, Callable
 from functools import partial
+from inspect import isgeneratorfunction
 from typing import Any, Generic, Literal, TypeVar, cast, overload
 
 from langchain_core.callbacks import (
@@ -25,9 +26,15 @@ from langchain_core.runnables.base import RunnableBindingBase
 from langchain_core.runnables.config import ensure_config, merge_configs, patch_config
 from langchain_core.runnables.configurable import DynamicRunnable
 from langchain_core.runnables.fallbacks import RunnableWithFallbacks
-from pydantic import ConfigDict, ValidationError
+from langchain_core.runnables.utils import (
+    accepts_config,
+    accepts_run_manager,
+    is_async_callable,
+)
+from pydantic import ConfigDict
 
 from langchain_prodpatterns.arguments import refuse_unknown
+from langchain_prodpatterns.deadlines import call_apart, run_coroutine
 from langchain_prodpatterns.errors import ConfigurationError, JudgeError
 from langchain_prodpatterns.hearing import Hearing
 from langchain_prodpatterns.quiet_calls import (
@@ -38,19 +45,18 @@ from langchain_prodpatterns.quiet_calls import (
     check_timeout,
     until,
 )
+from langchain_prodpatterns.quotes import QuoteOf, quoted_fields
 from langchain_prodpatterns.runnable import HIDDEN
 from langchain_prodpatterns.verdicts import (
     JudgeFailure,
     Judgement,
     JudgeRequest,
-    QuoteOf,
     Request,
     V,
     Verdict,
     YesNoVerdict,
-    describe_errors,
-    no_verdict,
-    unproven_quote,
+    stand_in,
+    weigh,
 )
 
 __all__ = [
@@ -147,8 +153,12 @@ class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
         if not (isinstance(verdict_type, type) and issubclass(verdict_type, Verdict)):
             msg = f"verdict_type must be a subclass of Verdict, got {verdict_type!r}"
             raise ConfigurationError(msg)
+        if "nonce" in verdict_type.model_fields:
+            msg = f"{verdict_type.__name__} cannot have a field 'nonce': the judge has"
+            raise ConfigurationError(msg)
+        quoted_fields(verdict_type)
         check_timeout(kwargs.get("timeout", 5.0))
-        if kwargs.get("on_failure", "closed") not in {"closed", "raise"}:
+        if kwargs.get("on_failure", "closed") not in ("closed", "raise"):
             given = kwargs["on_failure"]
             msg = f"on_failure must be 'closed' or 'raise', got {given!r}"
             raise ConfigurationError(msg)
@@ -183,7 +193,8 @@ class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
 
         Raises:
             JudgeError: On a failure that has no safe verdict.
-            TypeError: When the input is no `JudgeRequest`.
+            TypeError: When the input is no `JudgeRequest`, or has not the fields that
+                the verdict quotes from.
         """
         return self._hold(input, config, self._settle, always, kwargs)
 
@@ -263,7 +274,7 @@ class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
         kwargs: dict[str, Any],
     ) -> T:
         """Hold a hearing as one run, which ends with what is made of the judgement."""
-        _check_request(request)
+        _check_request(request, self.verdict_type)
 
         def work(
             _: JudgeRequest,
@@ -286,7 +297,7 @@ class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
         may_repair: Leave,
         kwargs: dict[str, Any],
     ) -> T:
-        _check_request(request)
+        _check_request(request, self.verdict_type)
 
         async def work(
             _: JudgeRequest,
@@ -333,15 +344,22 @@ class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
             return cast("V", judgement.verdict)
         if self.on_failure == "raise":
             raise JudgeError(judgement.failure.kind, judgement.failure.detail)
-        return cast("V", self.verdict_type.closed(judgement.failure))
+        return cast("V", stand_in(self.verdict_type, judgement.failure))
 
 
-def _check_request(request: object) -> None:
-    """Refuse what is no request: answered with a no, the mistake would stay hidden."""
+def _check_request(request: object, verdict_type: type[Verdict]) -> None:
+    """Refuse what cannot be judged: a no in its place would hide the mistake."""
     if not isinstance(request, JudgeRequest):
         msg = (
             "a Judge takes a JudgeRequest, such as class Texts(JudgeRequest): text: str"
             f", got {type(request).__name__}"
+        )
+        raise TypeError(msg)
+    missing = sorted(quoted_fields(verdict_type) - set(type(request).model_fields))
+    if missing:
+        msg = (
+            f"{verdict_type.__name__} quotes from {missing[0]!r}, which "
+            f"{type(request).__name__} does not have"
         )
         raise TypeError(msg)
 
@@ -455,7 +473,7 @@ class BoundJudge(Generic[Request, V]):
         if isinstance(judge, Runnable):
             return judge
         if callable(judge):
-            return RunnableLambda(judge, name=self._name)
+            return _called(judge, self._name)
         msg = (
             "judge must be a chat model, or a Runnable or callable from the request to "
             f"the verdict, got {type(judge).__name__}"
@@ -469,17 +487,36 @@ class BoundJudge(Generic[Request, V]):
 
     def _accept(self, answer: Any, request: Request) -> Judgement[V]:
         """Take a verdict, what validates as one, or a bare bool."""
-        if isinstance(answer, bool) and issubclass(self._verdict_type, YesNoVerdict):
-            answer = {"yes": answer}
-        try:
-            verdict = self._verdict_type.model_validate(answer)
-        except ValidationError as error:
-            problems = describe_errors(error, self._verdict_type)
-            return no_verdict("unparseable", problems)
-        unproven = unproven_quote(verdict, request)
-        if unproven is not None:
-            return no_verdict("quote", f"'{unproven}' does not occur in the text")
-        return Judgement(verdict)
+        if _is_bool(answer) and issubclass(self._verdict_type, YesNoVerdict):
+            answer = {"yes": bool(answer)}
+        return weigh(answer, self._verdict_type, request)
+
+
+def _is_bool(answer: Any) -> bool:
+    """Whether it is a `bool`, or numpy's, as a classifier's threshold gives."""
+    import numpy as np
+
+    return isinstance(answer, bool | np.bool_)
+
+
+def _called(judge: Callable[[Any], Any], name: str) -> Runnable[Any, Any]:
+    """Make a callable of the user's a Runnable that can be asked in both ways."""
+    if is_async_callable(judge):
+        return RunnableLambda(partial(_from_sync, judge), judge, name=name)
+    plain = not (accepts_config(judge) or accepts_run_manager(judge))
+    # What takes more than the request, or yields, is LangChain's to call.
+    if plain and not isgeneratorfunction(judge):
+        return RunnableLambda(judge, partial(_from_async, judge), name=name)
+    return RunnableLambda(judge, name=name)
+
+
+def _from_sync(judge: Callable[[Any], Any], request: Any) -> Any:
+    return run_coroutine(lambda: judge(request))
+
+
+async def _from_async(judge: Callable[[Any], Any], request: Any) -> Any:
+    # Not in a pool: a judge that is late would hold a thread that others wait for.
+    return await call_apart(lambda: judge(request))
 
 
 def is_language_model(candidate: object) -> bool:

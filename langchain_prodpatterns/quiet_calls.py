@@ -91,5 +91,5 @@ def _late(timeout: float | None) -> Judgement[Any]:
 
 def _broken(error: Exception) -> Judgement[Any]:
     # The message of a provider's error may quote the texts: only its type is safe.
-    logger.debug("judge failed: %s", type(error).__name__)
+    logger.warning("judge failed: %s", type(error).__name__)
     return no_verdict("provider", type(error).__name__)

@@ -4,9 +4,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from langchain_prodpatterns.errors import JudgeError, JudgeFailureKind
+from langchain_prodpatterns.quotes import unproven_quote
 
 
 class JudgeRequest(BaseModel):
@@ -23,6 +24,10 @@ class Verdict(BaseModel):
     """Base of what a judge answers."""
 
     model_config = ConfigDict(frozen=True)
+
+    # Of a verdict that stands for none: a component that is handed it by a judge in a
+    # chain of the user's must not take it for a judge's own no.
+    _failure: "JudgeFailure | None" = PrivateAttr(default=None)
 
     @classmethod
     def closed(cls, failure: "JudgeFailure") -> Self:
@@ -50,19 +55,6 @@ class YesNoVerdict(Verdict):
         with suppress(ValidationError):
             return cls(yes=False, reason=f"no verdict: {failure.kind}")
         return super().closed(failure)
-
-
-@dataclass(frozen=True, slots=True)
-class QuoteOf:
-    """Marks a verdict's field as a verbatim quote of a field of the request.
-
-    `quote: Annotated[str, QuoteOf("text")]`; also on tuples and lists of `str`. Code
-    checks that the quote occurs in the text, white space aside. An empty quote claims
-    nothing and is not checked.
-    """
-
-    field: str
-    """The request's field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +99,47 @@ def no_verdict(kind: JudgeFailureKind, detail: str) -> Judgement[Any]:
     return Judgement(None, JudgeFailure(kind, detail))
 
 
+def stand_in(verdict_type: type[V], failure: JudgeFailure) -> V:
+    """Return the verdict that stands for a failure, which can be told from a judge's.
+
+    Args:
+        verdict_type: The type of the verdict.
+        failure: Why there is none.
+
+    Returns:
+        What `closed` gives.
+
+    Raises:
+        JudgeError: Where the type has no safe verdict.
+    """
+    verdict = verdict_type.closed(failure)
+    verdict._failure = failure  # noqa: SLF001 - one module
+    return verdict
+
+
+def weigh(answer: Any, verdict_type: type[V], request: JudgeRequest) -> Judgement[V]:
+    """Say what a judge's answer is worth.
+
+    Args:
+        answer: A verdict, or what validates as one.
+        verdict_type: The type of the verdict.
+        request: The texts it may quote from.
+
+    Returns:
+        The verdict; the failure where there is none, or one that it stands for.
+    """
+    if isinstance(answer, Verdict) and answer._failure is not None:  # noqa: SLF001 - one module
+        return Judgement(None, answer._failure)  # noqa: SLF001 - one module
+    try:
+        verdict = verdict_type.model_validate(answer)
+    except ValidationError as error:
+        return no_verdict("unparseable", describe_errors(error, verdict_type))
+    unproven = unproven_quote(verdict, request)
+    if unproven is not None:
+        return no_verdict("quote", f"'{unproven}' does not occur in the text")
+    return Judgement(verdict)
+
+
 def describe_errors(
     error: ValidationError, model: type[BaseModel] | None = None
 ) -> str:
@@ -131,38 +164,3 @@ def _place(steps: tuple[int | str, ...], model: type[BaseModel] | None) -> str:
         declared |= {str(info.alias) for info in model.model_fields.values()}
         steps = steps[:1] if steps[:1] and steps[0] in declared else ()
     return ".".join(str(step) for step in steps) or "verdict"
-
-
-def unproven_quote(verdict: Verdict, request: JudgeRequest) -> str | None:
-    """Check the quotes of a verdict.
-
-    Args:
-        verdict: The verdict.
-        request: The texts it quotes from.
-
-    Returns:
-        The name of a field whose quote does not occur in its source, if there is one.
-    """
-    for name, info in type(verdict).model_fields.items():
-        for mark in info.metadata:
-            if isinstance(mark, QuoteOf) and not _occurs(
-                getattr(verdict, name), getattr(request, mark.field)
-            ):
-                return name
-    return None
-
-
-def _occurs(value: Any, source: Any) -> bool:
-    """Whether each quote stands in one text of the source, white space aside."""
-    quotes = [value] if isinstance(value, str) else list(value or ())
-    texts = list(source) if isinstance(source, list | tuple) else [source or ""]
-    squeezed = [_squeeze(str(text)) for text in texts]
-    return all(
-        any(_squeeze(quote) in text for text in squeezed)
-        for quote in quotes
-        if quote.strip()
-    )
-
-
-def _squeeze(text: str) -> str:
-    return " ".join(text.split())

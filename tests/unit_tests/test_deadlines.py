@@ -1,5 +1,6 @@
-"""A deadline for a blocking call."""
+"""Calls that may come too late."""
 
+import asyncio
 import contextvars
 import math
 import subprocess
@@ -9,7 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from langchain_prodpatterns.deadlines import call_with_deadline
+from langchain_prodpatterns.deadlines import (
+    call_apart,
+    call_with_deadline,
+    run_coroutine,
+)
 
 PATIENCE = 30
 VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("VARIABLE")
@@ -161,3 +166,76 @@ def test_a_deadline_may_be_too_far_away_for_the_system(seconds: float) -> None:
         return "done"
 
     assert call_with_deadline(late, seconds) == "done"
+
+
+# Without blocking an event loop
+
+
+async def test_a_call_apart_gives_its_result_and_sees_the_context() -> None:
+    token = VARIABLE.set("the caller's")
+    try:
+        assert await call_apart(VARIABLE.get) == "the caller's"
+    finally:
+        VARIABLE.reset(token)
+    assert await call_apart(threading.get_ident) != threading.get_ident()
+
+
+@pytest.mark.parametrize("error", [LookupError("x"), asyncio.CancelledError()])
+async def test_a_call_apart_raises_what_it_raised(error: BaseException) -> None:
+    def fail() -> None:
+        raise error
+
+    with pytest.raises(type(error)):
+        await call_apart(fail)
+
+
+async def test_a_call_apart_that_stops_an_iteration_ends_nobody() -> None:
+    with pytest.raises(RuntimeError, match="StopIteration was raised"):
+        await call_apart(lambda: next(iter(())))
+
+
+async def test_whoever_gives_up_waits_no_longer() -> None:
+    may_end, ended = threading.Event(), threading.Event()
+
+    def late() -> None:
+        may_end.wait(PATIENCE)
+        ended.set()
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(call_apart(late), 0.01)
+    assert not ended.is_set()
+    may_end.set()
+    assert await asyncio.to_thread(ended.wait, PATIENCE)
+
+
+def test_a_loop_may_end_before_the_call_does(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    may_end = threading.Event()
+    threads: list[threading.Thread] = []
+    unhandled: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", unhandled.append)
+
+    def late() -> None:
+        threads.append(threading.current_thread())
+        may_end.wait(PATIENCE)
+
+    async def give_up() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(call_apart(late), 0.01)
+
+    asyncio.run(give_up())
+    may_end.set()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert (unhandled, caplog.text) == ([], "")
+
+
+async def _answer() -> str:
+    await asyncio.sleep(0)
+    return VARIABLE.get("nothing set")
+
+
+async def test_a_coroutine_runs_from_sync_code_wherever_that_runs() -> None:
+    assert run_coroutine(_answer) == "nothing set"
+    assert await asyncio.to_thread(run_coroutine, _answer) == "nothing set"

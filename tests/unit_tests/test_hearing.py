@@ -17,9 +17,9 @@ from langchain_core.messages import (
 from pydantic import Field
 
 from langchain_prodpatterns.hearing import Hearing
+from langchain_prodpatterns.quotes import QuoteOf
 from langchain_prodpatterns.verdicts import (
     JudgeRequest,
-    QuoteOf,
     Verdict,
     YesNoVerdict,
 )

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import pytest
 from langchain_core.language_models.fake import FakeListLLM
 from langchain_core.load import dumps
@@ -57,6 +58,18 @@ class Quoting(YesNoVerdict):
 
 class Score(Verdict):
     score: int
+
+
+class Nonced(YesNoVerdict):
+    nonce: str
+
+
+class Miscounting(YesNoVerdict):
+    words: Annotated[int, QuoteOf("text")]
+
+
+class Misquoting(YesNoVerdict):
+    quote: Annotated[str, QuoteOf("txt")]
 
 
 REQUEST = Text(text=SECRET)
@@ -167,7 +180,10 @@ def test_a_judge_has_a_model_a_question_and_a_verdict_type() -> None:
         ({"timeout": float("nan")}, "timeout must be"),
         ({"timeout": True}, "timeout must be"),
         ({"on_failure": "open"}, "on_failure must be 'closed' or 'raise', got 'open'"),
+        ({"on_failure": []}, r"on_failure must be 'closed' or 'raise', got \[\]"),
         ({"retries": 3}, "no argument 'retries'"),
+        ({"verdict_type": Nonced}, "Nonced cannot have a field 'nonce'"),
+        ({"verdict_type": Miscounting}, "must mark a str"),
     ],
 )
 def test_arguments_that_cannot_work_are_refused(
@@ -284,9 +300,20 @@ def test_an_invented_quote_can_be_repaired(case: Case) -> None:
 
 def test_without_a_verdict_the_answer_is_no(case: Case) -> None:
     judge = Judge(ScriptedChatModel(default="yes!"), QUESTION)
-    assert case.invoke(judge) == YesNoVerdict(
-        yes=False, reason="no verdict: unparseable"
-    )
+    answer = case.invoke(judge)
+    assert (answer.yes, answer.reason) == (False, "no verdict: unparseable")
+
+
+@pytest.mark.parametrize("kind", ["bound", "retried", "in a chain", "with a fallback"])
+def test_a_judge_inside_a_chain_has_no_verdict_either(kind: str, case: Case) -> None:
+    judge = Judge(ScriptedChatModel(default=Fault.server_error()), QUESTION)
+    chains: dict[str, Runnable[Any, Any]] = {
+        "bound": judge.with_config(tags=["mine"]),
+        "retried": judge.with_retry(),
+        "in a chain": RunnableLambda(lambda request: request) | judge,
+        "with a fallback": judge.with_fallbacks([judge]),
+    }
+    assert failure_kind(case.ask(bound(chains[kind]))) == "provider"
 
 
 def test_without_a_verdict_that_has_a_no_it_raises(case: Case) -> None:
@@ -469,9 +496,59 @@ async def test_anything_async_can_judge(kind: str) -> None:
     assert not (await judge.aask(Text(text="other"))).yes
 
 
+@pytest.mark.parametrize("seconds", [None, PATIENCE])
 @pytest.mark.parametrize("kind", ASYNC_JUDGES)
-def test_an_async_judge_gives_a_sync_caller_no_yes(kind: str) -> None:
-    assert failure_kind(bound(ASYNC_JUDGES[kind]()).ask(REQUEST)) == "provider"
+async def test_a_sync_caller_may_ask_an_async_judge(
+    kind: str, seconds: float | None
+) -> None:
+    judge = bound(ASYNC_JUDGES[kind](), timeout=seconds)
+    assert judge.ask(REQUEST).yes  # in a thread whose event loop is running
+    assert (await asyncio.to_thread(judge.ask, REQUEST)).yes
+
+
+def _with_config(request: Text, config: RunnableConfig) -> bool:
+    return config.get("run_name") != "" and request.text == SECRET
+
+
+def _in_parts(request: Text) -> Any:
+    yield YesNoVerdict(yes=request.text == SECRET)
+
+
+@pytest.mark.parametrize("judge", [_with_config, _in_parts])
+def test_what_langchain_can_call_can_judge(judge: Any, case: Case) -> None:
+    assert case.ask(bound(judge)).yes
+
+
+@pytest.mark.parametrize("score", [0.95, 0.1])
+def test_the_bool_of_numpy_is_one(score: float, case: Case) -> None:
+    judgement = case.ask(bound(lambda request: np.float64(score) > 0.9))
+    assert judgement.failure is None
+    assert judgement.yes is (score > 0.9)
+
+
+async def test_a_late_sync_judge_holds_no_thread_that_others_need() -> None:
+    gate, threads = threading.Event(), list[threading.Thread]()
+
+    def late(request: Text) -> bool:
+        threads.append(threading.current_thread())
+        return gate.wait(PATIENCE)
+
+    judge = bound(late, timeout=AT_ONCE)
+    try:
+        for _ in range(64):  # more than the default pool has threads
+            assert failure_kind(await judge.aask(REQUEST)) == "timeout"
+        async with asyncio.timeout(PATIENCE):
+            assert await asyncio.to_thread(lambda: "served") == "served"
+        assert all(thread.daemon for thread in threads)
+    finally:
+        gate.set()
+
+
+def test_what_a_judge_says_twice_it_does_not_say(case: Case) -> None:
+    def twice(request: ScriptedRequest) -> str:
+        return f'{{"nonce": "{nonce_of(request)}", "yes": false, "yes": true}}'
+
+    assert failure_kind(case.ask(bound(judge_model(twice, twice)))) == "unparseable"
 
 
 @pytest.mark.parametrize(
@@ -767,6 +844,14 @@ async def test_a_judge_takes_requests_only(given: Any) -> None:
     for acall in (judge.ainvoke, judge.aask):
         with pytest.raises(TypeError, match="a Judge takes a JudgeRequest"):
             await acall(given)
+
+
+async def test_a_quote_of_a_text_that_is_not_there_is_a_mistake() -> None:
+    judge = Judge(ScriptedChatModel(), QUESTION, Misquoting)
+    with pytest.raises(TypeError, match="quotes from 'txt', which Text does not have"):
+        judge.ask(REQUEST)
+    with pytest.raises(TypeError, match="quotes from 'txt'"):
+        await judge.aask(REQUEST)
 
 
 @pytest.mark.parametrize("timeout", ["5", [], True])

@@ -1,6 +1,6 @@
 """What is put before a judge, and what a judge answers."""
 
-from typing import Annotated, Any
+from typing import Any
 
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -10,28 +10,19 @@ from langchain_prodpatterns.verdicts import (
     JudgeFailure,
     Judgement,
     JudgeRequest,
-    QuoteOf,
     Verdict,
     YesNoVerdict,
     describe_errors,
     no_verdict,
-    unproven_quote,
+    stand_in,
+    weigh,
 )
 
 FAILURE = JudgeFailure("timeout", "no verdict within 5 seconds")
 
 
-class Passage(JudgeRequest):
+class Text(JudgeRequest):
     text: str
-    parts: tuple[str, ...] = ()
-    note: str | None = None
-
-
-class Quoting(Verdict):
-    quote: Annotated[str | None, QuoteOf("text")] = None
-    quotes: Annotated[tuple[str, ...], QuoteOf("text")] = ()
-    part: Annotated[str, QuoteOf("parts")] = ""
-    noted: Annotated[list[str], QuoteOf("note")] = Field(default_factory=list)
 
 
 class Score(Verdict):
@@ -43,7 +34,7 @@ class Score(Verdict):
 SECRET = "the judged words"
 
 
-@pytest.mark.parametrize("frozen", [Passage(text="x"), YesNoVerdict(yes=True)])
+@pytest.mark.parametrize("frozen", [Text(text="x"), YesNoVerdict(yes=True)])
 def test_requests_and_verdicts_are_frozen(frozen: BaseModel) -> None:
     with pytest.raises(ValidationError):
         frozen.__setattr__(next(iter(type(frozen).model_fields)), "other")
@@ -75,36 +66,6 @@ def test_a_failure_has_no_verdict() -> None:
     judgement = no_verdict("quote", "'quote' does not occur in the text")
     assert judgement.verdict is None
     assert judgement.failure == JudgeFailure("quote", judgement.failure.detail)  # type: ignore[union-attr]  # compared just here
-
-
-@pytest.mark.parametrize(
-    ("verdict", "unproven"),
-    [
-        (Quoting(), None),
-        (Quoting(quote=""), None),
-        (Quoting(quote="   "), None),
-        (Quoting(quote="the quick fox"), None),
-        (Quoting(quote="the  quick\n fox "), None),
-        (Quoting(quote="The quick fox"), "quote"),
-        (Quoting(quote="quick brown fox"), "quote"),
-        (Quoting(quotes=("the quick", "lazy dog")), None),
-        (Quoting(quotes=("the quick", "lazy cat")), "quotes"),
-        (Quoting(quotes=("",)), None),
-        (Quoting(part="first part"), None),
-        (Quoting(part="part second"), "part"),
-        (Quoting(part="', 'second"), "part"),
-        (Quoting(noted=["anything"]), "noted"),
-        (Quoting(noted=["None"]), "noted"),
-    ],
-)
-def test_quotes_are_looked_up_in_their_source(
-    verdict: Verdict, unproven: str | None
-) -> None:
-    request = Passage(
-        text="  the quick\tfox  and the lazy dog",
-        parts=("the first part", "second part"),
-    )
-    assert unproven_quote(verdict, request) == unproven
 
 
 def errors_of(data: Any, model: type[BaseModel] = Score) -> ValidationError:
@@ -156,3 +117,12 @@ def test_a_no_that_needs_more_than_a_no_cannot_be_made_up() -> None:
     with pytest.raises(JudgeError, match="no verdict") as caught:
         Rated.closed(FAILURE)
     assert caught.value.__context__ is None
+
+
+def test_a_verdict_that_stands_for_none_is_told_from_a_no() -> None:
+    closed = stand_in(YesNoVerdict, FAILURE)
+    assert (closed.yes, closed.reason) == (False, "no verdict: timeout")
+    weighed = weigh(closed, YesNoVerdict, Text(text="x"))
+    assert (weighed.verdict, weighed.failure) == (None, FAILURE)
+    own_no = weigh(YesNoVerdict(yes=False), YesNoVerdict, Text(text="x"))
+    assert own_no.failure is None
