@@ -71,7 +71,10 @@ def _footnote(summary: LedgerSummary) -> str:
         notes.append("unknown, or the part after >: calls whose price nobody knows")
     if summary.unmetered_calls:
         calls = _calls(summary.unmetered_calls)
-        notes.append(f"{calls} sent no usage: tokens not counted")
+        notes.append(f"{calls} sent no usage or broke off: tokens not counted")
+    if summary.open_calls:
+        calls = _calls(summary.open_calls)
+        notes.append(f"{calls} not ended, under way or cancelled: not counted")
     if summary.failed_calls:
         notes.append(f"{_calls(summary.failed_calls)} failed")
     return "".join(f"\n{note}" for note in notes)

@@ -8,14 +8,14 @@ while nothing is spent up, so what is overshot is at most the call in flight.
 import math
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, fields
 from typing import Any
 from uuid import UUID
 
 from langchain_prodpatterns.errors import BudgetSpent, ConfigurationError
-from langchain_prodpatterns.pricing import check_prices
+from langchain_prodpatterns.pricing import PriceTable, check_prices
 from langchain_prodpatterns.turns import Turn
 from langchain_prodpatterns.usage import NO_USAGE, ModelCall, Usage, UsageProbe
 
@@ -32,7 +32,8 @@ class Budget:
 
     A limit on `tokens` or `usd` admits one call at a time, because what a call costs
     is known only after it: so the overshoot stays one call, also where a component
-    works in parallel.
+    works in parallel. A call that is given up (late, or cancelled) counts as the limit
+    reached until its end is reported, since nobody knows what it will have cost.
     """
 
     attempts: int | None = None
@@ -46,7 +47,7 @@ class Budget:
     """Money. A call whose price is unknown counts as the limit reached."""
     seconds: float | None = None
     """Wall-clock seconds since the run began."""
-    prices: Mapping[str, tuple[float, float]] | None = field(default=None, repr=False)
+    prices: PriceTable | None = field(default=None, repr=False, hash=False)
     """Model name to (input, output) usd per million tokens, for the `usd` limit."""
 
     def __post_init__(self) -> None:
@@ -110,9 +111,11 @@ class Ticket:
     """The leave to make one model call, and the account of what it used."""
 
     def __init__(
-        self, probe: UsageProbe, may_extend: Callable[["Ticket"], bool] | None = None
+        self,
+        probe: UsageProbe | None = None,
+        may_extend: Callable[["Ticket"], bool] | None = None,
     ) -> None:
-        self.probe = probe
+        self.probe = probe or _TicketProbe()
         """The callback handler to hand to the call."""
         self.admitted = 1
         """How many calls it gives leave for."""
@@ -122,6 +125,11 @@ class Ticket:
     def usage(self) -> Usage:
         """What the call used so far."""
         return self.probe.usage
+
+    @property
+    def pending(self) -> bool:
+        """Whether its call has begun and not ended, as far as anybody reports."""
+        return isinstance(self.probe, _TicketProbe) and self.probe.pending
 
     def extend(self) -> bool:
         """Ask for one call more on this ticket, such as the repair of an answer.
@@ -157,7 +165,8 @@ class BudgetMeter:
     def usage(self) -> Usage:
         """What the finished calls used, also those that came too late for anybody."""
         with self._lock:
-            return self._used()
+            self._book_late()
+            return sum((ticket.usage for ticket in self._late), self._usage)
 
     @property
     def attempts(self) -> int:
@@ -211,15 +220,8 @@ class BudgetMeter:
         """
         if self._turn is not None:
             self._turn.acquire()
-        try:
-            ticket = self._admit()
-            try:
-                yield ticket
-            finally:
-                self._settle(ticket)
-        finally:
-            if self._turn is not None:
-                self._turn.release()
+        with self._in_turn() as ticket:
+            yield ticket
 
     @asynccontextmanager
     async def acall(self) -> AsyncIterator[Ticket]:
@@ -233,6 +235,12 @@ class BudgetMeter:
         """
         if self._turn is not None:
             await self._turn.aacquire()
+        with self._in_turn() as ticket:
+            yield ticket
+
+    @contextmanager
+    def _in_turn(self) -> Iterator[Ticket]:
+        """Admit a call, book what it used, and pass the turn on."""
         try:
             ticket = self._admit()
             try:
@@ -263,24 +271,23 @@ class BudgetMeter:
         """Book what the call really used: a chain may have made several."""
         with self._lock:
             self._late.append(ticket)
-            self._used()
+            self._book_late()
 
-    def _used(self) -> Usage:
-        """Return what is used so far, and book for good what can grow no more."""
+    def _book_late(self) -> None:
+        """Book for good what can grow no more; of the rest, the calls it has made."""
         late, self._late = self._late, []
-        total = self._usage
         for ticket in late:
-            pending = isinstance(ticket.probe, _TicketProbe) and ticket.probe.pending
-            used = ticket.usage
-            total += used
+            # Before the usage: a call that ends in between is then looked at again.
+            pending, used = ticket.pending, ticket.usage
+            beyond = max(used.calls - ticket.admitted, 0)
+            self._calls += beyond
+            ticket.admitted += beyond
             if used.usd is None or used.unmetered_calls:
                 self._blind = ticket
             if pending:
                 self._late.append(ticket)
             else:
-                self._calls += max(used.calls - ticket.admitted, 0)
                 self._usage += used
-        return total
 
     def _attempt_limit(self) -> BudgetSpent | None:
         allowed = self.budget.attempts
@@ -290,15 +297,20 @@ class BudgetMeter:
 
     def _call_limit(self, ticket: Ticket | None = None) -> BudgetSpent | None:
         """Say which limit is reached, by what is booked and by an open ticket."""
-        budget, used = self.budget, self._used()
+        self._book_late()
+        budget = self.budget
         if budget.calls is not None and self._calls >= budget.calls:
             detail = f"{self._calls} of {budget.calls} calls made"
             return BudgetSpent("calls", detail)
-        used = used if ticket is None else used + ticket.usage
+        used = self._usage if ticket is None else self._usage + ticket.usage
         who = _models_of(self._blind or ticket)
         used_up = _token_limit(budget, used, who) or _money_limit(budget, used, who)
         if used_up is not None:
             return used_up
+        if self._late and (budget.tokens or budget.usd):
+            limit = "tokens" if budget.tokens else "usd"
+            detail = "a call that was given up may still go on, so nobody can count"
+            return BudgetSpent(limit, detail)
         if budget.seconds is not None and self.seconds >= budget.seconds:
             detail = f"{self.seconds:.2f} of {budget.seconds:.2f} seconds gone"
             return BudgetSpent("seconds", detail)
@@ -326,6 +338,9 @@ def _token_limit(budget: Budget, used: Usage, who: str) -> BudgetSpent | None:
 def _money_limit(budget: Budget, used: Usage, who: str) -> BudgetSpent | None:
     if budget.usd is None:
         return None
+    if used.unmetered_calls:
+        detail = f"{who} sent no token usage, so nobody can price it"
+        return BudgetSpent("usd", detail)
     if used.usd is None:
         detail = f"no price is known for {who}; give Budget(prices=...)"
         return BudgetSpent("usd", detail)

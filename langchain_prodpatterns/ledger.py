@@ -16,7 +16,7 @@ import contextlib
 import contextvars
 import threading
 import weakref
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, cast
@@ -34,6 +34,7 @@ from langchain_core.tracers.context import register_configure_hook
 from langchain_prodpatterns.pricing import PriceTable, ambient_prices
 from langchain_prodpatterns.usage import (
     NO_USAGE,
+    PATTERN_KEY,
     CallObserver,
     ModelCall,
     Usage,
@@ -134,10 +135,15 @@ class LedgerSummary:
     known_saved_usd: float = 0.0
     """The part of the money not needed that is known."""
     unmetered_calls: int = 0
-    """Calls whose provider sent no usage: their tokens are in no sum."""
+    """Calls whose provider sent no usage, or that broke off in the middle of an answer:
+    their tokens are in no sum."""
     failed_calls: int = 0
     """Calls that ended in an error; in no other sum, unless the provider reported what
     they used."""
+    open_calls: int = 0
+    """Calls that have begun and not ended: under way, or cancelled, which LangChain
+    never reports. Nobody knows what they cost: they are in no sum, and `usd` is
+    unknown."""
     by_pattern: Mapping[str, "LedgerSummary"] = field(default_factory=dict)
     """The same sums, a pattern."""
 
@@ -166,6 +172,7 @@ class Ledger(CallObserver):
     def observe(self, call: ModelCall) -> None:
         """Book one model call."""
         with self._lock:
+            self._open.pop(call.run_id, None)
             # The outer block of a nested one may have other prices.
             self._calls[call.run_id] = priced(call, self.prices)
         if self._outer is not None:
@@ -190,8 +197,8 @@ class Ledger(CallObserver):
 
         After them come calls on behalf of a pattern that came to no decision (it
         raised, or was cancelled), in a record `unfinished`; then calls outside every
-        pattern in one record each: `call`, `cache hit` or, where the provider
-        answered and the client could not read it, `failed`.
+        pattern in one record each: `call`, `cache hit` or, where the answer came and
+        the client could not read it, or began and broke off, `failed`.
         """
         with self._lock:
             calls, decisions = list(self._calls.values()), dict(self._decisions)
@@ -201,7 +208,12 @@ class Ledger(CallObserver):
         """Return the sums, in all and a pattern."""
         with self._lock:
             calls, decisions = list(self._calls.values()), dict(self._decisions)
-        return _summarize(calls, _book(calls, decisions))
+            patterns = [call.metadata.get(PATTERN_KEY) for call in self._open.values()]
+        return _summarize(
+            calls,
+            _book(calls, decisions),
+            Counter(pattern or DIRECT for pattern in patterns),
+        )
 
     def table(self) -> str:
         """Return the sums a pattern as a table of plain text."""
@@ -214,31 +226,43 @@ class Ledger(CallObserver):
         with self._lock:
             self._calls.clear()
             self._decisions.clear()
+            self._open.clear()
+
+    def _start(
+        self, run_id: UUID, metadata: dict[str, Any] | None, kwargs: dict[str, Any]
+    ) -> None:
+        super()._start(run_id, metadata, kwargs)
+        if self._outer is not None:
+            self._outer._start(run_id, metadata, kwargs)  # noqa: SLF001 - one class
 
 
 def _book(calls: list[ModelCall], decisions: dict[str, Decision]) -> list[LedgerRecord]:
     """Give every call to exactly one record."""
     decisions = _with_served(calls, decisions)
     used: dict[str, Usage] = defaultdict(lambda: NO_USAGE)
+    saved: dict[str, Usage] = defaultdict(lambda: NO_USAGE)
     unfinished: dict[str, str] = {}
     direct: list[LedgerRecord] = []
     for call in calls:
         if call.owner is not None:
             used[call.owner] += call.usage
+            if call.saved is not None and call.served is None:
+                # A hit in another cache, which makes no decision of its own.
+                saved[call.owner] += call.saved
             if call.owner not in decisions:
                 unfinished[call.owner] = call.pattern or DIRECT
         elif _is_direct(call, decisions):
             direct.append(_direct_record(call))
     nested = _nested_seconds(calls, decisions)
     booked = [
-        _record(entry, used[entry.run_id], nested[entry.run_id])
+        _record(entry, used[entry.run_id], saved[entry.run_id], nested[entry.run_id])
         for entry in decisions.values()
     ]
     for owner, pattern in unfinished.items():
         entry = Decision(
             pattern, "unfinished", run_id=owner, seconds=used[owner].seconds
         )
-        booked.append(_record(entry, used[owner], 0.0))
+        booked.append(_record(entry, used[owner], saved[owner], 0.0))
     return booked + direct
 
 
@@ -269,7 +293,7 @@ def _is_direct(call: ModelCall, decisions: dict[str, Decision]) -> bool:
     if call.owner is not None:
         return False
     if call.error is not None:
-        return call.usage.calls > 0
+        return call.usage.calls > 0 or call.usage.unmetered_calls > 0
     return call.served is None or str(call.served.get("run_id")) not in decisions
 
 
@@ -287,7 +311,7 @@ def _nested_seconds(
     return nested
 
 
-def _record(entry: Decision, used: Usage, nested: float) -> LedgerRecord:
+def _record(entry: Decision, used: Usage, saved: Usage, nested: float) -> LedgerRecord:
     return LedgerRecord(
         pattern=entry.pattern,
         decision=entry.decision,
@@ -298,9 +322,9 @@ def _record(entry: Decision, used: Usage, nested: float) -> LedgerRecord:
         usd=used.usd,
         # Patterns nested in parallel can add up to more than the wall clock.
         seconds=max(0.0, entry.seconds - nested),
-        saved_calls=entry.saved_calls,
-        saved_tokens=entry.saved_tokens,
-        saved_usd=entry.saved_usd,
+        saved_calls=entry.saved_calls + saved.calls,
+        saved_tokens=entry.saved_tokens + saved.total_tokens,
+        saved_usd=_sum_known([entry.saved_usd, saved.usd]),
         saved_seconds=entry.saved_seconds,
         run_id=entry.run_id,
     )
@@ -308,18 +332,14 @@ def _record(entry: Decision, used: Usage, nested: float) -> LedgerRecord:
 
 def _direct_record(call: ModelCall) -> LedgerRecord:
     """Book a call that no pattern made."""
-    saved = call.saved or NO_USAGE
     entry = Decision(
         pattern=DIRECT,
         decision=_direct_decision(call),
         reason=call.model or "",
         run_id=str(call.run_id),
         seconds=call.usage.seconds,
-        saved_calls=saved.calls,
-        saved_tokens=saved.total_tokens,
-        saved_usd=saved.usd,
     )
-    return _record(entry, call.usage, 0.0)
+    return _record(entry, call.usage, call.saved or NO_USAGE, 0.0)
 
 
 def _direct_decision(call: ModelCall) -> str:
@@ -328,24 +348,34 @@ def _direct_decision(call: ModelCall) -> str:
     return "call" if call.saved is None else "cache hit"
 
 
-def _summarize(calls: list[ModelCall], records: list[LedgerRecord]) -> LedgerSummary:
+def _summarize(
+    calls: list[ModelCall], records: list[LedgerRecord], opened: Counter[str]
+) -> LedgerSummary:
     failed = [call.pattern or DIRECT for call in calls if call.error is not None]
-    patterns = dict.fromkeys([*(record.pattern for record in records), *failed])
+    booked = [record.pattern for record in records]
+    patterns = dict.fromkeys([*booked, *failed, *opened])
     by_pattern = {
         pattern: _sum([record for record in records if record.pattern == pattern])
         for pattern in patterns
     }
     for pattern, group in by_pattern.items():
         own = [call for call in calls if (call.pattern or DIRECT) == pattern]
-        by_pattern[pattern] = replace(group, **_quality(own))
-    return replace(_sum(records), **_quality(calls), by_pattern=by_pattern)
+        by_pattern[pattern] = _qualified(group, own, opened[pattern])
+    total = _qualified(_sum(records), calls, opened.total())
+    return replace(total, by_pattern=by_pattern)
 
 
-def _quality(calls: list[ModelCall]) -> dict[str, Any]:
-    return {
-        "unmetered_calls": sum(call.usage.unmetered_calls for call in calls),
-        "failed_calls": sum(call.error is not None for call in calls),
-    }
+def _qualified(
+    group: LedgerSummary, calls: list[ModelCall], opened: int
+) -> LedgerSummary:
+    """Add what the records cannot say."""
+    return replace(
+        group,
+        usd=None if opened else group.usd,
+        unmetered_calls=sum(call.usage.unmetered_calls for call in calls),
+        failed_calls=sum(call.error is not None for call in calls),
+        open_calls=opened,
+    )
 
 
 def _sum(records: list[LedgerRecord]) -> LedgerSummary:
@@ -449,6 +479,12 @@ def track(*, prices: PriceTable | None = None) -> Iterator[Ledger]:
         a block books, the outer one books too, at its own prices. A block in a thread
         of the user's own stands alone, unless the thread runs in a copy of the
         context (`contextvars.copy_context().run`).
+
+    !!! warning
+        A thread that was started inside the block, by whomever, is heard where no other
+        block is open; one that is older is not, such as a worker of a warm pool. In a
+        server whose requests share one process, open a block in every request, or pass
+        a `Ledger` of its own to each in `config={"callbacks": [ledger]}`.
     """
     with _ledgers.block(Ledger(prices=prices)) as ledger:
         yield ledger

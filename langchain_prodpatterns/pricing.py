@@ -4,8 +4,11 @@ A price that is not known is `None`, never zero: a sum with an unknown part is
 unknown too.
 """
 
+import math
+import re
 from collections.abc import Mapping
 from contextvars import ContextVar
+from decimal import Decimal
 from functools import lru_cache
 from importlib.util import find_spec
 
@@ -20,6 +23,9 @@ ambient_prices: ContextVar[PriceTable | None] = ContextVar(
 """The table of the `track()` block around, for probes that have none of their own."""
 
 _PER_MILLION = 1_000_000
+_COLUMNS = 2
+# `-2024-07-18`, `-20240718`, `@20240718`, `-0613`, `-2407`.
+_DATE = re.compile(r"[-@](?:\d{4}-\d{2}-\d{2}|\d{8}|\d{4})")
 
 
 def price_of(
@@ -27,17 +33,23 @@ def price_of(
     input_tokens: int,
     output_tokens: int,
     prices: PriceTable | None = None,
+    *,
+    cache_read_tokens: int = 0,
+    cache_write_tokens: int = 0,
 ) -> float | None:
     """Return what a call cost in usd, or `None` where no price is known.
 
     The table wins over genai-prices. A name in the table also covers its dated
-    versions: `gpt-4o-mini` prices `gpt-4o-mini-2024-07-18`, not `gpt-4o-mini-tts`.
+    versions: `gpt-4` prices `gpt-4-0613`, not `gpt-4-32k`. The table has one price for
+    the whole prompt; genai-prices knows what a provider's own prompt cache takes off.
 
     Args:
         model: The name the provider answered with.
         input_tokens: Tokens of the prompt.
         output_tokens: Tokens of the answer, reasoning included.
         prices: The user's own table.
+        cache_read_tokens: Tokens of the prompt that the provider had cached.
+        cache_write_tokens: Tokens of the prompt that the provider cached now.
 
     Returns:
         The price in usd, or `None`.
@@ -46,8 +58,11 @@ def price_of(
         return None
     row = _row(model, prices or {})
     if row is None:
-        return _genai_price(model, input_tokens, output_tokens)
-    return (input_tokens * row[0] + output_tokens * row[1]) / _PER_MILLION
+        cached = (cache_read_tokens, cache_write_tokens)
+        return _genai_price(model, input_tokens, output_tokens, cached)
+    # Prices may be decimals; what adds up is a float.
+    price_in, price_out = float(row[0]), float(row[1])
+    return (input_tokens * price_in + output_tokens * price_out) / _PER_MILLION
 
 
 def check_prices(prices: PriceTable | None) -> None:
@@ -66,17 +81,19 @@ def check_prices(prices: PriceTable | None) -> None:
         )
         raise ConfigurationError(msg)
     for model, row in (prices or {}).items():
-        try:
-            price_in, price_out = row
-            fine = price_in >= 0 and price_out >= 0
-        except (TypeError, ValueError):
-            fine = False
-        if not fine:
+        pair = isinstance(row, tuple | list) and len(row) == _COLUMNS
+        if not (pair and all(_is_price(price) for price in row)):
             msg = (
                 f"prices[{model!r}] must be (input, output) in usd per million tokens, "
                 f"got {row!r}"
             )
             raise ConfigurationError(msg)
+
+
+def _is_price(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return False
+    return math.isfinite(value) and value >= 0
 
 
 def _row(model: str, prices: PriceTable) -> tuple[float, float] | None:
@@ -86,7 +103,7 @@ def _row(model: str, prices: PriceTable) -> tuple[float, float] | None:
     dated = [
         name
         for name in prices
-        if model.startswith(f"{name}-") and model[len(name) + 1 :][:1].isdigit()
+        if model.startswith(name) and _DATE.fullmatch(model, len(name))
     ]
     return prices[max(dated, key=len)] if dated else None
 
@@ -96,13 +113,20 @@ def _has_genai_prices() -> bool:
     return find_spec("genai_prices") is not None
 
 
-def _genai_price(model: str, input_tokens: int, output_tokens: int) -> float | None:
+def _genai_price(
+    model: str, input_tokens: int, output_tokens: int, cached: tuple[int, int]
+) -> float | None:
     """Ask the optional price library; an unknown model has no price."""
     if not _has_genai_prices():
         return None
     from genai_prices import Usage, calc_price
 
-    usage = Usage(input_tokens=input_tokens, output_tokens=output_tokens)
+    usage = Usage(
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        cache_read_tokens=cached[0],
+        cache_write_tokens=cached[1],
+    )
     try:
         return float(calc_price(usage, model_ref=model).total_price)
     except LookupError:

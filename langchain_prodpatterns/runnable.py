@@ -150,7 +150,8 @@ class PatternRun:
             decision: One or two words.
             reason: Why, without any value of the user's.
             **facts: `saved_calls`, `saved_tokens`, `saved_usd`, `saved_seconds`; every
-                other fact goes to the run's metadata only.
+                other fact goes to the run's metadata only. Without `saved_usd` the
+                price of calls and tokens that were saved is unknown.
         """
         report(self._decision(decision, reason, facts), self._event_config())
 
@@ -166,6 +167,9 @@ class PatternRun:
 
     def _decision(self, decision: str, reason: str, facts: dict[str, Any]) -> Decision:
         saved = {key: facts[key] for key in facts if key.startswith("saved_")}
+        if saved.get("saved_calls") or saved.get("saved_tokens"):
+            # What was not needed has a price, even if nobody told it.
+            saved.setdefault("saved_usd", None)
         entry = Decision(
             pattern=self.pattern,
             decision=decision,

@@ -7,13 +7,18 @@ budget are built on it, so that they cannot disagree.
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.outputs import ChatGeneration, LLMResult
+from langchain_core.outputs import (
+    ChatGeneration,
+    ChatGenerationChunk,
+    GenerationChunk,
+    LLMResult,
+)
 
 from langchain_prodpatterns.pricing import (
     PriceTable,
@@ -54,7 +59,12 @@ class Usage:
     seconds: float = 0.0
     """Seconds spent waiting for models."""
     unmetered_calls: int = 0
-    """Calls whose provider sent no usage: their tokens are in no sum."""
+    """Calls whose provider sent no usage, or that broke off in the middle of an answer:
+    their tokens are in no sum."""
+    cache_read_tokens: int = 0
+    """Of the tokens of the prompts: those that the provider had in its own cache."""
+    cache_write_tokens: int = 0
+    """Of the tokens of the prompts: those that the provider wrote to its own cache."""
 
     @property
     def total_tokens(self) -> int:
@@ -70,6 +80,8 @@ class Usage:
             usd=(self.usd or 0.0) + (other.usd or 0.0) if known else None,
             seconds=self.seconds + other.seconds,
             unmetered_calls=self.unmetered_calls + other.unmetered_calls,
+            cache_read_tokens=self.cache_read_tokens + other.cache_read_tokens,
+            cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
         )
 
 
@@ -112,6 +124,8 @@ class _Open:
     started: float
     model: str | None
     metadata: dict[str, Any]
+    prompts: int
+    """How many prompts there were in the one request that it is a part of, at most."""
 
 
 class CallObserver(BaseCallbackHandler):
@@ -120,8 +134,10 @@ class CallObserver(BaseCallbackHandler):
     It counts calls the provider answered: a retry inside a chain is a call more, a
     failed request is none, a cache hit is none, `n` choices are one. A call that fails
     after the provider has reported its usage (an answer cut off at the token limit that
-    the client then refuses to parse) was answered and paid for, and counts. Safe to use
-    from many threads and event loops at once.
+    the client then refuses to parse) was answered and paid for, and counts. What broke
+    off in the middle of an answer is no call, but nobody knows what it cost. Safe to
+    use from many threads and event loops at once. A deep copy of what reports to it
+    goes on reporting to it.
     """
 
     # Without it LangChain would run a sync handler in a thread, after the fact.
@@ -137,6 +153,17 @@ class CallObserver(BaseCallbackHandler):
         self.prices = prices
         """Model name to (input, output) usd per million tokens."""
         self._open: dict[UUID, _Open] = {}
+        self._lock = threading.Lock()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        with self._lock:
+            return {key: value for key, value in vars(self).items() if key != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
         self._lock = threading.Lock()
 
     def observe(self, call: ModelCall) -> None:
@@ -179,8 +206,8 @@ class CallObserver(BaseCallbackHandler):
         """Note a failed call, which the provider may have answered all the same."""
         opened = self._close(run_id)
         if opened is not None:
-            report = _read_failed(kwargs.get("response"))
-            self.observe(_failed(run_id, opened, error, report, self.prices))
+            response = kwargs.get("response")
+            self.observe(_failed(run_id, opened, error, response, self.prices))
 
     def _start(
         self, run_id: UUID, metadata: dict[str, Any] | None, kwargs: dict[str, Any]
@@ -193,7 +220,8 @@ class CallObserver(BaseCallbackHandler):
             or metadata.get("ls_model_name")
         )
         with self._lock:
-            self._open[run_id] = _Open(time.perf_counter(), model, metadata)
+            prompts = int(kwargs.get("batch_size") or 1)
+            self._open[run_id] = _Open(time.perf_counter(), model, metadata, prompts)
             if len(self._open) > _MAX_OPEN:
                 # Core never reports the end of a cancelled call: forget the oldest.
                 self._open.pop(next(iter(self._open)))
@@ -250,58 +278,76 @@ class _Report:
 
     input_tokens: int = 0
     output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
     metered: bool = False
     model: str | None = None
     cached: bool = False
-    served: dict[str, Any] | None = field(default=None)
+    served: dict[str, Any] | None = None
+
+    def usage(self, calls: int, seconds: float) -> Usage:
+        """Return it as usage of so many calls, without a price."""
+        return Usage(
+            calls=calls,
+            input_tokens=self.input_tokens,
+            output_tokens=self.output_tokens,
+            usd=0.0 if self.metered else None,
+            seconds=seconds,
+            unmetered_calls=0 if self.metered else 1,
+            cache_read_tokens=self.cache_read_tokens,
+            cache_write_tokens=self.cache_write_tokens,
+        )
 
 
 def _finished(
     run_id: UUID, opened: _Open, response: LLMResult, prices: PriceTable | None
 ) -> ModelCall:
     report = _read(response)
-    model = report.model or opened.model
-    tokens = (report.input_tokens, report.output_tokens)
-    usd = price_of(model, *tokens, prices) if report.metered else None
-    used = Usage(
-        calls=1,
-        input_tokens=tokens[0],
-        output_tokens=tokens[1],
-        usd=usd,
-        seconds=time.perf_counter() - opened.started,
-        unmetered_calls=0 if report.metered else 1,
-    )
-    cached = report.cached
-    return ModelCall(
+    seconds = time.perf_counter() - opened.started
+    nothing = Usage(seconds=seconds)
+    is_share = opened.prompts > 1 and _reports_with_another(response)
+    used = nothing if is_share else report.usage(1, seconds)
+    call = ModelCall(
         run_id=run_id,
         pattern=opened.metadata.get(PATTERN_KEY),
         owner=opened.metadata.get(RUN_KEY),
-        model=model,
-        usage=Usage(seconds=used.seconds) if cached else used,
-        saved=used if cached else None,
+        model=report.model or opened.model,
+        usage=nothing if report.cached else used,
+        saved=used if report.cached else None,
         served=report.served,
         around=opened.metadata.get(AROUND_KEY),
     )
+    return priced(call, prices)
+
+
+def _reports_with_another(response: LLMResult) -> bool:
+    """Whether its tokens are in the report of another prompt of the same request.
+
+    Of a request with many prompts, core leaves the usage with the first.
+    """
+    return (response.llm_output or {}).get("token_usage") == {}
 
 
 def _failed(
     run_id: UUID,
     opened: _Open,
     error: BaseException,
-    report: _Report,
+    response: LLMResult | None,
     prices: PriceTable | None,
 ) -> ModelCall:
+    report = _read_failed(response)
+    broke_off = response is not None and _has_begun(response)
+    seconds = time.perf_counter() - opened.started
+    if report.metered:
+        used = report.usage(1, seconds)
+    else:
+        used = report.usage(0, seconds) if broke_off else Usage(seconds=seconds)
     call = ModelCall(
         run_id=run_id,
         pattern=opened.metadata.get(PATTERN_KEY),
         owner=opened.metadata.get(RUN_KEY),
         model=report.model or opened.model,
-        usage=Usage(
-            calls=1 if report.metered else 0,
-            input_tokens=report.input_tokens,
-            output_tokens=report.output_tokens,
-            seconds=time.perf_counter() - opened.started,
-        ),
+        usage=used,
         error=type(error).__name__,
         around=opened.metadata.get(AROUND_KEY),
     )
@@ -322,8 +368,15 @@ def priced(call: ModelCall, prices: PriceTable | None) -> ModelCall:
     def price(used: Usage) -> Usage:
         if not used.calls or used.unmetered_calls:
             return used
-        tokens = (used.input_tokens, used.output_tokens)
-        return replace(used, usd=price_of(call.model, *tokens, prices))
+        usd = price_of(
+            call.model,
+            used.input_tokens,
+            used.output_tokens,
+            prices,
+            cache_read_tokens=used.cache_read_tokens,
+            cache_write_tokens=used.cache_write_tokens,
+        )
+        return replace(used, usd=usd)
 
     saved = None if call.saved is None else price(call.saved)
     return replace(call, usage=price(call.usage), saved=saved)
@@ -332,25 +385,53 @@ def priced(call: ModelCall, prices: PriceTable | None) -> ModelCall:
 def _read(response: LLMResult) -> _Report:
     """Read usage and model name from wherever the integration puts them."""
     output = response.llm_output or {}
-    total = output.get("token_usage") or {}
+    total = output.get("token_usage")
     message = _first_message(response)
     if message is None:
-        return _Report(
-            input_tokens=int(total.get("prompt_tokens") or 0),
-            output_tokens=int(total.get("completion_tokens") or 0),
-            metered="prompt_tokens" in total,
-            model=output.get("model_name"),
-        )
+        return _read_totals(total, output.get("model_name"))
+    metadata = message.response_metadata
+    model = metadata.get("model_name") or output.get("model_name")
     usage: dict[str, Any] = dict(message.usage_metadata or {})
+    if usage:
+        report = _read_usage(usage, model)
+    else:
+        # An older integration.
+        report = _read_totals(metadata.get("token_usage") or total, model)
+    # That is how core marks what a cache answered.
+    cached = usage.get("total_cost") == 0
+    return replace(report, cached=cached, served=metadata.get(CACHE_KEY))
+
+
+def _read_usage(usage: Mapping[str, Any], model: str | None) -> _Report:
+    """Read a message's usage; with `n` > 1 each choice carries the whole call's."""
+    details = usage.get("input_token_details") or {}
     return _Report(
-        # With `n` > 1 every choice carries the usage of the whole call.
         input_tokens=int(usage.get("input_tokens") or 0),
         output_tokens=int(usage.get("output_tokens") or 0),
+        cache_read_tokens=int(details.get("cache_read") or 0),
+        cache_write_tokens=int(details.get("cache_creation") or 0),
         metered="input_tokens" in usage,
-        model=message.response_metadata.get("model_name") or output.get("model_name"),
-        # That is how core marks what a cache answered.
-        cached=usage.get("total_cost") == 0,
-        served=message.response_metadata.get(CACHE_KEY),
+        model=model,
+    )
+
+
+def _read_totals(total: Any, model: str | None) -> _Report:
+    """Read usage in the words of OpenAI's API, as plain language models report it."""
+    total = total if isinstance(total, Mapping) else {}
+    return _Report(
+        input_tokens=int(total.get("prompt_tokens") or 0),
+        output_tokens=int(total.get("completion_tokens") or 0),
+        metered="prompt_tokens" in total,
+        model=model,
+    )
+
+
+def _has_begun(response: LLMResult) -> bool:
+    """Whether a part of an answer came before the error."""
+    return any(
+        isinstance(generation, ChatGenerationChunk | GenerationChunk)
+        for generations in response.generations
+        for generation in generations
     )
 
 

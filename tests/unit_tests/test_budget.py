@@ -6,6 +6,7 @@ import math
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -403,9 +404,44 @@ async def test_a_cancelled_call_gives_the_turn_back() -> None:
     holder.cancel()
     with pytest.raises(asyncio.CancelledError):
         await holder
+    # The turn is free; what the cancelled call has cost nobody knows.
     async with asyncio.timeout(PATIENCE):
-        await aspend(meter, slow)
-    assert meter.usage.calls == 1
+        with pytest.raises(BudgetSpent, match="given up may still go on"):
+            await aspend(meter, slow)
+    assert len(slow.requests) == 1
+
+
+async def test_a_limit_on_calls_goes_on_after_a_cancelled_one() -> None:
+    meter = Budget(calls=3).start()
+    gate = asyncio.Event()
+    slow = ScriptedChatModel(replies=[Reply("x", wait_for=gate), "y", "z"])
+    first = asyncio.create_task(aspend(meter, slow))
+    await until(lambda: len(slow.requests) == 1)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    await aspend(meter, slow)
+    await aspend(meter, slow)
+    assert refusal(meter).limit == "calls"
+
+
+async def test_the_other_calls_of_a_cancelled_chain_are_booked() -> None:
+    meter = Budget(calls=4).start()
+    gate = asyncio.Event()
+    slow = ScriptedChatModel(replies=["a", "b", Reply("x", wait_for=gate)])
+
+    async def chain() -> None:
+        async with meter.acall() as ticket:
+            for _ in range(3):
+                await slow.ainvoke("?", {"callbacks": [ticket.probe]})
+
+    task = asyncio.create_task(chain())
+    await until(lambda: len(slow.requests) == 3)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert meter._calls == 2
+    assert meter.usage.calls == 2
 
 
 async def test_a_limit_on_calls_alone_lets_them_run_side_by_side() -> None:
@@ -477,7 +513,19 @@ def test_an_extended_ticket_is_booked_once() -> None:
 
 
 def test_a_ticket_of_no_meter_always_has_room() -> None:
-    assert Ticket(UsageProbe()).extend()
+    assert Ticket().extend()
+    assert Ticket(UsageProbe()).pending is False
+
+
+def test_a_budget_with_prices_is_hashable() -> None:
+    assert hash(Budget(usd=1.0, prices={"small": (1.0, 2.0)})) == hash(Budget(usd=1.0))
+
+
+def test_decimal_prices_limit_like_floats() -> None:
+    prices: Any = {"scripted": (Decimal(1), Decimal(2))}
+    meter = Budget(usd=1e-9, prices=prices).start()
+    spend(meter, tokens(10))
+    assert refusal(meter).limit == "usd"
 
 
 @pytest.mark.parametrize("limit", ["tokens", "usd"])
@@ -490,17 +538,16 @@ def test_a_call_that_nobody_waits_for_any_more_is_booked(limit: str) -> None:
         return Reply("done", input_tokens=10, output_tokens=5)
 
     model = ScriptedChatModel(respond=late)
-    meter = Budget(prices={"scripted": (1e6, 1e6)}, **{limit: 15}).start()
+    meter = Budget(prices={"scripted": (1e6, 1e6)}, **{limit: 16}).start()
     with meter.call() as ticket:
         thread = threading.Thread(target=model.invoke, args=("?", heard(ticket)))
         thread.start()
         assert begun.wait(PATIENCE)
     assert meter.usage.total_tokens == 0
-    assert meter.spent() is None
+    assert (given_up := meter.spent()) is not None
+    assert (given_up.limit, "may still go on" in str(given_up)) == (limit, True)
     go_on.set()
     thread.join(PATIENCE)
     for _ in range(2):  # booked once, however often it is asked for
         assert (meter.usage.calls, meter.usage.total_tokens) == (1, 15)
-    spent = meter.spent()
-    assert spent is not None
-    assert spent.limit == limit
+    assert meter.spent() is None

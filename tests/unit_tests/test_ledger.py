@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import contextvars
+import copy
+import pickle
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +24,7 @@ from langchain_prodpatterns.ledger import (
     Decision,
     Ledger,
     LedgerRecord,
+    LedgerSummary,
     areport,
     report,
     track,
@@ -553,17 +556,58 @@ def test_a_block_that_ends_while_langchain_asks_breaks_no_call() -> None:
     assert thread_calls == ["answer to x"]
 
 
-async def test_a_cancelled_call_is_not_booked() -> None:
+async def test_a_cancelled_call_is_not_booked_and_not_forgotten() -> None:
     gate = asyncio.Event()
     model = ScriptedChatModel(replies=[Reply("x", wait_for=gate), "y"])
-    with track() as ledger:
+    with track(prices={"scripted": (1.0, 1.0)}) as outer, track() as ledger:
         task = asyncio.create_task(model.ainvoke("?"))
         await until(lambda: bool(model.requests))
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         await model.ainvoke("?")
-    assert_equal(ledger, model)
+    for each in (ledger, outer):
+        assert_equal(each, model)
+        summary = each.summary()
+        assert (summary.open_calls, summary.by_pattern["model"].open_calls) == (1, 1)
+        assert (summary.usd, summary.by_pattern["model"].usd) == (None, None)
+        assert "1 call not ended" in each.table()
+        each.clear()
+        assert each.summary() == LedgerSummary()
+
+
+def test_a_call_is_open_until_it_ends() -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(_: ScriptedRequest) -> str:
+        begun.set()
+        go_on.wait(PATIENCE)
+        return "done"
+
+    ledger = Ledger(prices={"scripted": (1.0, 1.0)})
+    model = ScriptedChatModel(respond=slow)
+    thread = threading.Thread(
+        target=model.invoke, args=("?", {"callbacks": [ledger]}), daemon=True
+    )
+    thread.start()
+    assert begun.wait(PATIENCE)
+    assert (ledger.summary().open_calls, ledger.summary().usd) == (1, None)
+    go_on.set()
+    thread.join(PATIENCE)
+    assert ledger.summary().open_calls == 0
+    assert ledger.summary().usd is not None
+
+
+def test_a_stream_that_is_broken_off_has_an_unknown_price() -> None:
+    model = ScriptedChatModel(default="one two three four")
+    with track(prices={"scripted": (1.0, 1.0)}) as ledger:
+        for _ in model.stream("?"):
+            break
+    summary = ledger.summary()
+    assert (summary.calls, summary.failed_calls, summary.unmetered_calls) == (0, 1, 1)
+    assert summary.usd is None
+    assert only(ledger).decision == "failed"
+    assert "1 call sent no usage or broke off" in ledger.table()
 
 
 # What is not known
@@ -706,6 +750,31 @@ def test_a_call_is_booked_to_the_decision_of_its_owner() -> None:
         "good",
     )
     assert (record.calls, record.input_tokens, record.saved_calls) == (2, 4, 2)
+
+
+def test_what_another_cache_saved_a_pattern_is_in_its_record() -> None:
+    ledger = Ledger(prices={"m": (62_500.0, 62_500.0)})
+    saved = Usage(calls=1, input_tokens=5, output_tokens=3)
+    ledger.record(Decision("structured", "valid", run_id="s", saved_usd=0.25))
+    ledger.observe(call(owner="s", pattern="structured", usage=Usage(), saved=saved))
+    record = only(ledger)
+    assert (record.calls, record.saved_calls, record.saved_tokens) == (0, 1, 8)
+    assert record.saved_usd == 0.75
+
+
+def test_a_copied_chain_reports_to_the_same_ledger() -> None:
+    ledger = Ledger()
+    copied = copy.deepcopy(scripted().with_config(callbacks=[ledger]))
+    copied.invoke("?")
+    assert ledger.summary().calls == 1
+
+
+def test_a_ledger_can_be_pickled() -> None:
+    ledger = Ledger()
+    ledger.observe(call())
+    twin = pickle.loads(pickle.dumps(ledger))  # noqa: S301 - our own bytes
+    twin.observe(call())
+    assert (ledger.summary().calls, twin.summary().calls) == (1, 2)
 
 
 def test_a_pattern_that_came_to_no_decision_is_unfinished() -> None:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from decimal import Decimal
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -56,14 +57,27 @@ def test_the_table_is_in_usd_per_million_tokens() -> None:
 
 
 @pytest.mark.parametrize(
-    "model", ["small-2024-07-18", "small-20240718", "small-0125", "small-2024-07-18-x"]
+    "model", ["small-2024-07-18", "small-20240718", "small@20240718", "small-0125"]
 )
 def test_a_name_covers_its_dated_versions(model: str) -> None:
     assert price_of(model, MILLION, 0, TABLE) == 1.0
 
 
 @pytest.mark.parametrize(
-    "model", ["small-tts", "small-", "small2024", "smaller", "Small", "my-small-2024"]
+    "model",
+    [
+        "small-tts",
+        "small-",
+        "small2024",
+        "smaller",
+        "Small",
+        "my-small-2024",
+        "small-32k",
+        "small-1106-preview",
+        "small-405b",
+        "small-5-turbo-20241022",
+        "small-2024-07-18-x",
+    ],
 )
 def test_a_name_covers_no_other_model(model: str) -> None:
     assert price_of(model, MILLION, 0, TABLE) is None
@@ -78,6 +92,31 @@ def test_a_row_of_its_own_wins_over_the_undated_one() -> None:
 
     assert price_of("small-2024-07-18", MILLION, 0, table) == 7.0
     assert price_of("small-2024-12-01", MILLION, 0, table) == 1.0
+
+
+def test_prices_may_be_decimals() -> None:
+    table: Any = {"small": (Decimal("0.5"), Decimal(4))}
+    price = price_of("small", MILLION, 0, table)
+    assert (price, type(price)) == (0.5, float)
+
+
+@pytest.mark.parametrize(
+    "row", [{1, 2}, (True, 1.0), (float("inf"), 1.0), (float("nan"), 1.0), "12", [1]]
+)
+def test_a_row_is_two_finite_numbers(row: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"prices\['small'\] must be"):
+        Budget(prices={"small": row})
+
+
+def test_the_library_knows_what_a_cached_prompt_takes_off(
+    monkeypatch: pytest.MonkeyPatch, library: list[tuple[str, int, int]]
+) -> None:
+    def calc_price(usage: Any, model_ref: str) -> Any:
+        price = 10 * usage.cache_write_tokens + usage.cache_read_tokens
+        return SimpleNamespace(total_price=price)
+
+    monkeypatch.setattr(sys.modules["genai_prices"], "calc_price", calc_price)
+    assert price_of("known", 10, 5, cache_read_tokens=4, cache_write_tokens=3) == 34.0
 
 
 @pytest.mark.parametrize("model", [None, ""])

@@ -1,5 +1,7 @@
 """The ledger's table."""
 
+from typing import Any
+
 import pytest
 import rich.console
 
@@ -77,19 +79,29 @@ def test_small_money_is_not_shown_as_nothing(usd: float, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("unmetered", "failed", "notes"),
+    ("counts", "notes"),
     [
-        (0, 0, []),
-        (1, 0, ["1 call sent no usage: tokens not counted"]),
-        (0, 2, ["2 calls failed"]),
-        (2, 1, ["2 calls sent no usage: tokens not counted", "1 call failed"]),
+        ({}, []),
+        (
+            {"unmetered_calls": 1},
+            ["1 call sent no usage or broke off: tokens not counted"],
+        ),
+        ({"failed_calls": 2}, ["2 calls failed"]),
+        (
+            {"open_calls": 1},
+            ["1 call not ended, under way or cancelled: not counted"],
+        ),
+        (
+            {"unmetered_calls": 2, "failed_calls": 1},
+            ["2 calls sent no usage or broke off: tokens not counted", "1 call failed"],
+        ),
     ],
 )
 def test_what_is_not_in_the_sums_is_said(
-    unmetered: int, failed: int, notes: list[str]
+    counts: dict[str, Any], notes: list[str]
 ) -> None:
     plain = ledger_table(summary()).splitlines()
-    text = ledger_table(summary(unmetered_calls=unmetered, failed_calls=failed))
+    text = ledger_table(summary(**counts))
     assert text.splitlines()[len(plain) :] == notes
 
 

@@ -7,10 +7,16 @@ from uuid import UUID, uuid4
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from langchain_core.language_models import BaseLanguageModel
+from langchain_core.language_models import BaseLanguageModel, BaseLLM
 from langchain_core.language_models.fake import FakeListLLM
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
-from langchain_core.outputs import ChatGeneration, Generation, LLMResult
+from langchain_core.outputs import (
+    ChatGeneration,
+    ChatGenerationChunk,
+    Generation,
+    GenerationChunk,
+    LLMResult,
+)
 from langchain_core.runnables import RunnableConfig
 
 from langchain_prodpatterns.testing import Fault, Reply, ScriptedChatModel
@@ -196,6 +202,54 @@ def test_a_plain_language_model_reports_in_llm_output() -> None:
     assert call.usage.usd == pytest.approx(1e-5)
 
 
+def test_an_older_chat_model_reports_in_its_metadata() -> None:
+    usage = {"prompt_tokens": 4, "completion_tokens": 6}
+    message = AIMessage("x", response_metadata={"token_usage": usage})
+    used = finish(Notebook(), answer(message)).usage
+    assert (used.input_tokens, used.output_tokens, used.unmetered_calls) == (4, 6, 0)
+    result = LLMResult(
+        generations=[[ChatGeneration(message=AIMessage("x"))]],
+        llm_output={"token_usage": usage},
+    )
+    used = finish(Notebook(), result).usage
+    assert (used.input_tokens, used.output_tokens, used.unmetered_calls) == (4, 6, 0)
+
+
+def test_what_a_provider_had_cached_is_a_part_of_the_prompt() -> None:
+    usage: Any = {
+        "input_tokens": 100,
+        "output_tokens": 1,
+        "total_tokens": 101,
+        "input_token_details": {"cache_read": 80, "cache_creation": 15},
+    }
+    used = finish(Notebook(PRICES), answer(AIMessage("x", usage_metadata=usage))).usage
+    assert (used.cache_read_tokens, used.cache_write_tokens) == (80, 15)
+    assert used.total_tokens == 101
+
+
+class Batching(BaseLLM):
+    """A plain language model that sends many prompts in one request."""
+
+    @property
+    def _llm_type(self) -> str:
+        return "batching"
+
+    def _generate(self, prompts: list[str], *args: Any, **kwargs: Any) -> LLMResult:
+        total = {"prompt_tokens": 6, "completion_tokens": 3}
+        return LLMResult(
+            generations=[[Generation(text="x")] for _ in prompts],
+            llm_output={"token_usage": total, "model_name": "scripted"},
+        )
+
+
+def test_a_request_with_many_prompts_is_one_call() -> None:
+    probe = UsageProbe(prices=PRICES)
+    Batching().batch(["a", "b", "c"], heard(probe))
+    assert (probe.usage.calls, probe.usage.total_tokens) == (1, 9)
+    assert probe.usage.unmetered_calls == 0
+    assert probe.usage.usd == pytest.approx(12e-6)
+
+
 def test_a_plain_language_model_without_usage_is_unmetered() -> None:
     notebook = Notebook()
     FakeListLLM(responses=["x"]).invoke("?", heard(notebook))
@@ -246,6 +300,19 @@ def test_a_stream_that_breaks_after_its_usage_was_paid_for() -> None:
     call = fail(Notebook(), answer(chunk))
     assert (call.usage.calls, call.usage.total_tokens) == (1, 10)
     assert call.error == "ValueError"
+
+
+@pytest.mark.parametrize(
+    "partial",
+    [
+        ChatGenerationChunk(message=AIMessageChunk(content="x")),
+        GenerationChunk(text="x"),
+    ],
+)
+def test_what_a_broken_off_answer_cost_nobody_knows(partial: Generation) -> None:
+    call = fail(Notebook(PRICES), LLMResult(generations=[[partial]]))
+    used = call.usage
+    assert (used.calls, used.unmetered_calls, used.usd) == (0, 1, None)
 
 
 @pytest.mark.parametrize(
