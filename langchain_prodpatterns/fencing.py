@@ -5,10 +5,13 @@ it between `<<nonce name>>` and `<<end nonce name>>`, with a nonce of 128 random
 that occurs in none of the texts, and says that what stands there is data.
 """
 
+import re
 import secrets
 from collections.abc import Iterable
 
 NONCE_BYTES = 16
+# With the name of a language, in any case, or without.
+_FENCE = re.compile(r"```(?:[A-Za-z]{1,20}\b)?+(.*)```", re.DOTALL)
 
 
 def fresh_nonce(*texts: str) -> str:
@@ -65,6 +68,5 @@ def unfenced_reply(text: str) -> str:
         What is in the fence, or the reply without the white space around it.
     """
     text = text.strip()
-    if text.startswith("```") and text.endswith("```"):
-        return text[3:-3].strip().removeprefix("json").strip()
-    return text
+    fence = _FENCE.fullmatch(text)
+    return text if fence is None else fence[1].strip()

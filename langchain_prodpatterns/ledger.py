@@ -161,7 +161,8 @@ class Ledger(CallObserver):
         Args:
             prices: Model name to (input, output) usd per million tokens. Models that
                 are not in it are priced by genai-prices where that is installed, and
-                are unknown elsewhere.
+                are unknown elsewhere. What `SemanticJudgeCache` saves has the price
+                that was known when the answer was stored.
         """
         super().__init__(prices=prices)
         # Keyed by run: a ledger may hear a run twice, as handler and as outer block.

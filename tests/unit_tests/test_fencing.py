@@ -36,6 +36,9 @@ def test_texts_stand_between_named_delimiters() -> None:
 
 def test_only_a_fence_around_the_whole_reply_is_taken_off() -> None:
     assert unfenced_reply('```json\n{"a": 1}\n```') == '{"a": 1}'
+    assert unfenced_reply('```JSON\n{"a": 1}```') == '{"a": 1}'
+    assert unfenced_reply('```{"a": 1}```') == '{"a": 1}'
+    assert unfenced_reply("``````") == ""
     assert unfenced_reply(' {"a": 1}\n') == '{"a": 1}'
     prose = 'Here: ```json\n{"a": 1}\n```'
     assert unfenced_reply(prose) == prose
