@@ -1,6 +1,8 @@
-"""Refusing the arguments that a constructor does not have."""
+"""Refusing arguments that cannot work, each with its name, its value and what would."""
 
+import math
 from collections.abc import Mapping
+from numbers import Integral, Real
 from typing import Any
 
 from langchain_prodpatterns.errors import ConfigurationError
@@ -20,4 +22,62 @@ def refuse_unknown(owner: str, kwargs: Mapping[str, Any], *known: str) -> None:
     unknown = kwargs.keys() - set(known)
     if unknown:
         msg = f"{owner} has no argument {min(unknown)!r}"
+        raise ConfigurationError(msg)
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a number that is neither infinite nor NaN; `True` is none."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return False
+    return math.isfinite(value)
+
+
+def check_count(argument: str, value: int | None, *, optional: bool = True) -> None:
+    """Check an argument that counts something.
+
+    Args:
+        argument: Its name, for the message.
+        value: What was given.
+        optional: Whether it may be `None`.
+
+    Raises:
+        ConfigurationError: When it is no whole number, or less than 1.
+    """
+    if value is None and optional:
+        return
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+        allowed = "a whole number, at least 1" + (", or None" if optional else "")
+        msg = f"{argument} must be {allowed}, got {value!r}"
+        raise ConfigurationError(msg)
+
+
+def check_seconds(argument: str, value: float | None) -> None:
+    """Check an argument that is a time to live or to wait; `None` is for ever.
+
+    Args:
+        argument: Its name, for the message.
+        value: What was given.
+
+    Raises:
+        ConfigurationError: When it is no number of seconds above 0, nor `None`.
+    """
+    if value is not None and not (is_number(value) and value > 0):
+        msg = f"{argument} must be a number of seconds above 0 or None, got {value!r}"
+        raise ConfigurationError(msg)
+
+
+def check_range(argument: str, value: float, low: float, high: float) -> None:
+    """Check an argument that is a number between two others, both included.
+
+    Args:
+        argument: Its name, for the message.
+        value: What was given.
+        low: The least that is allowed.
+        high: The most.
+
+    Raises:
+        ConfigurationError: When it is no such number.
+    """
+    if not is_number(value) or not low <= value <= high:
+        msg = f"{argument} must be a number from {low:g} to {high:g}, got {value!r}"
         raise ConfigurationError(msg)

@@ -33,7 +33,7 @@ from langchain_core.runnables.utils import (
 )
 from pydantic import ConfigDict
 
-from langchain_prodpatterns.arguments import refuse_unknown
+from langchain_prodpatterns.arguments import check_seconds, refuse_unknown
 from langchain_prodpatterns.deadlines import call_apart, run_coroutine
 from langchain_prodpatterns.errors import ConfigurationError, JudgeError
 from langchain_prodpatterns.hearing import Hearing
@@ -42,7 +42,6 @@ from langchain_prodpatterns.quiet_calls import (
     acall_quietly,
     always,
     call_quietly,
-    check_timeout,
     until,
 )
 from langchain_prodpatterns.quotes import QuoteOf, quoted_fields
@@ -157,7 +156,7 @@ class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
             msg = f"{verdict_type.__name__} cannot have a field 'nonce': the judge has"
             raise ConfigurationError(msg)
         quoted_fields(verdict_type)
-        check_timeout(kwargs.get("timeout", 5.0))
+        check_seconds("timeout", kwargs.get("timeout", 5.0))
         if kwargs.get("on_failure", "closed") not in ("closed", "raise"):
             given = kwargs["on_failure"]
             msg = f"on_failure must be 'closed' or 'raise', got {given!r}"
@@ -397,7 +396,7 @@ class BoundJudge(Generic[Request, V]):
         Raises:
             ConfigurationError: When the judge is none of these.
         """
-        check_timeout(timeout)
+        check_seconds("timeout", timeout)
         self._verdict_type = verdict_type
         self._timeout = timeout
         self._name = name

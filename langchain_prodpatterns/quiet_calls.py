@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from langchain_prodpatterns.deadlines import call_with_deadline
-from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.verdicts import Judgement, V, no_verdict
 
 logger = logging.getLogger(__name__)
@@ -27,20 +26,6 @@ def until(seconds: float | None, leave: Leave) -> Leave:
         return leave
     end = time.monotonic() + seconds
     return lambda: time.monotonic() < end and leave()
-
-
-def check_timeout(timeout: float | None) -> None:
-    """Refuse a deadline that no verdict could meet.
-
-    Raises:
-        ConfigurationError: When it is not a number of seconds above 0, nor `None`.
-    """
-    if timeout is None:
-        return
-    number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
-    if not (number and timeout > 0):
-        msg = f"timeout must be seconds above 0 or None, got {timeout!r}"
-        raise ConfigurationError(msg)
 
 
 def call_quietly(

@@ -176,7 +176,7 @@ def test_a_judge_has_a_model_a_question_and_a_verdict_type() -> None:
         ({"question": None}, r"needs a question.*None"),
         ({"verdict_type": int}, "must be a subclass of Verdict, got <class 'int'>"),
         ({"verdict_type": "YesNoVerdict"}, "must be a subclass of Verdict"),
-        ({"timeout": 0}, "timeout must be seconds above 0 or None, got 0"),
+        ({"timeout": 0}, "timeout must be a number of seconds above 0 or None, got 0"),
         ({"timeout": float("nan")}, "timeout must be"),
         ({"timeout": True}, "timeout must be"),
         ({"on_failure": "open"}, "on_failure must be 'closed' or 'raise', got 'open'"),
@@ -856,7 +856,9 @@ async def test_a_quote_of_a_text_that_is_not_there_is_a_mistake() -> None:
 
 @pytest.mark.parametrize("timeout", ["5", [], True])
 def test_a_deadline_is_a_number(timeout: Any) -> None:
-    with pytest.raises(ConfigurationError, match="timeout must be seconds above 0"):
+    with pytest.raises(
+        ConfigurationError, match="timeout must be a number of seconds above 0"
+    ):
         BoundJudge(
             lambda _: True, question="q", verdict_type=YesNoVerdict, timeout=timeout
         )
