@@ -1,7 +1,8 @@
 """The ladder: which model to ask next, and how. Pure: nothing is called here.
 
 Rungs are climbed in order. A wrong answer leads to the next temperature of the rung,
-then to the next rung; the last rung goes on for as long as the budget does.
+then to the next rung; the last rung goes on for as long as the budget does. One attempt
+is kept for each rung above, so that a small budget reaches the strong model too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,8 +42,9 @@ class Rung:
     """The temperature of each attempt; further attempts stay at the last one. `None`
     sends none, so that the model's own holds."""
     attempts: int | None = None
-    """Attempts before climbing. `None` is one a temperature; on the last rung, as many
-    as the budget has room for, or one a temperature where the budget has no limit."""
+    """Attempts before climbing, at most: fewer where the budget has only one left for
+    each rung above. `None` is one a temperature; on the last rung, as many as the budget
+    has room for, or one a temperature where the budget has no limit."""
 
     def __post_init__(self) -> None:
         if not is_language_model(self.model):
@@ -124,6 +126,8 @@ class State:
     """Whether the provider said that the answer was cut off at the token limit."""
     retryable: bool = False
     """Whether the provider's error may pass."""
+    left: int | None = None
+    """How many attempts the budget has left; `None` where it sets no number."""
 
 
 def plan(rungs: Sequence[Rung], *, endless: bool) -> tuple[Plan, ...]:
@@ -157,8 +161,16 @@ def next_step(state: State) -> Step | None:
     """
     if state.step is None:
         return _enter(state.plans, 0)
-    stay = _same_rung(state.plans[state.step.rung], state.step, state)
+    stay = None
+    if not _must_climb(state.step, state):
+        stay = _same_rung(state.plans[state.step.rung], state.step, state)
     return stay or _enter(state.plans, state.step.rung + 1)
+
+
+def _must_climb(step: Step, state: State) -> bool:
+    """Whether only one attempt is left for each rung above."""
+    above = len(state.plans) - 1 - step.rung
+    return state.left is not None and 0 < above >= state.left
 
 
 def _same_rung(here: Plan, step: Step, state: State) -> Step | None:

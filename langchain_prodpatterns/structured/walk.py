@@ -200,7 +200,11 @@ class Walk:
             )
         )
         self._state = replace(
-            self._state, step=step, kind=assessment.kind, cut_off=assessment.cut_off
+            self._state,
+            step=step,
+            kind=assessment.kind,
+            cut_off=assessment.cut_off,
+            left=self._left(),
         )
 
     def _note_error(self, step: Step, outcome: Outcome, error: Exception) -> None:
@@ -211,7 +215,18 @@ class Walk:
             kind="provider",
             cut_off=False,
             retryable=is_retryable(error),
+            left=self._left(),
         )
+
+    def _left(self) -> int | None:
+        """How many attempts the budget has room for, as far as it sets a number."""
+        budget = self._meter.budget
+        room = []
+        if budget.attempts is not None:
+            room.append(budget.attempts - self._meter.attempts)
+        if budget.calls is not None:
+            room.append(budget.calls - self._asked)
+        return min(room, default=None)
 
     def _attempt(
         self, step: Step, outcome: Outcome, errors: tuple[FieldError, ...] = ()

@@ -116,6 +116,29 @@ def test_retries_begin_anew_after_an_answer() -> None:
     assert step == Step(0, 1, None)
 
 
+@pytest.mark.parametrize(
+    ("left", "rung"), [(None, 0), (4, 0), (3, 0), (2, 1), (1, 1), (0, 1)]
+)
+@pytest.mark.parametrize("kind", ["schema", "provider", "truncated"])
+def test_one_attempt_is_kept_for_each_rung_above(
+    kind: AttemptKind, left: int | None, rung: int
+) -> None:
+    plans = (one(attempts=9, known=True), one(), one())
+    state = State(plans, Step(0, 0, None), kind, retryable=True, left=left)
+
+    step = next_step(state)
+
+    assert step is not None
+    assert step.rung == rung
+
+
+@pytest.mark.parametrize("left", [0, 1])
+def test_the_last_rung_is_not_left_for_want_of_attempts(left: int) -> None:
+    state = State((one(attempts=None),), Step(0, 0, None), "schema", left=left)
+
+    assert next_step(state) == Step(0, 1, None)
+
+
 KINDS: st.SearchStrategy[AttemptKind | None] = st.sampled_from(
     ["syntax", "schema", "truncated", "refused", "provider"]
 )

@@ -233,6 +233,37 @@ def test_temperature_then_climb() -> None:
     assert (result.rung, result.value) == (2, TICKET)
 
 
+def test_the_default_budget_reaches_the_strong_model() -> None:
+    cheap, strong = scripted(*[INVALID] * 3), scripted(VALID)
+    ladder = [cheap, Rung(cheap, temperatures=(0.3, 0.7)), strong]
+
+    assert StructuredRetryParser(Ticket, ladder).invoke("my door") == TICKET
+    assert temperatures(cheap) == [None, 0.3]
+    assert strong.calls == 1
+
+
+@pytest.mark.parametrize("budget", [Budget(attempts=3), Budget(calls=3)])
+def test_a_rate_limit_leaves_an_attempt_for_the_strong_model(
+    budget: Budget, waits: list[float]
+) -> None:
+    cheap, strong = scripted(*[Fault.rate_limit()] * 3), scripted(VALID)
+
+    result = result_of(parser_on(cheap, strong, budget=budget))
+
+    assert (kinds(result), result.rung) == (["provider", "provider", "ok"], 1)
+    assert waits == [0.5]
+
+
+def test_with_fewer_attempts_than_rungs_each_attempt_climbs() -> None:
+    models = [scripted(INVALID) for _ in range(3)]
+
+    with pytest.raises(StructuredOutputError) as caught:
+        parser_on(*models, attempts=2).invoke("x")
+
+    assert [attempt.rung for attempt in caught.value.attempts] == [0, 1]
+    assert isinstance(caught.value.__cause__, BudgetSpent)
+
+
 def test_the_last_rung_is_asked_until_the_attempts_are_spent() -> None:
     model = scripted(*[INVALID] * 9)
 
