@@ -43,8 +43,8 @@ class Rung:
     sends none, so that the model's own holds."""
     attempts: int | None = None
     """Attempts before climbing, at most: fewer where the budget has only one left for
-    each rung above. `None` is one a temperature; on the last rung, as many as the budget
-    has room for, or one a temperature where the budget has no limit."""
+    each rung above. `None` is one a temperature; on the last rung, as many as the
+    budget has room for, or one a temperature where the budget has no limit."""
 
     def __post_init__(self) -> None:
         if not is_language_model(self.model):

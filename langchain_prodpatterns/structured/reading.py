@@ -2,19 +2,27 @@
 
 Strict first: what is valid JSON is read once, by pydantic's own parser. Only then is
 the text searched for JSON, and one span that was found is mended. Nothing is invented:
-a missing field stays missing, and what breaks off is never closed and accepted.
+a missing field stays missing, and what breaks off is never closed and accepted; and
+nothing is lost: what mending would drop makes the answer malformed.
 """
 
 from itertools import islice
 from typing import Any, Literal
 
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 
 from langchain_prodpatterns.structured.attempts import FieldError, Reading
 from langchain_prodpatterns.structured.candidates import (
     Candidate,
     Found,
     find_candidates,
+)
+from langchain_prodpatterns.structured.mending import (
+    MAX_MENDED,
+    MAX_MENDED_DEPTH,
+    ElidedError,
+    UnmendableError,
+    mend,
 )
 from langchain_prodpatterns.structured.target import (
     MisfitError,
@@ -25,22 +33,16 @@ from langchain_prodpatterns.structured.target import (
 Prefer = Literal["first", "last"]
 """Which of several valid objects in one text is the answer."""
 
-MAX_MENDED = 8 * 1024
-"""Characters of malformed JSON that are mended; a longer one is asked for again: the
-time that mending takes can grow with the square of the length."""
-MAX_MENDED_DEPTH = 100
-"""Levels of nesting of malformed JSON that is mended."""
 MAX_TRIED = 64
 """Spans of one text that are validated."""
-
-_QUOTE_MARKS = set("\"'\n\u2018\u2019\u201c\u201d")
-_STRAIGHT = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"'})
 
 EXTRACTED = "taken out of the text around it"
 UNWRAPPED = "read from a JSON string"
 BARE = "taken as a plain text without quotes"
 RECASED = "matched without regard to case"
 MENDED = "malformed JSON mended"
+
+ELIDED = "the answer leaves something out, by an ellipsis or a comment in a list"
 
 
 def read(text: str, target: Target, prefer: Prefer = "last") -> Reading:
@@ -120,9 +122,12 @@ def _mend(text: str, candidate: Candidate, target: Target) -> Reading:
     span = text[candidate.start : end]
     if len(span) > MAX_MENDED or candidate.depth > MAX_MENDED_DEPTH:
         return _syntax(target, complaint)
-    data = _repair(span)
-    if data is None:
+    try:
+        data = mend(span)
+    except UnmendableError:
         return _syntax(target, complaint)
+    except ElidedError:
+        return Reading("truncated", errors=(_problem(target, ELIDED),))
     whole = not text[: candidate.start].strip() and not text[end:].strip()
     return _accept(target, data, *(() if whole else (EXTRACTED,)), MENDED)
 
@@ -148,53 +153,6 @@ def _lacks_closing(span: str) -> bool:
     Where the strings are malformed, nobody can tell which bracket closes it.
     """
     return any(span.count(one) > span.count(other) for one, other in ("{}", "[]"))
-
-
-def _repair(span: str) -> Any:
-    """Mend a balanced span; `None` where that takes guessing."""
-    from json_repair import repair_json
-
-    try:
-        data = repair_json(
-            _straightened(span), return_objects=True, skip_json_loads=True
-        )
-        # An escaped half of a surrogate pair is a text that nobody can send on.
-        to_json(data, inf_nan_mode="constants")
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(data, dict if span[0] == "{" else list):
-        return None
-    return None if _is_invented(data, span) else data
-
-
-def _is_invented(data: Any, span: str) -> bool:
-    """Whether mending guessed: empty values that the text does not have, odd keys."""
-    empty = nulls = 0
-    waiting = [data]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, dict):
-            if any(_QUOTE_MARKS & set(key) for key in value):
-                return True  # a key that swallowed a quote is two things in one
-            waiting.extend(value.values())
-        elif isinstance(value, list):
-            waiting.extend(value)
-        elif value is None:
-            nulls += 1
-        elif value == "":
-            empty += 1
-    quotes = ('""', "''", "“”", "``")
-    words = ("null", "none", "nan")
-    return empty > sum(span.count(pair) for pair in quotes) or nulls > sum(
-        span.lower().count(word) for word in words
-    )
-
-
-def _straightened(span: str) -> str:
-    """Write typographic quotes as straight ones where there are no others."""
-    if '"' in span or "'" in span:
-        return span
-    return span.translate(_STRAIGHT)
 
 
 def _bare(text: str, target: Target) -> Reading:

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from langchain_prodpatterns.structured.mending import MAX_MENDED
 from langchain_prodpatterns.structured.reading import (
     BARE,
     EXTRACTED,
-    MAX_MENDED,
     MENDED,
     RECASED,
     UNWRAPPED,
@@ -90,6 +90,19 @@ def test_refuses_and_says_why(text: str, kind: str) -> None:
 
     assert (reading.kind, reading.value) == (kind, None)
     assert reading.errors
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ('{"title": x, y, "priority": "low"}', "syntax"),
+        ('{"title": """Long text""", "priority": "low"}', "syntax"),
+        ('{"title": "x", "priority": "low", "count": 3 + 4}', "syntax"),
+        ('{"title": "x", ..., "priority": "low"}', "truncated"),
+    ],
+)
+def test_what_mending_would_lose_is_asked_for_again(text: str, kind: str) -> None:
+    assert read(text, TARGET).kind == kind
 
 
 def test_a_missing_field_is_never_filled() -> None:
