@@ -13,7 +13,7 @@ from langchain_prodpatterns.structured.attempts import (
     Reading,
 )
 from langchain_prodpatterns.structured.reading import Prefer, read
-from langchain_prodpatterns.structured.target import Target
+from langchain_prodpatterns.structured.target import UNEXPECTED, Target
 
 Validator = Callable[[Any], str | None]
 """Checks a valid value: returns `None`, or says (or raises `ValueError`) what is
@@ -34,6 +34,8 @@ class Assessment:
     """What is wrong, where it is not."""
     repairs: tuple[str, ...] = ()
     """What had to be done to the text."""
+    cause: BaseException | None = field(default=None, repr=False, compare=False)
+    """What a developer's own validator raised that failed instead of judging."""
     cut_off: bool = False
     """Whether the provider said that the token limit cut it off."""
 
@@ -69,7 +71,12 @@ def assess(
     if reading.kind == "ok":
         reading = _validate(reading, target, validators)
     return Assessment(
-        reading.kind, text, reading.value, reading.errors, reading.repairs
+        reading.kind,
+        text,
+        reading.value,
+        reading.errors,
+        reading.repairs,
+        reading.cause,
     )
 
 
@@ -98,29 +105,38 @@ def _is_whole(reading: Reading, text: str) -> bool:
 def _validate(
     reading: Reading, target: Target, validators: Sequence[Validator]
 ) -> Reading:
-    errors = []
+    errors: list[FieldError] = []
+    cause: Exception | None = None
     for validator in validators:
-        complaint = _complaint(validator, reading.value)
+        safe = f"refused by the validator '{_name(validator)}'"
+        try:
+            said = validator(reading.value)
+        except (ValueError, AssertionError) as error:
+            said = str(error)
+        except UNEXPECTED as error:
+            errors.append(target.unexpected(error, safe))
+            cause = error
+            continue
+        complaint = _complaint(validator, said)
         if complaint is not None:
-            name = getattr(validator, "__name__", type(validator).__name__)
-            safe = f"refused by the validator '{name}'"
             errors.append(target.error((), complaint, safe=safe, with_value=False))
     if not errors:
         return reading
-    return replace(reading, kind="schema", value=None, errors=tuple(errors))
+    return replace(
+        reading, kind="schema", value=None, errors=tuple(errors), cause=cause
+    )
 
 
-def _complaint(validator: Validator, value: Any) -> str | None:
-    try:
-        said = validator(value)
-    except (ValueError, AssertionError) as error:
-        return str(error) or "the value is not valid"
+def _complaint(validator: Validator, said: Any) -> str | None:
     if said is None or isinstance(said, str):
         # An empty complaint is one all the same.
         return said if said is None else said or "the value is not valid"
-    name = getattr(validator, "__name__", type(validator).__name__)
     msg = (
-        f"validator '{name}' must return None or say what is wrong, "
+        f"validator '{_name(validator)}' must return None or say what is wrong, "
         f"got {type(said).__name__}"
     )
     raise TypeError(msg)
+
+
+def _name(validator: Validator) -> str:
+    return str(getattr(validator, "__name__", type(validator).__name__))

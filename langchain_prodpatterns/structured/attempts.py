@@ -39,6 +39,8 @@ class Reading:
     """What is wrong, where it is not."""
     repairs: tuple[str, ...] = ()
     """What had to be done to the text before it could be validated, in words."""
+    cause: BaseException | None = field(default=None, repr=False, compare=False)
+    """What a developer's own validator raised that failed instead of judging."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ _ERRORS_SHOWN = 3
 
 
 def failure(
-    name: str, attempts: Sequence[Attempt], cause: Exception | None = None
+    name: str, attempts: Sequence[Attempt], cause: BaseException | None = None
 ) -> StructuredOutputError:
     """Make the error for attempts of which none was valid.
 
@@ -39,7 +39,7 @@ def failure(
 
 
 def _kind(
-    attempts: Sequence[Attempt], cause: Exception | None
+    attempts: Sequence[Attempt], cause: BaseException | None
 ) -> type[StructuredOutputError]:
     if isinstance(cause, BudgetSpent) and cause.limit != "attempts":
         return BudgetExceeded
@@ -51,7 +51,9 @@ def _kind(
     return StructuredOutputError
 
 
-def _message(name: str, attempts: Sequence[Attempt], cause: Exception | None) -> str:
+def _message(
+    name: str, attempts: Sequence[Attempt], cause: BaseException | None
+) -> str:
     count = len(attempts)
     tried = f"{count} attempt" if count == 1 else f"{count} attempts"
     lines = [f"no valid {name} after {tried}"]

@@ -6,7 +6,6 @@ a missing field stays missing, and what breaks off is never closed and accepted;
 nothing is lost: what mending would drop makes the answer malformed.
 """
 
-from itertools import islice
 from typing import Any, Literal
 
 from pydantic_core import from_json
@@ -60,12 +59,12 @@ def read(text: str, target: Target, prefer: Prefer = "last") -> Reading:
     try:
         return Reading("ok", target.validate_json(text))
     except MisfitError as error:
-        misfit = error.errors
+        misfit = _misfit(error)
     except NotJsonError:
         if target.takes_any_text:
             return _accept(target, text, BARE)
         return _search(text, target, prefer)
-    return _unwrap(text, target) or Reading("schema", errors=misfit)
+    return _unwrap(text, target) or misfit
 
 
 def _search(text: str, target: Target, prefer: Prefer) -> Reading:
@@ -83,39 +82,63 @@ def _search(text: str, target: Target, prefer: Prefer) -> Reading:
 
 def _try_each(text: str, found: Found, target: Target, prefer: Prefer) -> Reading:
     """Take the first span that is valid as it is, or mend one."""
-    for candidate in _ordered(found, prefer):
+    candidates = _ordered(text, found, target, prefer)
+    failed: list[MisfitError | NotJsonError] = []
+    for candidate in candidates:
         try:
             value = target.validate_json(text[candidate.start : candidate.end])
-        except (MisfitError, NotJsonError):
-            continue
-        return Reading("ok", value, repairs=(EXTRACTED,))
+        except (MisfitError, NotJsonError) as error:
+            failed.append(error)
+        else:
+            return Reading("ok", value, repairs=(EXTRACTED,))
     if found.broken_off:
         return _broken_off(target)
-    return _mend(text, _choose(text, found, target, prefer), target)
+    chosen = _choose(text, candidates, target)
+    return _mend(text, candidates[chosen], failed[chosen], target)
 
 
-def _ordered(found: Found, prefer: Prefer) -> list[Candidate]:
-    candidates = found.candidates
-    ordered = candidates if prefer == "first" else reversed(candidates)
-    return list(islice(ordered, MAX_TRIED))
+def _ordered(
+    text: str, found: Found, target: Target, prefer: Prefer
+) -> list[Candidate]:
+    """Order the spans: the preferred first, without what is about something else."""
+    spans = list(found.candidates if prefer == "first" else found.candidates[::-1])
+    objects = {span for span in spans if text[span.start] == "{"}
+    named = {span for span in objects if _has_property(text, span, target)}
+    if named:
+        # An object with none of the properties is no answer beside one that has some.
+        spans = [span for span in spans if span in named or span not in objects]
+    spans.sort(key=lambda span: _is_reference(text, span))
+    return spans[:MAX_TRIED]
 
 
-def _choose(text: str, found: Found, target: Target, prefer: Prefer) -> Candidate:
+def _has_property(text: str, span: Candidate, target: Target) -> bool:
+    pattern = target.key_pattern
+    return pattern is None or bool(pattern.search(text, span.start, span.end))
+
+
+def _is_reference(text: str, span: Candidate) -> bool:
+    """Whether a span is a mark in a sentence, such as `see [1]`."""
+    number = text[span.start + 1 : span.end - 1]
+    before = text[max(0, span.start - 2) : span.start].rstrip(" ")
+    return text[span.start] == "[" and number.isdecimal() and before[-1:].isalpha()
+
+
+def _choose(text: str, ordered: list[Candidate], target: Target) -> int:
     """Choose the one span to mend: of the kind that is wanted, where there is one."""
-    ordered = _ordered(found, prefer)
-    wanted = (span for span in ordered if text[span.start] in target.wants)
-    return next(wanted, ordered[0])
+    wanted = (at for at, one in enumerate(ordered) if text[one.start] in target.wants)
+    return next(wanted, 0)
 
 
-def _mend(text: str, candidate: Candidate, target: Target) -> Reading:
+def _mend(
+    text: str,
+    candidate: Candidate,
+    error: MisfitError | NotJsonError,
+    target: Target,
+) -> Reading:
     """Mend one span that is malformed, or say how it does not fit."""
-    span = text[candidate.start : candidate.end]
-    try:
-        target.validate_json(span)
-    except MisfitError as error:
-        return Reading("schema", errors=error.errors, repairs=(EXTRACTED,))
-    except NotJsonError as error:
-        complaint = str(error)
+    if isinstance(error, MisfitError):
+        return _misfit(error, EXTRACTED)
+    complaint = str(error)
     end = _real_end(text, candidate)
     if end is None or _lacks_closing(text[candidate.start : end]):
         return _broken_off(target)
@@ -210,10 +233,14 @@ def _accept(target: Target, data: Any, *repairs: str) -> Reading:
     try:
         value = target.validate(data)
     except MisfitError as error:
-        return Reading("schema", errors=error.errors, repairs=repairs)
+        return _misfit(error, *repairs)
     except NotJsonError as error:
         return _syntax(target, str(error))
     return Reading("ok", value, repairs=repairs)
+
+
+def _misfit(error: MisfitError, *repairs: str) -> Reading:
+    return Reading("schema", None, error.errors, repairs, error.__cause__)
 
 
 def _syntax(target: Target, message: str) -> Reading:

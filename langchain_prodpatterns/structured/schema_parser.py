@@ -1,6 +1,5 @@
 """`SchemaParser`: from a model's text to a validated value, without a model call."""
 
-from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Literal
 
@@ -17,7 +16,8 @@ from langchain_prodpatterns.structured.attempts import Attempt, Reading
 from langchain_prodpatterns.structured.failures import failure
 from langchain_prodpatterns.structured.prompts import write_instructions
 from langchain_prodpatterns.structured.reading import read
-from langchain_prodpatterns.structured.target import Target, make_target
+from langchain_prodpatterns.structured.target import Target
+from langchain_prodpatterns.structured.targets import make_target
 
 
 class SchemaParser(BaseOutputParser[Any]):
@@ -75,14 +75,11 @@ class SchemaParser(BaseOutputParser[Any]):
     @property
     def OutputType(self) -> Any:  # noqa: N802 - LangChain's name
         """The type of the values."""
-        is_schema = isinstance(self.response_model, Mapping)
-        return Any if is_schema else self.target.output_type
+        return self.target.output_type
 
     def get_output_schema(self, config: RunnableConfig | None = None) -> TypeBaseModel:
         """Return the schema of the values."""
-        if isinstance(self.response_model, Mapping):
-            return self.target.output_type  # type: ignore[no-any-return]  # a model class here
-        return super().get_output_schema(config)
+        return self.target.output_schema or super().get_output_schema(config)
 
     @property
     def _type(self) -> str:
@@ -143,7 +140,8 @@ class SchemaParser(BaseOutputParser[Any]):
     def _value_of(self, answer: str | BaseMessage) -> Any:
         assessment = assess(answer, self.target, prefer=self.prefer)
         if assessment.kind != "ok":
-            raise failure(self.target.name, (completed(answer, assessment),))
+            error = failure(self.target.name, (completed(answer, assessment),))
+            raise error from assessment.cause
         return assessment.value
 
 

@@ -9,34 +9,67 @@ from langchain_prodpatterns.errors import ConfigurationError
 MAX_UNIONS = 5
 """Unions in unions that are looked into."""
 
+_REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
+_COMBINED = {"allOf", "anyOf", "oneOf"}
+# What holds schemas by names of the developer's own, and what holds no schemas at all.
+_NAMES = {
+    "properties",
+    "patternProperties",
+    "$defs",
+    "definitions",
+    "dependentSchemas",
+    "dependencies",
+}
+_DATA = {"const", "enum", "default", "examples", "example", "discriminator", "required"}
 
-def check_references(schema: Any) -> None:
+
+def check_references(schema: dict[str, Any], dialect: str) -> None:
     """Refuse references that lead out of the schema: nothing is ever fetched.
+
+    Args:
+        schema: A valid JSON Schema.
+        dialect: The URI of its metaschema.
 
     Raises:
         ConfigurationError: When one does, or leads nowhere.
     """
-    for holder in _schemas(schema):
-        target = holder.get("$ref")
-        if isinstance(target, str) and not _resolves(target, schema):
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
+    from referencing.jsonschema import specification_with
+
+    root = specification_with(dialect).create_resource(schema)
+    registry: Registry[Any] = Registry()
+    seen: set[int] = set()
+    waiting: list[tuple[Any, Any]] = [(root, registry.resolver_with_root(root))]
+    while waiting:
+        resource, resolver = waiting.pop()
+        if id(resource.contents) in seen:
+            continue
+        seen.add(id(resource.contents))
+        target = None
+        try:
+            for target in _references(resource.contents):
+                found = resolver.lookup(target)
+                inner = specification_with(dialect).create_resource(found.contents)
+                waiting.append((inner, found.resolver))
+            waiting.extend(
+                (part, resolver.in_subresource(part))
+                for part in resource.subresources()
+            )
+        except Unresolvable:
             msg = f"response_model refers to {target!r}, which is not in the schema"
-            raise ConfigurationError(msg)
+            raise ConfigurationError(msg) from None
 
 
-def _resolves(target: str, schema: Any) -> bool:
-    if not target.startswith("#"):
-        return False
-    if not target.startswith("#/"):
-        return target == "#" or _has_anchor(target[1:], schema)
-    return resolve({"$ref": target}, schema) != {"$ref": target}
+def _references(schema: Any) -> list[str]:
+    if not isinstance(schema, dict):
+        return []
+    values = [schema.get(key) for key in _REFERENCES]
+    return [value for value in values if isinstance(value, str)]
 
 
-def _has_anchor(name: str, schema: Any) -> bool:
-    return any(node.get("$anchor") == name for node in _schemas(schema))
-
-
-def _schemas(node: Any) -> Iterator[dict[str, Any]]:
-    """Yield every dict in a schema, at any depth."""
+def mappings(node: Any) -> Iterator[dict[Any, Any]]:
+    """Yield every dict in JSON data, at any depth."""
     waiting = [node]
     while waiting:
         node = waiting.pop()
@@ -47,15 +80,62 @@ def _schemas(node: Any) -> Iterator[dict[str, Any]]:
             waiting.extend(node)
 
 
+def subschemas(schema: Any) -> Iterator[dict[str, Any]]:
+    """Yield every dict in a JSON Schema that is a schema, and no data or names."""
+    waiting = [(schema, False)]
+    while waiting:
+        node, has_names = waiting.pop()
+        if isinstance(node, dict):
+            if not has_names:
+                yield node
+            waiting.extend(
+                (value, not has_names and key in _NAMES)
+                for key, value in node.items()
+                if has_names or key not in _DATA
+            )
+        elif isinstance(node, list):
+            waiting.extend((value, False) for value in node)
+
+
 def property_names(schema: dict[str, Any]) -> Iterator[str]:
     """Yield every property that a schema names, at any depth."""
-    for node in _schemas(schema):
+    for node in subschemas(schema):
         properties = node.get("properties")
         if isinstance(properties, dict):
             yield from properties
         required = node.get("required")
         if isinstance(required, list):
             yield from (name for name in required if isinstance(name, str))
+
+
+def top_properties(schema: dict[str, Any]) -> frozenset[str]:
+    """Return the properties of the value itself, also of a union of objects.
+
+    Args:
+        schema: A JSON Schema.
+
+    Returns:
+        Their names; none where an object of any properties fits too.
+    """
+    names: set[str] = set()
+    for part in _parts(schema, schema):
+        properties = part.get("properties")
+        if isinstance(properties, dict) and properties:
+            names.update(properties)
+        elif part.get("type") == "object" and not _COMBINED & set(part):
+            return frozenset()
+    return frozenset(names)
+
+
+def _parts(node: Any, root: dict[str, Any], depth: int = 0) -> Iterator[dict[str, Any]]:
+    """Yield a schema and those that it combines."""
+    if not isinstance(node, dict) or depth > MAX_UNIONS:
+        return
+    node = resolve(node, root)
+    yield node
+    for key in _COMBINED & set(node):
+        for part in node[key]:
+            yield from _parts(part, root, depth + 1)
 
 
 def resolve(node: dict[str, Any], root: Any) -> dict[str, Any]:
@@ -123,8 +203,8 @@ def words(node: Any, root: dict[str, Any], depth: int = 0) -> Iterator[str]:
 
 def type_name(title: Any) -> str:
     """Make an identifier of a schema's title, or `Answer`."""
-    words = "".join(
+    parts = "".join(
         character if character.isalnum() else " " for character in str(title or "")
     )
-    name = "".join(word[0].upper() + word[1:] for word in words.split())
+    name = "".join(word[0].upper() + word[1:] for word in parts.split())
     return name if name and not name[0].isdigit() else "Answer"

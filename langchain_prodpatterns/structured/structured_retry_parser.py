@@ -48,8 +48,8 @@ from langchain_prodpatterns.structured.target import (
     MisfitError,
     NotJsonError,
     Target,
-    make_target,
 )
+from langchain_prodpatterns.structured.targets import make_target
 from langchain_prodpatterns.structured.walk import Walk, Walked, aperform, perform
 
 _LIMITS = ("attempts", "calls", "tokens", "usd", "seconds")
@@ -203,14 +203,12 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
         """The type of the values, or `StructuredResult`."""
         if self.include_attempts:
             return StructuredResult
-        is_schema = isinstance(self.response_model, Mapping)
-        return Any if is_schema else self.target.output_type
+        return self.target.output_type
 
     def get_output_schema(self, config: RunnableConfig | None = None) -> TypeBaseModel:
         """Return the schema of the values, or of `StructuredResult`."""
-        if isinstance(self.response_model, Mapping) and not self.include_attempts:
-            return self.target.output_type  # type: ignore[no-any-return]  # a model class here
-        return super().get_output_schema(config)
+        known = None if self.include_attempts else self.target.output_schema
+        return known or super().get_output_schema(config)
 
     @property
     def config_specs(self) -> list[ConfigurableFieldSpec]:
@@ -244,7 +242,8 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
             msg = f"without a ladder nothing takes the argument {min(kwargs)!r}"
             raise TypeError(msg)
         assessment = self._judge(value)
-        return Walked((completed(value, assessment),), assessment.value)
+        attempts = (completed(value, assessment),)
+        return Walked(attempts, assessment.value, assessment.cause)
 
     def _is_completion(self, value: Any) -> bool:
         if isinstance(value, AIMessage):

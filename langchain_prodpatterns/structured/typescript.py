@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from langchain_prodpatterns.structured.schemas import subschemas
+
 _SCALARS = {
     "string": "string",
     "integer": "integer",
@@ -185,25 +187,11 @@ def _comments(node: Any) -> Iterator[str]:
         yield f"default {_literal(default)}"
 
 
-def _references(node: Any) -> Iterator[str]:
+def _references(schema: Any) -> Iterator[str]:
     """Yield every reference in a schema, as often as it occurs."""
-    waiting = [node]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, Mapping):
-            if isinstance(node.get("$ref"), str):
-                yield node["$ref"]
-            # The mapping of a discriminator repeats the references beside it.
-            waiting.extend(
-                value for key, value in node.items() if not _repeats(key, value)
-            )
-        elif isinstance(node, list):
-            waiting.extend(node)
-
-
-def _repeats(key: str, value: Any) -> bool:
-    is_mapping = isinstance(value, Mapping)
-    return key == "discriminator" and is_mapping and "propertyName" in value
+    for node in subschemas(schema):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"]
 
 
 def _one_line(text: Any) -> str:

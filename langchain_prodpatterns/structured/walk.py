@@ -78,7 +78,7 @@ class Walked:
     """Every attempt, in order."""
     value: Any = None
     """The valid value, where the last attempt is `ok`."""
-    cause: Exception | None = None
+    cause: BaseException | None = None
     """The error that ended it, if it was one."""
 
     @property
@@ -128,20 +128,21 @@ class Walk:
 
     def asks(self) -> Generator[Ask, Outcome, Walked]:
         """Yield what to ask until an answer is valid, or nothing is left to ask."""
-        cause: Exception | None = None
+        cause: BaseException | None = None
         step = next_step(self._state)
         while step is not None:
             outcome = yield self._ask(step)
             if outcome.spent is not None:
                 outcome.spent.__cause__ = cause
                 return self._end(cause=outcome.spent)
-            cause = outcome.error
-            if cause is not None:
-                if self._rejects_temperature(step, cause):
+            if outcome.error is not None:
+                cause = outcome.error
+                if self._rejects_temperature(step, outcome.error):
                     continue
-                self._note_error(step, outcome, cause)
+                self._note_error(step, outcome, outcome.error)
             else:
                 assessment = self._judge(outcome.answer)
+                cause = assessment.cause
                 self._note(step, outcome, assessment)
                 if assessment.kind == "ok":
                     return self._end(value=assessment.value)
@@ -241,7 +242,7 @@ class Walk:
             seconds=outcome.seconds,
         )
 
-    def _end(self, *, value: Any = None, cause: Exception | None = None) -> Walked:
+    def _end(self, *, value: Any = None, cause: BaseException | None = None) -> Walked:
         return Walked(tuple(self._attempts), value, cause)
 
 

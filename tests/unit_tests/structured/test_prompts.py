@@ -14,7 +14,7 @@ from langchain_prodpatterns.structured.prompts import (
     without_titles,
     write_instructions,
 )
-from langchain_prodpatterns.structured.target import make_target
+from langchain_prodpatterns.structured.targets import make_target
 from tests.unit_tests.structured.doubles import Node, Ticket
 
 TARGET = make_target(Ticket)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel
+from pydantic import BaseModel, field_validator, model_validator
 
 from langchain_prodpatterns.structured.mending import MAX_MENDED
 from langchain_prodpatterns.structured.reading import (
@@ -18,7 +18,8 @@ from langchain_prodpatterns.structured.reading import (
     Prefer,
     read,
 )
-from langchain_prodpatterns.structured.target import Target, make_target
+from langchain_prodpatterns.structured.target import Target
+from langchain_prodpatterns.structured.targets import make_target
 from tests.unit_tests.structured.doubles import (
     INVALID,
     TICKET,
@@ -133,6 +134,71 @@ def test_the_object_that_validates_wins(prefer: Prefer) -> None:
     text = f'{{"note": 1}} {VALID} {{"note": 2}}'
 
     assert read(text, TARGET, prefer).value == TICKET
+
+
+class Filter(BaseModel):
+    city: str | None = None
+    year: int | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _prepare(cls, data: Any) -> Any:
+        data.setdefault("year", None)
+        return data
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'Here is the filter: {"city": "Paris"}\nUnused: {"user_id": 7}',
+        '{"city": "Paris"}\n\nFormat used: {}',
+        'Made of {"user_id": 7}: {"city": "Paris"} for {}',
+        '{"city": "Paris"} as in source [1].',
+    ],
+)
+@pytest.mark.parametrize("prefer", ["first", "last"])
+def test_an_object_about_something_else_is_not_the_answer(
+    text: str, prefer: Prefer
+) -> None:
+    assert read(text, make_target(Filter), prefer).value == Filter(city="Paris")
+
+
+def test_an_invalid_answer_is_not_replaced_by_an_empty_object() -> None:
+    (error,) = read('{"city": 7}\n\nFormat: {}', make_target(Filter)).errors
+
+    assert error.path == "city"
+
+
+def test_an_object_of_any_properties_may_be_the_answer() -> None:
+    text = f'Either {VALID} or {{"user_id": 7}}'
+
+    assert read(text, make_target(Ticket | dict[str, int])).value == {"user_id": 7}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Scores: [4, 5]. See reference [1].", "As in [2], the scores are: [4, 5]"],
+)
+@pytest.mark.parametrize("prefer", ["first", "last"])
+def test_a_reference_in_a_sentence_is_not_the_answer(text: str, prefer: Prefer) -> None:
+    assert read(text, make_target(list[int]), prefer).value == [4, 5]
+
+
+def test_a_validator_sees_each_span_once() -> None:
+    seen = []
+
+    class Watched(BaseModel):
+        title: str
+
+        @field_validator("title")
+        @classmethod
+        def _look(cls, title: str) -> str:
+            seen.append(title)
+            raise ValueError("no")
+
+    read('a {"title": "x"} b', make_target(Watched))
+
+    assert seen == ["x"]
 
 
 def test_a_correction_that_breaks_off_replaces_what_was_before() -> None:

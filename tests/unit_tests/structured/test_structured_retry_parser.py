@@ -203,6 +203,36 @@ def test_what_a_validator_says_is_not_in_the_message() -> None:
     assert "broken" not in str(caught.value)
 
 
+async def test_a_validator_that_fails_is_asked_about_again_and_kept() -> None:
+    def careless(ticket: Ticket) -> str | None:
+        return {1: None}[ticket.count]
+
+    for way in ("invoke", "ainvoke"):
+        parser = parser_on(
+            scripted(VALID, VALID.replace("2", "1")), validators=[careless]
+        )
+        called = getattr(parser, way)("x")
+        result = await called if way == "ainvoke" else called
+        assert kinds(result) == ["schema", "ok"]
+
+    with pytest.raises(StructuredOutputError) as caught:
+        parser_on(scripted(VALID), attempts=1, validators=[careless]).invoke("x")
+
+    assert "refused by the validator 'careless' (KeyError)" in str(caught.value)
+    assert isinstance(caught.value.__cause__, BudgetSpent)
+    assert isinstance(caught.value.__cause__.__cause__, KeyError)
+
+
+def test_a_failing_validator_of_a_completion_is_the_cause() -> None:
+    def careless(ticket: Ticket) -> str | None:
+        return str(ticket.count / 0)
+
+    with pytest.raises(StructuredOutputError) as caught:
+        StructuredRetryParser(Ticket, validators=[careless]).invoke(VALID)
+
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
 def test_a_validator_that_answers_otherwise_is_a_mistake() -> None:
     with pytest.raises(
         TypeError, match="must return None or say what is wrong, got bool"
@@ -467,6 +497,13 @@ async def test_the_result_accounts_for_every_call() -> None:
             result.usage.total_tokens
         )
         assert {attempt.model for attempt in result.attempts} == {"small"}
+
+
+async def test_a_number_beyond_json_costs_one_attempt_and_not_the_batch() -> None:
+    schema = {"properties": {"price": {"type": "number", "multipleOf": 0.01}}}
+    model = scripted('{"price": 1e999}', '{"price": NaN}', '{"price": 19.99}')
+
+    assert StructuredRetryParser(schema, [model]).invoke("x") == {"price": 19.99}
 
 
 # --- completions --------------------------------------------------------------------

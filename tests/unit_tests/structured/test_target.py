@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, Json, field_validator
 from typing_extensions import TypedDict
 
 from langchain_prodpatterns.errors import ConfigurationError
@@ -17,8 +17,8 @@ from langchain_prodpatterns.structured.target import (
     MisfitError,
     NotJsonError,
     Target,
-    make_target,
 )
+from langchain_prodpatterns.structured.targets import make_target
 from tests.unit_tests.structured.doubles import (
     TICKET,
     TICKET_SCHEMA,
@@ -65,6 +65,25 @@ class StrictDay(BaseModel):
 
     day: date
     pair: tuple[int, int]
+
+
+class Careless(BaseModel):
+    title: str
+    of: int = 1
+
+    @field_validator("title", mode="before")
+    @classmethod
+    def _strip(cls, title: Any) -> Any:
+        return {"a": title.strip(), "b": ""}[title]
+
+    @field_validator("of")
+    @classmethod
+    def _share(cls, of: int) -> float:
+        return 1 / of
+
+
+class Wrapped(BaseModel):
+    payload: Json[dict[str, int]]
 
 
 Pet = Annotated[Cat | Dog, Field(discriminator="kind")]
@@ -142,6 +161,20 @@ def test_anything_else_is_refused(model: Any) -> None:
         {"items": {"$ref": "#nowhere"}},
         {"anyOf": [{"type": "string"}, {"$ref": "#/anyOf/2"}]},
         {"properties": {1: {"type": "string"}}},
+        {
+            "properties": {"a": {"$ref": "#/$defs/item"}},
+            "$defs": {
+                "money": {"type": "number"},
+                "item": {
+                    "$id": "https://example.com/item",
+                    "properties": {"price": {"$ref": "#/$defs/money"}},
+                },
+            },
+        },
+        {"$dynamicRef": "http://127.0.0.1:9/x"},
+        {"$ref": "#/x-parts/a", "x-parts": {"a": {"$ref": "#/nowhere"}}},
+        {"pattern": "\\p{L}"},
+        {"patternProperties": {"[": {}}},
     ],
 )
 def test_a_schema_that_cannot_work_is_refused(schema: dict[str, Any]) -> None:
@@ -333,6 +366,86 @@ def test_references_lead_to_anchors_and_into_lists(schema: dict[str, Any]) -> No
 
     assert target.validate(["a", "b"]) == ["a", "b"]
     assert errors_of(target, '["a", 2]')[0].path == "[1]"
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"items": {"$ref": "#/$defs/any"}, "$defs": {"any": True}},
+        {
+            "$id": "https://example.com/root",
+            "items": {"$ref": "b"},
+            "$defs": {"b": {"$id": "b", "type": "integer"}},
+        },
+        {"items": {"type": "integer", "default": {"$ref": "a text"}}},
+        {"enum": [{"$ref": "#/nowhere"}, [1]]},
+        {"properties": {"$ref": {"type": "string"}, "default": {"type": "integer"}}},
+        {"$ref": "#/$defs/a", "$defs": {"a": {"items": {"$ref": "#/$defs/a"}}}},
+        {"$dynamicRef": "#a", "$defs": {"a": {"$dynamicAnchor": "a"}}},
+    ],
+)
+def test_references_that_lead_somewhere_are_taken(schema: dict[str, Any]) -> None:
+    target = make_target(schema)
+
+    assert target.validate([] if "items" in str(schema) else [1]) is not None
+
+
+@pytest.mark.parametrize("text", ["1e999", '{"price": [-1e400]}'])
+def test_a_number_that_is_not_finite_is_an_error(text: str) -> None:
+    (error,) = errors_of(make_target({}), text)
+
+    assert "not finite" in error.message
+
+
+def test_what_is_no_number_in_json_is_no_json() -> None:
+    with pytest.raises(NotJsonError):
+        make_target({"type": "number", "minimum": 0}).validate_json("NaN")
+
+
+@pytest.mark.parametrize(
+    ("divisor", "text", "fits"),
+    [
+        (0.01, "19.99", True),
+        (0.01, "0.07", True),
+        (0.01, "9" * 400, True),
+        (0.01, "1e300", True),
+        (0.01, "19.999", False),
+        (3, "9", True),
+        (3, "10", False),
+        (0.5, "true", True),
+        (2, '"text"', True),
+    ],
+)
+def test_multiples_are_those_of_decimals(divisor: float, text: str, fits: bool) -> None:
+    target = make_target({"multipleOf": divisor})
+
+    if fits:
+        target.validate_json(text)
+    else:
+        assert "multipleOf" in errors_of(target, text)[0].message
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ('{"title": null}', "AttributeError"),
+        ('{"title": "a", "of": 0}', "ZeroDivisionError"),
+        ('{"title": "missing"}', "KeyError"),
+    ],
+)
+def test_a_validator_that_fails_is_an_error_of_the_answer(text: str, name: str) -> None:
+    with pytest.raises(MisfitError) as caught:
+        make_target(Careless).validate_json(text)
+
+    (error,) = caught.value.errors
+    assert error.safe == f"the answer: refused ({name})"
+    assert type(caught.value.__cause__).__name__ == name
+
+
+def test_a_field_that_holds_no_json_is_an_error_of_the_field() -> None:
+    (error,) = errors_of(make_target(Wrapped), '{"payload": "not json"}')
+
+    assert error.path == "payload"
 
 
 def test_every_missing_property_is_named() -> None:
