@@ -1,4 +1,4 @@
-"""Where in a text the JSON is: one linear pass that finds balanced spans.
+"""Where in a text the JSON is: a linear pass that finds balanced spans.
 
 The pass reads strings as JSON and Python write them, so that a bracket in a string is
 no bracket. A quote opens a string only where a value or a key may begin; any other one
@@ -16,11 +16,21 @@ MAX_CANDIDATES = 10_000
 MAX_TOKENS = 500_000
 """Brackets and quotes of one span."""
 
-# An opening bracket in prose is JSON only if it goes on like JSON.
+_TWO_NUMBERS = r"\s*+-?[\d.]++\s*+,\s*+-?[\d.]++\s*+"
+# An opening bracket in prose is JSON only if it goes on like JSON: `[0, 1)` does not.
 _OPENER = re.compile(
-    r"""\{(?=\s*+(?:["'}\u201c\u2018/#]|[A-Za-z_$][\w$-]*+\s*+:))
-      | \[(?=\s*+(?:["'\u201c\u2018\]{\[/#.]|-?\d
+    rf"""\{{(?=\s*+(?:\\?["'}}\u201c\u2018/\#]|[\w$][\w.$@-]*+\s*+[:=]))
+      | \[(?!{_TWO_NUMBERS}\))(?=\s*+(?:\\?["'\u201c\u2018\]{{\[/\#.]|-?\d
             |(?:true|false|null|None|True|False)\b))""",
+    re.VERBOSE,
+)
+# What may enclose a span in prose: any bracket, and the parenthesis of a call; but not
+# a bracket that is quoted, or one of an interval.
+_ENCLOSING = re.compile(
+    rf"""["'`][{{\[(\]}})]["'`]
+      | [\[\]]{_TWO_NUMBERS}[\])\[]
+      | (?<=\w)\(
+      | [{{}}\[\])]""",
     re.VERBOSE,
 )
 _TOKEN = re.compile(r"""[{}\[\]"']""")
@@ -28,7 +38,7 @@ _STRINGS = {
     '"': re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL),
     "'": re.compile(r"'[^'\\]*+(?:\\.[^'\\]*+)*+'", re.DOTALL),
 }
-_OPENS = {"}": "{", "]": "["}
+_OPENS = {"}": "{", "]": "[", ")": "("}
 _BEFORE_A_STRING = frozenset("{[,:(")
 
 
@@ -57,7 +67,10 @@ class Found:
 
 
 def find_candidates(text: str) -> Found:
-    """Find the outermost JSON-like spans of a text, in one linear pass.
+    """Find the outermost JSON-like spans of a text, in linear time.
+
+    A span inside a bracket that never closes is a part of something that breaks off,
+    also where that something is no JSON, such as `Ticket(child={...}`.
 
     Args:
         text: Any text.
@@ -75,10 +88,23 @@ def find_candidates(text: str) -> Found:
         if span.unreadable:
             return Found(unreadable=span.unreadable)
         if end is None:
-            return Found(tuple(found), broken_off=True)
+            return Found(_not_enclosed(text, found), broken_off=True)
         found.append(Candidate(start, end, span.deepest))
         start = _next_opener(text, end)
-    return Found(tuple(found))
+    whole = _not_enclosed(text, found)
+    return Found(whole, broken_off=len(whole) < len(found))
+
+
+def _not_enclosed(text: str, spans: list[Candidate]) -> tuple[Candidate, ...]:
+    """Return the spans before which no bracket stands that never closes."""
+    nesting = _Nesting()
+    begin = 0
+    for end, after in [*((span.start, span.end) for span in spans), (len(text), 0)]:
+        for match in _ENCLOSING.finditer(text, begin, end):
+            nesting.meet(match.group(), match.start())
+        begin = after
+    limit = nesting.open[0][1] if nesting.open else len(text)
+    return tuple(span for span in spans if span.start < limit)
 
 
 def _first_opener(text: str) -> int | None:
@@ -94,6 +120,29 @@ def _next_opener(text: str, position: int) -> int | None:
     return None if match is None else match.start()
 
 
+class _Nesting:
+    """The brackets that are open, and where they stand."""
+
+    def __init__(self) -> None:
+        self.open: list[tuple[str, int]] = []
+        self._count = {"{": 0, "[": 0, "(": 0}
+
+    def meet(self, mark: str, at: int) -> None:
+        """Open a bracket, or close one, and with it those inside that were left open.
+
+        Any other mark, and a closing bracket without an open one, changes nothing.
+        """
+        if mark in self._count:
+            self.open.append((mark, at))
+            self._count[mark] += 1
+            return
+        opening = _OPENS.get(mark)
+        closed = None
+        while opening and self._count[opening] and closed != opening:
+            closed, _ = self.open.pop()
+            self._count[closed] -= 1
+
+
 class _Span:
     """Reads from one opening bracket to the one that closes it."""
 
@@ -102,8 +151,7 @@ class _Span:
         self.start = start
         self.deepest = 0
         self.unreadable = ""
-        self._stack: list[str] = []
-        self._open = {"{": 0, "[": 0}
+        self._nesting = _Nesting()
 
     def scan(self) -> int | None:
         """Return where the span ends, or `None` where it does not."""
@@ -116,13 +164,11 @@ class _Span:
             position = match.end()
             if token in _STRINGS:
                 position = self._string(token, last, at)
-            elif token in self._open:
-                self._push(token)
             else:
-                self._pop(_OPENS[token])
+                self._meet(token, at)
             if position < 0 or self.unreadable:
                 return None
-            if not self._stack:
+            if not self._nesting.open:
                 return position
             last = position
         self.unreadable = f"it holds more than {MAX_TOKENS} brackets and quotes"
@@ -137,19 +183,8 @@ class _Span:
         match = _STRINGS[quote].match(self.text, at)
         return -1 if match is None else match.end()
 
-    def _push(self, bracket: str) -> None:
-        self._stack.append(bracket)
-        self._open[bracket] += 1
-        self.deepest = max(self.deepest, len(self._stack))
+    def _meet(self, bracket: str, at: int) -> None:
+        self._nesting.meet(bracket, at)
+        self.deepest = max(self.deepest, len(self._nesting.open))
         if self.deepest > MAX_DEPTH:
             self.unreadable = f"it is nested deeper than {MAX_DEPTH} levels"
-
-    def _pop(self, bracket: str) -> None:
-        """Close a bracket, and with it those inside that were left open."""
-        if not self._open[bracket]:
-            return
-        while True:
-            closed = self._stack.pop()
-            self._open[closed] -= 1
-            if closed == bracket:
-                return

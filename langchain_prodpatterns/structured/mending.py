@@ -196,7 +196,7 @@ def _atoms(node: Any, containers: str) -> Iterator[tuple[Any, str, bool]]:
     """Yield every key and value, with the brackets it is in and whether it is a key."""
     if isinstance(node, dict):
         for key, value in node.items():
-            if (_QUOTE_MARKS | {"\n"}) & set(key):
+            if _QUOTE_MARKS & set(key):
                 raise UnmendableError  # a key that swallowed a quote is two in one
             yield key, f"{containers}{{", True
             yield from _atoms(value, f"{containers}{{")

@@ -82,6 +82,50 @@ def test_notices_what_breaks_off(text: str) -> None:
     assert find_candidates(text).broken_off
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        'Result: {\\"title\\": "x", "k": {"a": 1}',
+        'result: {\u00e9t\u00e9: {"a": 1}, b',
+        'result: {item.name: {"a": 1}, b',
+        'Here: Ticket(title="x", child={"a": 1}',
+        'Here: {title = "x", child: {"a": 1}',
+        'Answer: { 1: "x", "inner": {"a": 1}',
+        'Answer: { **title**: x, "inner": {"a": 1}',
+        'Tickets: [ticket1, {"a": 1}, and',
+        '[<item>{"a": 1}, <item>{"a": 2}',
+    ],
+)
+def test_a_part_of_what_breaks_off_is_not_found(text: str) -> None:
+    found = find_candidates(text)
+
+    assert (found.candidates, found.broken_off) == ((), True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'The range is [0, 1). {"a": 1}',
+        'The range is ]0, 1[ or (0, 1]. {"a": 1}',
+        'As asked (see above: {"a": 1}',
+        'It begins with `{` or `[`: {"a": 1}',
+        'Ticket(child={"a": 1})',
+        '{{"a": 1}}',
+        'a) b] c} {"a": 1}',
+        '{"a": 1} and press { to open',
+    ],
+)
+def test_a_bracket_in_prose_hides_nothing(text: str) -> None:
+    assert '{"a": 1}' in [span.strip("{}").join("{}") for span in spans(text)]
+    assert not find_candidates(text).broken_off
+
+
+def test_a_span_before_what_breaks_off_is_found() -> None:
+    found = find_candidates('{"a": 1} or Ticket({"a": 2}, {"a": 3}')
+
+    assert (len(found.candidates), found.broken_off) == (1, True)
+
+
 def test_nothing_inside_a_broken_span_is_found() -> None:
     text = '[{"a": 1}, {"a": 2}, {"a":'
 
@@ -131,6 +175,7 @@ def test_what_is_beyond_reading_is_given_up(text: str) -> None:
         "{ " * 500_000,
         "'" * 1_000_000,
         '{"a": 1} {note} ' * 60_000,
+        'x {"a": 1} ' + "[(f(" * 200_000,
     ],
     ids=[
         "10k",
@@ -142,6 +187,7 @@ def test_what_is_beyond_reading_is_given_up(text: str) -> None:
         "gaps",
         "q",
         "mix",
+        "open prose",
     ],
 )
 def test_hostile_texts_end(text: str) -> None:

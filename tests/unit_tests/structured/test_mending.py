@@ -34,6 +34,7 @@ from langchain_prodpatterns.structured.mending import (
         ("{\u201ca\u201d: \u201cb\u201d}", {"a": "b"}),
         ("{'a':\ufeff'b'}", {"a": "b"}),
         ("{'a': {}, 'b': [],}", {"a": {}, "b": []}),
+        ('{"a\n": "b"}', {"a": "b"}),
     ],
 )
 def test_mends(span: str, data: Any) -> None:

@@ -208,6 +208,11 @@ def test_a_correction_that_breaks_off_replaces_what_was_before() -> None:
     assert read(text, TARGET, "first").value == TICKET
 
 
+def test_a_part_of_a_broken_call_is_not_taken_for_the_answer() -> None:
+    assert read(f'Here: Ticket(title="x", child={VALID}', TARGET).kind == "truncated"
+    assert read(f"Here: Ticket(child={VALID})", TARGET).value == TICKET
+
+
 def test_a_part_of_a_broken_tree_is_not_taken_for_the_tree() -> None:
     whole = Node(name="root", children=[Node(name="leaf")]).model_dump_json()
 
