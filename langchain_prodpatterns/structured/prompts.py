@@ -19,7 +19,7 @@ from langchain_core.messages import (
 from langchain_prodpatterns.fencing import fenced, fresh_nonce
 from langchain_prodpatterns.structured.attempts import FieldError
 from langchain_prodpatterns.structured.target import Target
-from langchain_prodpatterns.structured.typescript import declare
+from langchain_prodpatterns.structured.typescript import declare, is_opaque
 
 SchemaStyle = Literal["typescript", "json_schema"]
 """How instructions describe the type."""
@@ -61,7 +61,7 @@ def write_instructions(
     Returns:
         Instructions for a system message.
     """
-    if style == "typescript":
+    if style == "typescript" and not is_opaque(target.json_schema):
         form = declare(target.json_schema, target.name)
         ask = f"Answer only in JSON{_of_type(form)}:\n{form}"
     else:

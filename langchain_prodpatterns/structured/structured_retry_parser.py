@@ -123,7 +123,8 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
             budget: What one input may cost. Every call is an attempt, also one that
                 fails at the provider.
             schema_style: `"typescript"` declares the type in about a quarter of the
-                tokens of its JSON Schema; `"json_schema"` gives the schema.
+                tokens of its JSON Schema (a schema that cannot be declared so is given
+                as it is); `"json_schema"` gives the schema.
             persona: Who answers, as the first line of the instructions.
             examples: Values of the response model for the instructions to show.
             reminder: A sentence that every re-ask ends with.

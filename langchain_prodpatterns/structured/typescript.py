@@ -6,7 +6,7 @@ type that is used more than once, or in itself, is declared once and called by n
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from langchain_prodpatterns.structured.schemas import subschemas
@@ -31,9 +31,29 @@ _LIMITS = {
     "pattern": "matches /{}/",
     "format": "{}",
 }
+# Keywords that need no words, because the type says them or they say nothing of it.
+_SILENT = {"$schema", "$id", "$defs", "definitions", "title", "description", "examples"}
 _POINTERS = ("#/$defs/", "#/definitions/")
+_COMBINED = ("allOf", "anyOf", "oneOf")
+_LIST_KEYS = {"items", "prefixItems"}
+_OBJECT_KEYS = {
+    "properties",
+    "patternProperties",
+    "additionalProperties",
+    "propertyNames",
+}
 _MAX_DEFAULT = 60
 _INDENT = "  "
+
+
+def is_opaque(schema: Mapping[str, Any]) -> bool:
+    """Whether a schema has constraints of which its declaration says nothing.
+
+    Args:
+        schema: The schema.
+    """
+    unsaid = declare(schema, "Answer").endswith("= unknown")
+    return unsaid and not _SILENT.issuperset(schema)
 
 
 def declare(schema: Mapping[str, Any], name: str) -> str:
@@ -76,7 +96,9 @@ class _Declarations:
     def _root(self) -> Mapping[str, Any]:
         """The schema itself, or the definition that it is only a name of."""
         target = self._schema.get("$ref")
-        return self._defs[target][1] if target in self._defs else self._schema
+        more = _has_shape(self._schema) or set(_COMBINED) & set(self._schema)
+        is_name = target in self._defs and not more
+        return self._defs[target][1] if is_name else self._schema
 
     def _find_shared(self) -> set[str]:
         """Find the definitions that are used twice, or that use themselves."""
@@ -97,23 +119,38 @@ class _Declarations:
         return False
 
     def _declaration(self, name: str, node: Mapping[str, Any]) -> str:
-        comment = _one_line(node.get("description", ""))
+        comment = "; ".join(self._comments(node))
         head = f"// {comment}\n" if comment else ""
         return f"{head}type {_type_name(name)} = {self._type(node, 0)}"
 
     def _type(self, node: Any, level: int) -> str:
-        """Write one type."""
+        """Write one type: all that a schema demands, joined by `&`."""
         if not isinstance(node, Mapping):
-            return "unknown"
-        if "$ref" in node:
-            return self._reference(str(node["$ref"]), level)
+            return "never" if node is False else "unknown"
         values = [node["const"]] if "const" in node else node.get("enum")
         if values is not None:
             return " | ".join(_literal(value) for value in values)
-        options = node.get("anyOf") or node.get("oneOf")
-        if options:
-            return self._union(options, level)
-        return self._plain(node, node.get("type"), level)
+        parts = list(self._parts(node, level))
+        own = self._plain(node, node.get("type"), level)
+        if _has_shape(node) or not parts:
+            parts.insert(0, own)
+        parts = list(dict.fromkeys(part for part in parts if part != "unknown"))
+        if len(parts) > 1:
+            parts = [f"({part})" if " | " in part else part for part in parts]
+        return " & ".join(parts) or "unknown"
+
+    def _parts(self, node: Mapping[str, Any], level: int) -> Iterator[str]:
+        """Write what a schema says by other schemas."""
+        if "$ref" in node:
+            yield self._reference(str(node["$ref"]), level)
+        for part in node.get("allOf", ()):
+            if not _only_requires(part):
+                yield self._type(part, level)
+        for key in ("anyOf", "oneOf"):
+            options = [one for one in node.get(key, ()) if not _only_requires(one)]
+            types = [self._type(option, level) for option in options]
+            if types and "unknown" not in types:
+                yield " | ".join(dict.fromkeys(types))
 
     def _reference(self, target: str, level: int) -> str:
         if target not in self._defs:
@@ -123,68 +160,94 @@ class _Declarations:
             return _type_name(self._name)
         return _type_name(name) if target in self._shared else self._type(node, level)
 
-    def _union(self, options: list[Any], level: int, sign: str = " | ") -> str:
-        return sign.join(dict.fromkeys(self._type(part, level) for part in options))
-
     def _plain(self, node: Mapping[str, Any], kind: Any, level: int) -> str:
         if isinstance(kind, list):
-            return self._union([{**node, "type": one} for one in kind], level)
-        if kind is None and node.get("allOf"):
-            return self._union(node["allOf"], level, " & ")
-        if kind == "array" or (kind is None and "items" in node):
+            types = (self._plain(node, one, level) for one in kind)
+            return " | ".join(dict.fromkeys(types))
+        if kind == "array" or (kind is None and _LIST_KEYS & set(node)):
             return self._array(node, level)
-        if kind == "object" or (kind is None and "properties" in node):
+        if kind == "object" or (kind is None and _OBJECT_KEYS & set(node)):
             return self._object(node, level)
         return _SCALARS.get(str(kind), "unknown")
 
     def _array(self, node: Mapping[str, Any], level: int) -> str:
-        prefix = node.get("prefixItems")
-        if prefix:
-            return f"[{', '.join(self._type(item, level) for item in prefix)}]"
-        item = self._type(node.get("items", {}), level)
-        return f"({item})[]" if " | " in item else f"{item}[]"
+        items = node.get("items", {})
+        # Before the draft of 2020, the items of a tuple were in `items`.
+        old = isinstance(items, list)
+        prefix = items if old else node.get("prefixItems")
+        rest = node.get("additionalItems", {}) if old else items
+        if not prefix:
+            return _list_of(self._type(rest, level))
+        types = [self._type(item, level) for item in prefix]
+        if isinstance(rest, Mapping) and rest:
+            types.append(f"...{_list_of(self._type(rest, level))}")
+        return f"[{', '.join(types)}]"
 
     def _object(self, node: Mapping[str, Any], level: int) -> str:
         properties = node.get("properties")
+        values = self._values(node, level)
         if not properties:
-            values = node.get("additionalProperties")
-            kind = (
-                self._type(values, level) if isinstance(values, Mapping) else "unknown"
-            )
-            return f"Record<string, {kind}>"
-        required = node.get("required", ())
+            return f"Record<{self._keys(node)}, {values or 'unknown'}>"
+        required = {*node.get("required", ()), *_required_by(node.get("allOf", ()))}
         lines = [
             self._property(name, entry, name in required, level + 1)
             for name, entry in properties.items()
         ]
+        if values:
+            lines.append(f"{_INDENT * (level + 1)}[key: string]: {values}")
         return "\n".join(["{", *lines, f"{_INDENT * level}}}"])
+
+    def _keys(self, node: Mapping[str, Any]) -> str:
+        names = self._type(node.get("propertyNames", {}), 0)
+        return "string" if names == "unknown" else names
+
+    def _values(self, node: Mapping[str, Any], level: int) -> str:
+        """Write the type of the properties without a name of their own."""
+        schemas = [*node.get("patternProperties", {}).values()]
+        more = node.get("additionalProperties")
+        schemas += [more] if isinstance(more, Mapping) else []
+        types = (self._type(schema, level) for schema in schemas)
+        return " | ".join(dict.fromkeys(types))
 
     def _property(self, name: str, node: Any, required: bool, level: int) -> str:  # noqa: FBT001 - one flag of a property
         mark = "" if required else "?"
         key = name if name.isidentifier() else json.dumps(name, ensure_ascii=False)
         line = f"{_INDENT * level}{key}{mark}: {self._type(node, level)}"
-        comment = "; ".join(_comments(node))
+        comment = "; ".join(self._comments(node))
         return f"{line} // {comment}" if comment else line
 
+    def _comments(self, node: Any) -> Iterator[str]:
+        """Say what the type does not: the description, the limits and the default."""
+        if not isinstance(node, Mapping):
+            return
+        description = _one_line(node.get("description", ""))
+        if description:
+            yield description
+        combined = (part for key in _COMBINED for part in node.get(key, ()))
+        for limited in (node, *combined):
+            yield from self._limits(limited)
+        yield from _alternatives(node)
+        default = node.get("default")
+        empty = default is None or default in ([], {})
+        if not empty and len(_literal(default)) <= _MAX_DEFAULT:
+            yield f"default {_literal(default)}"
 
-def _comments(node: Any) -> Iterator[str]:
-    """Say what the type does not: the description, the limits and the default."""
-    if not isinstance(node, Mapping):
-        return
-    description = _one_line(node.get("description", ""))
-    if description:
-        yield description
-    for limited in (node, *node.get("anyOf", ())):
-        if isinstance(limited, Mapping):
-            yield from (
-                wording.format(limited[key])
-                for key, wording in _LIMITS.items()
-                if key in limited
-            )
-    default = node.get("default")
-    empty = default is None or default in ([], {})
-    if not empty and len(_literal(default)) <= _MAX_DEFAULT:
-        yield f"default {_literal(default)}"
+    def _limits(self, node: Any) -> Iterator[str]:
+        """Say what limits a value, and the items of a list or the values of a map."""
+        if not isinstance(node, Mapping):
+            return
+        target = node.get("$ref")
+        if target in self._defs and target not in self._shared:
+            yield from _own_limits(self._defs[target][1])
+        yield from _own_limits(node)
+        patterns = node.get("patternProperties", {})
+        for pattern in patterns:
+            yield f"keys match /{pattern}/"
+        for part in (node.get("items"), node.get("additionalProperties")):
+            if isinstance(part, Mapping) and "$ref" not in part:
+                about = "; ".join(self._comments({**part, "default": None}))
+                if about:
+                    yield f"each: {about}"
 
 
 def _references(schema: Any) -> Iterator[str]:
@@ -192,6 +255,43 @@ def _references(schema: Any) -> Iterator[str]:
     for node in subschemas(schema):
         if isinstance(node.get("$ref"), str):
             yield node["$ref"]
+
+
+def _own_limits(node: Mapping[str, Any]) -> Iterator[str]:
+    # The type of a tuple says how many items it has.
+    said = {"minItems", "maxItems"} if "prefixItems" in node else set()
+    for key, wording in _LIMITS.items():
+        if key in node and key not in said:
+            yield wording.format(node[key])
+
+
+def _has_shape(node: Mapping[str, Any]) -> bool:
+    """Whether a schema says more of its own than that it is some object or list."""
+    shaped = bool((_LIST_KEYS | _OBJECT_KEYS) & set(node))
+    return shaped or node.get("type", "object") not in ("object", "array")
+
+
+def _only_requires(node: Any) -> bool:
+    """Whether a schema names properties that must be there, and says nothing else."""
+    return isinstance(node, Mapping) and set(node) == {"required"}
+
+
+def _required_by(schemas: Iterable[Any]) -> Iterator[str]:
+    for schema in schemas:
+        if _only_requires(schema):
+            yield from schema["required"]
+
+
+def _alternatives(node: Mapping[str, Any]) -> Iterator[str]:
+    """Say which properties can stand in for which."""
+    for key, word in (("anyOf", "at least one of"), ("oneOf", "exactly one of")):
+        options = [one["required"] for one in node.get(key, ()) if _only_requires(one)]
+        if options:
+            yield f"{word}: {', '.join(' and '.join(option) for option in options)}"
+
+
+def _list_of(item: str) -> str:
+    return f"({item})[]" if " | " in item or " & " in item else f"{item}[]"
 
 
 def _one_line(text: Any) -> str:

@@ -43,6 +43,12 @@ def test_instructions_can_give_the_schema() -> None:
     assert '"title":"Title"' not in text
 
 
+def test_a_schema_that_cannot_be_declared_is_given() -> None:
+    text = write_instructions(make_target({"not": {"type": "string"}}))
+
+    assert text.endswith('{"not":{"type":"string"}}')
+
+
 def test_persona_and_examples() -> None:
     text = write_instructions(TARGET, persona="You are terse.", examples=["{1}", "{2}"])
 

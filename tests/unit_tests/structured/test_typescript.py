@@ -8,7 +8,7 @@ import pytest
 from langchain_core.output_parsers import PydanticOutputParser
 from pydantic import BaseModel, Field, TypeAdapter
 
-from langchain_prodpatterns.structured.typescript import declare
+from langchain_prodpatterns.structured.typescript import declare, is_opaque
 from langchain_prodpatterns.tokens import estimate_tokens
 from tests.unit_tests.structured.doubles import Node, Ticket
 
@@ -176,10 +176,109 @@ def test_types(model: Any, expected: str) -> None:
             "string[]",
         ),
         ({"$ref": "#/elsewhere"}, "unknown"),
+        (
+            {"prefixItems": [{"type": "string"}], "items": {"type": "integer"}},
+            "[string, ...integer[]]",
+        ),
+        ({"prefixItems": [{"type": "string"}], "items": False}, "[string]"),
+        ({"items": [{"type": "string"}], "additionalItems": False}, "[string]"),
+        (
+            {"properties": {"a": {}}, "additionalProperties": {"type": "integer"}},
+            "{\n  a?: unknown\n  [key: string]: integer\n}",
+        ),
+        ({"type": "string", "anyOf": [{}, {"const": "x"}]}, "string"),
+        ({"allOf": [{"enum": ["a", "b"]}, {"type": "string"}]}, '("a" | "b") & string'),
+        ({"properties": {"a": False}}, "{\n  a?: never\n}"),
     ],
 )
 def test_schemas(schema: dict[str, Any], expected: str) -> None:
     assert declare(schema, "Answer") == f"type Answer = {expected}"
+
+
+CONTACT = {
+    "type": "object",
+    "properties": {"email": {"type": "string"}, "phone": {"type": "string"}},
+}
+BASE = {"type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]}
+NAMED = {"type": "object", "properties": {"name": {"type": "string"}}}
+
+
+@pytest.mark.parametrize(
+    ("key", "words"), [("anyOf", "at least one of"), ("oneOf", "exactly one of")]
+)
+def test_alternatives_of_required_properties_leave_the_type_alone(
+    key: str, words: str
+) -> None:
+    schema = {**CONTACT, key: [{"required": ["email"]}, {"required": ["phone"]}]}
+
+    assert declare(schema, "Answer") == (
+        f"// {words}: email, phone\n"
+        "type Answer = {\n  email?: string\n  phone?: string\n}"
+    )
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {**NAMED, "allOf": [BASE]},
+        {**NAMED, "allOf": [{"$ref": "#/$defs/Base"}], "$defs": {"Base": BASE}},
+        {"properties": NAMED["properties"], "allOf": [BASE]},
+        {**NAMED, "$ref": "#/$defs/Base", "$defs": {"Base": BASE}},
+        {**NAMED, "anyOf": [BASE]},
+    ],
+)
+def test_inherited_properties_are_declared(schema: dict[str, Any]) -> None:
+    assert declare(schema, "Answer") == (
+        "type Answer = {\n  name?: string\n} & {\n  id: integer\n}"
+    )
+
+
+def test_what_a_part_requires_is_required() -> None:
+    schema = {**NAMED, "allOf": [{"required": ["name"]}]}
+
+    assert declare(schema, "Answer") == "type Answer = {\n  name: string\n}"
+
+
+@pytest.mark.parametrize(
+    ("schema", "opaque"),
+    [
+        ({"not": {"type": "string"}}, True),
+        ({"if": {"type": "string"}, "then": {"minLength": 2}}, True),
+        ({}, False),
+        ({"title": "Anything", "description": "any JSON"}, False),
+        ({"type": "string"}, False),
+    ],
+)
+def test_whether_a_declaration_says_nothing(
+    schema: dict[str, Any], opaque: bool
+) -> None:
+    assert is_opaque(schema) is opaque
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        (
+            Annotated[int, Field(ge=1, le=5, description="stars")],
+            "// stars; >= 1; <= 5\ntype Answer = integer",
+        ),
+        (
+            Annotated[list[Annotated[str, Field(max_length=5)]], Field(max_length=3)],
+            "// items <= 3; each: length <= 5\ntype Answer = string[]",
+        ),
+        (
+            dict[str, Annotated[int, Field(ge=1)]],
+            "// each: >= 1\ntype Answer = Record<string, integer>",
+        ),
+        (dict[Literal["x", "y"], int], 'type Answer = Record<"x" | "y", integer>'),
+        (
+            dict[Annotated[str, Field(pattern="^x")], int],
+            "// keys match /^x/\ntype Answer = Record<string, integer>",
+        ),
+    ],
+)
+def test_limits_are_told(model: Any, expected: str) -> None:
+    assert declared(model) == expected
 
 
 def test_a_generic_name_becomes_an_identifier() -> None:
