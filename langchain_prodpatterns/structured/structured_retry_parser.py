@@ -326,10 +326,13 @@ def _as_messages(value: LanguageModelInput | BaseMessage) -> list[BaseMessage]:
 def _rendered(target: Target, example: Any) -> str:
     try:
         return target.render(example)
-    except (MisfitError, NotJsonError, ValueError):
-        kind = type(example).__name__
-        msg = f"examples must be valid answers: a {kind} among them is not"
-        raise ConfigurationError(msg) from None
+    except MisfitError as error:
+        why = "; ".join(one.safe for one in error.errors)
+    except (NotJsonError, ValueError):
+        why = "it cannot be written as JSON"
+    kind = type(example).__name__
+    msg = f"examples must be valid answers: a {kind} among them is not ({why})"
+    raise ConfigurationError(msg)
 
 
 def _check_arguments(

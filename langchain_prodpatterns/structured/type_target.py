@@ -3,9 +3,10 @@
 import inspect
 from typing import Any, get_args
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import AliasChoices, BaseModel, RootModel, TypeAdapter
 from pydantic import ValidationError as PydanticError
 from pydantic.errors import PydanticUserError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_core.core_schema import ErrorType
 
@@ -66,7 +67,11 @@ class TypeTarget(Target):
             text = self._adapter.dump_json(value, by_alias=True, warnings="error")
         except (ValueError, AttributeError, TypeError):
             return super().render(value)
-        self.validate_json(text.decode())
+        try:
+            self.validate_json(text.decode())
+        except (MisfitError, NotJsonError):
+            # A model may write itself in another form than the one that it reads.
+            return super().render(_readable(value))
         return text.decode()
 
     def _read(self, entry: ErrorDetails) -> FieldError:
@@ -78,6 +83,30 @@ class TypeTarget(Target):
             safe=f"refused ({rule})" if _is_telltale(entry) else None,
             with_value=rule not in _WITHOUT_VALUE,
         )
+
+
+def _readable(value: Any) -> Any:
+    """Return the data that a value can be read from: its fields under their aliases."""
+    if isinstance(value, RootModel):
+        return _readable(value.root)
+    if isinstance(value, BaseModel):
+        fields = {
+            _alias(name, field): getattr(value, name)
+            for name, field in type(value).model_fields.items()
+        }
+        return _readable({**fields, **(value.model_extra or {})})
+    if isinstance(value, dict):
+        return {key: _readable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_readable(item) for item in value]
+    return value
+
+
+def _alias(name: str, field: FieldInfo) -> str:
+    alias = field.validation_alias
+    if isinstance(alias, AliasChoices):
+        alias = alias.choices[0]
+    return alias if isinstance(alias, str) else name
 
 
 def _check_type(response_model: Any) -> None:

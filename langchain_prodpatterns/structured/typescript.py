@@ -95,7 +95,7 @@ class _Declarations:
 
     def _root(self) -> Mapping[str, Any]:
         """The schema itself, or the definition that it is only a name of."""
-        target = self._schema.get("$ref")
+        target = str(self._schema.get("$ref"))
         more = _has_shape(self._schema) or set(_COMBINED) & set(self._schema)
         is_name = target in self._defs and not more
         return self._defs[target][1] if is_name else self._schema

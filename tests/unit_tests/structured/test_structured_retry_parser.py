@@ -605,6 +605,11 @@ def test_arguments_that_cannot_work_are_refused(arguments: dict[str, Any]) -> No
         StructuredRetryParser(Ticket, **arguments)
 
 
+def test_an_example_that_is_none_is_told_what_is_wrong() -> None:
+    with pytest.raises(ConfigurationError, match="priority: Field required"):
+        StructuredRetryParser(Ticket, examples=[{"title": "no priority"}])
+
+
 def test_an_async_validator_is_refused() -> None:
     async def check(value: Any) -> None: ...
 

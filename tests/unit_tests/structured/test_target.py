@@ -1,6 +1,7 @@
 """Response models of every kind become one validator; anything else is refused."""
 
 import copy
+import json
 import pickle
 from dataclasses import dataclass
 from datetime import date
@@ -8,7 +9,17 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, Json, field_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    Json,
+    RootModel,
+    computed_field,
+    field_serializer,
+    field_validator,
+)
 from typing_extensions import TypedDict
 
 from langchain_prodpatterns.errors import ConfigurationError
@@ -334,6 +345,46 @@ def test_the_bracket_that_is_wanted(model: Any, wants: str) -> None:
 )
 def test_values_are_rendered(model: Any, value: Any, text: str) -> None:
     assert make_target(model).render(value) == text
+
+
+class Leaf(BaseModel):
+    day: date = Field(validation_alias="theDay", serialization_alias="outDay")
+
+    @field_serializer("day")
+    def _write(self, day: date) -> str:
+        return day.strftime("%d.%m.%y")
+
+
+class OneWay(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(validation_alias=AliasChoices("theName", "n"))
+    hidden: int = Field(exclude=True)
+    leaves: list[Leaf]
+
+    @computed_field  # type: ignore[prop-decorator]  # as pydantic documents it
+    @property
+    def size(self) -> int:
+        return len(self.leaves)
+
+
+def test_an_example_is_rendered_in_the_form_that_is_read() -> None:
+    target = make_target(OneWay)
+    data = {"theName": "a", "hidden": 1, "leaves": [{"theDay": "2024-02-29"}]}
+    value = target.validate(data)
+
+    assert target.validate_json(target.render(value)) == value
+    assert json.loads(target.render(value)) == data
+    assert json.loads(make_target(list[OneWay]).render([value])) == [data]
+
+
+def test_a_root_model_is_rendered_in_the_form_that_is_read() -> None:
+    class Leaves(RootModel[list[Leaf]]): ...
+
+    target = make_target(Leaves)
+    value = target.validate([{"theDay": "2024-02-29"}])
+
+    assert target.render(value) == '[{"theDay":"2024-02-29"}]'
 
 
 def test_what_does_not_fit_is_not_rendered() -> None:
