@@ -1,5 +1,6 @@
 """What a message says besides its text: cut off, refused, or a provider's error."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,8 @@ _REFUSED = {
     "spii",
     "guardrail_intervened",
 }
+_BAD_REQUEST = 400
+_TEMPERATURE = re.compile(r"""["'`]temperature["'`]""", re.IGNORECASE)
 
 
 def text_of(answer: Any) -> str:
@@ -59,11 +62,13 @@ def is_retryable(error: BaseException) -> bool:
 def names_temperature(error: BaseException) -> bool:
     """Whether a provider rejects the request because of its temperature."""
     invalid = isinstance(error, ModelError) and not error.is_retryable
-    status = getattr(error, "status_code", None)
-    return (invalid or status == _BAD_REQUEST) and "temperature" in str(error).lower()
-
-
-_BAD_REQUEST = 400
+    if not (invalid or getattr(error, "status_code", None) == _BAD_REQUEST):
+        return False
+    rejected = getattr(error, "param", None)
+    if isinstance(rejected, str):
+        return rejected == "temperature"
+    # A message that only mentions the word may be about the prompt.
+    return bool(_TEMPERATURE.search(str(error)))
 
 
 def _reasons(answer: BaseMessage) -> set[str]:

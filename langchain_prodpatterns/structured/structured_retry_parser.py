@@ -52,8 +52,6 @@ from langchain_prodpatterns.structured.target import (
 from langchain_prodpatterns.structured.targets import make_target
 from langchain_prodpatterns.structured.walk import Walk, Walked, aperform, perform
 
-_LIMITS = ("attempts", "calls", "tokens", "usd", "seconds")
-
 
 class StructuredRetryParser(PatternRunnable[Any, Any]):
     """Gets an answer of a given type from a model, or tells the whole story.
@@ -74,6 +72,13 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
     StructuredRetryParser(Ticket, ladder=[llm])`. Where it does not fit, the ladder is
     asked to bring it into form, without the prompt, which is not known here; a refusal
     or an answer that is cut off is then the end. Without a ladder it only parses.
+
+    Where nothing is valid, it raises a `StructuredOutputError` with every attempt:
+    `ModelRefused` where all were refusals, `OutputTruncated` where the last answer was
+    not all there, `BudgetExceeded` where a limit of `calls`, `tokens`, `usd` or
+    `seconds` ended it. To run out of `attempts` is the normal end of a ladder: what is
+    raised then depends on the answers. A request that the provider rejects because of
+    its temperature is repeated without one and is no attempt, but it is a call.
 
     `stream` yields the validated value once.
     """
@@ -121,7 +126,8 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
             ladder: `Rung(...)` and bare models, cheapest first. Without one, nothing
                 is asked: the input is parsed.
             budget: What one input may cost. Every call is an attempt, also one that
-                fails at the provider.
+                fails at the provider. One attempt is kept for each rung above, so with
+                the three of the default each of three rungs is asked once.
             schema_style: `"typescript"` declares the type in about a quarter of the
                 tokens of its JSON Schema (a schema that cannot be declared so is given
                 as it is); `"json_schema"` gives the schema.
@@ -129,7 +135,9 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
             examples: Values of the response model for the instructions to show.
             reminder: A sentence that every re-ask ends with.
             validators: Functions of the validated value that return `None`, or say
-                (or raise `ValueError`) what is wrong; the model is told.
+                (or raise `ValueError`) what is wrong; the model is told. One that fails
+                otherwise, such as by a `KeyError`, counts as an invalid answer, and is
+                the cause of the error where that is the last one.
             include_attempts: Return a `StructuredResult` with every attempt.
             **kwargs: `name`, for traces.
 
@@ -173,9 +181,8 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
     @cached_property
     def plans(self) -> tuple[Plan, ...]:
         """What the walk has to know of each rung."""
-        limits = (getattr(self.budget, name) for name in _LIMITS)
-        endless = any(limit is not None for limit in limits)
-        return plan(self.ladder, endless=endless)
+        without_limits = Budget(prices=self.budget.prices)
+        return plan(self.ladder, endless=self.budget != without_limits)
 
     @cached_property
     def _without_temperature(self) -> set[int]:

@@ -1,14 +1,13 @@
 """A Python type as a target, validated by pydantic."""
 
 import inspect
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import AliasChoices, BaseModel, RootModel, TypeAdapter
 from pydantic import ValidationError as PydanticError
 from pydantic.errors import PydanticUserError
 from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
-from pydantic_core.core_schema import ErrorType
+from pydantic_core import ErrorDetails, PydanticKnownError
 
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.structured.attempts import FieldError
@@ -55,7 +54,7 @@ class TypeTarget(Target):
             problem = error
         except UNEXPECTED as error:
             raise MisfitError((self.unexpected(error),)) from error
-        details = problem.errors(include_url=False, include_context=False)
+        details = problem.errors(include_url=False)
         # In a field of type `Json`, it is a part of the answer that is no JSON.
         if details[0]["type"] == "json_invalid" and not details[0]["loc"]:
             raise NotJsonError(details[0]["msg"])
@@ -134,5 +133,11 @@ def _unsupported(response_model: Any, why: str) -> ConfigurationError:
 
 
 def _is_telltale(entry: ErrorDetails) -> bool:
-    # A developer's own error type may say anything.
-    return entry["type"] in _TELLTALE or entry["type"] not in get_args(ErrorType)
+    if entry["type"] in _TELLTALE:
+        return True
+    try:
+        known = PydanticKnownError(entry["type"], entry.get("ctx"))  # type: ignore[arg-type]  # any text; unknown ones are refused
+    except (KeyError, TypeError):
+        return True
+    # A developer's own error may say anything, also under a name of pydantic's.
+    return known.message() != entry["msg"]

@@ -94,12 +94,20 @@ def test_retryable(error: Exception, expected: bool) -> None:
 class Rejected(Exception):
     status_code = 400
 
+    def __init__(self, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+
 
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
         (ModelInvalidRequestError("Unsupported value: 'temperature'"), True),
         (Rejected("`Temperature` is deprecated for this model"), True),
+        (Rejected("Unsupported value", "temperature"), True),
+        (Rejected("Invalid 'messages': no \"temperature\" there", "messages"), False),
+        (Rejected("The prompt about temperature is too long"), False),
+        (ModelInvalidRequestError("no question of temperature, please"), False),
         (ModelInvalidRequestError("context too long"), False),
         (ModelRateLimitError("temperature rising"), False),
         (ValueError("temperature"), False),

@@ -418,7 +418,7 @@ def test_what_was_wrong_is_remembered_over_an_error(waits: list[float]) -> None:
 
 
 @pytest.mark.parametrize(
-    "message", ["Unsupported value: 'temperature'", "no Temperature here"]
+    "message", ["Unsupported value: 'temperature'", "no `Temperature` here"]
 )
 def test_a_rejected_temperature_is_dropped_and_not_counted(message: str) -> None:
     model = scripted(Fault.http(400, message), INVALID, VALID, VALID)
@@ -434,7 +434,7 @@ def test_a_rejected_temperature_is_dropped_and_not_counted(message: str) -> None
 
 
 def test_rungs_of_the_same_model_share_what_it_rejects() -> None:
-    model = scripted(Fault.http(400, "temperature"), INVALID, VALID)
+    model = scripted(Fault.http(400, "no 'temperature'"), INVALID, VALID)
     ladder = [Rung(model, temperatures=(0.2,)), Rung(model, temperatures=(0.9,))]
 
     assert result_of(parser_on(*ladder)).rung == 1
@@ -449,11 +449,12 @@ def test_an_error_of_the_provider_stays_in_the_chain(waits: list[float]) -> None
     assert isinstance(caught.value.__cause__.__cause__, ModelRateLimitError)
 
 
-def test_another_bad_request_counts() -> None:
+@pytest.mark.parametrize("message", ["no", "a prompt about temperature"])
+def test_another_bad_request_counts(message: str) -> None:
+    model = scripted(Fault.http(400, message))
+
     with pytest.raises(StructuredOutputError) as caught:
-        parser_on(Rung(scripted(Fault.http(400, "no")), temperatures=(0.2,))).invoke(
-            "x"
-        )
+        parser_on(Rung(model, temperatures=(0.2,))).invoke("x")
 
     assert isinstance(caught.value.__cause__, ModelInvalidRequestError)
     assert kinds(caught.value) == ["provider"]
@@ -469,6 +470,24 @@ def test_a_profile_without_temperature_is_respected() -> None:
 
 
 # --- the budget ---------------------------------------------------------------------
+
+
+def test_to_run_out_of_attempts_is_no_spent_budget() -> None:
+    with pytest.raises(StructuredOutputError) as caught:
+        parser_on(scripted(INVALID), budget=Budget(attempts=1)).invoke("x")
+
+    assert type(caught.value) is StructuredOutputError
+    assert isinstance(caught.value.__cause__, BudgetSpent)
+
+
+@pytest.mark.parametrize("budget", [Budget(prices={}), Budget()])
+def test_prices_are_no_limit(budget: Budget) -> None:
+    model = scripted(*[INVALID] * 3)
+
+    with pytest.raises(StructuredOutputError):
+        parser_on(model, budget=budget).invoke("x")
+
+    assert model.calls == 1
 
 
 @pytest.mark.parametrize("budget", [Budget(calls=1), Budget(tokens=10)])

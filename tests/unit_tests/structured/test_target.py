@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import (
+    AfterValidator,
     AliasChoices,
     BaseModel,
     ConfigDict,
@@ -20,6 +21,7 @@ from pydantic import (
     field_serializer,
     field_validator,
 )
+from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
 from langchain_prodpatterns.errors import ConfigurationError
@@ -262,6 +264,28 @@ def test_safe_texts_hold_no_value_from_a_validator() -> None:
     assert "my-secret" in error.message
     assert error.safe == "code: refused (value_error)"
     assert "my-secret" not in repr(error)
+
+
+def test_safe_texts_hold_no_value_under_a_name_of_pydantic() -> None:
+    def refuse(value: str) -> str:
+        raise PydanticCustomError("string_type", "no {value}", {"value": value})
+
+    target = make_target(Annotated[str, AfterValidator(refuse)])
+
+    (error,) = errors_of(target, '"my-secret"')
+
+    assert "my-secret" in error.message
+    assert error.safe == "the answer: refused (string_type)"
+
+
+def test_safe_texts_say_what_pydantic_says() -> None:
+    errors = errors_of(make_target(Ticket), '{"title": 1, "priority": "x", "count": 0}')
+
+    assert [error.safe for error in errors] == [
+        "title: Input should be a valid string",
+        "priority: Input should be 'low' or 'high'",
+        "count: Input should be greater than or equal to 1",
+    ]
 
 
 def test_safe_texts_hold_no_tag_of_a_union() -> None:
