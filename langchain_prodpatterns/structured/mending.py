@@ -36,6 +36,8 @@ _PAIRS = (
 # A text that begins with a quote ends with one; a key has a value.
 _CLOSED = re.compile(r"""[\s\\]*+["'`\u2018\u2019\u201c\u201d]""")
 _WITHOUT_VALUE = re.compile(rf"[{_QUOTES}]*+[,}}\]]")
+# A text without quotes that goes on with a key has swallowed the next property.
+_NEXT_KEY = re.compile(r"""[,\n]\s*+["']?[\w$-]++["'\s]*+:""")
 _COMMENT = re.compile(r"//[^\n]*+|\#[^\n]*+|/\*.*?\*/", re.DOTALL)
 _ELLIPSIS = re.compile(r"\.{3,}+|\u2026")
 # In a list, a comment with one of these, or in the last place, stands for items.
@@ -143,6 +145,8 @@ class _Cursor:
             quoted, end = True, self._end_of(wanted, start)
         if not quoted and _ELLIPSIS.fullmatch(wanted.strip()):
             raise ElidedError
+        if not quoted and _NEXT_KEY.search(wanted):
+            raise UnmendableError
         if end is None or (quoted and not _CLOSED.match(self._text, end)):
             return False
         self._at = end

@@ -35,6 +35,8 @@ Prefer = Literal["first", "last"]
 MAX_TRIED = 64
 """Spans of one text that are validated."""
 
+_BEFORE_A_VALUE = {"", "\n", ":", "=", ">", "-", "`", "("}
+
 EXTRACTED = "taken out of the text around it"
 UNWRAPPED = "read from a JSON string"
 BARE = "taken as a plain text without quotes"
@@ -120,7 +122,8 @@ def _is_reference(text: str, span: Candidate) -> bool:
     """Whether a span is a mark in a sentence, such as `see [1]`."""
     number = text[span.start + 1 : span.end - 1]
     before = text[max(0, span.start - 2) : span.start].rstrip(" ")
-    return text[span.start] == "[" and number.isdecimal() and before[-1:].isalpha()
+    in_sentence = before[-1:] not in _BEFORE_A_VALUE
+    return text[span.start] == "[" and number.isdecimal() and in_sentence
 
 
 def _choose(text: str, ordered: list[Candidate], target: Target) -> int:

@@ -46,10 +46,12 @@ def check_references(schema: dict[str, Any], dialect: str) -> None:
         if id(resource.contents) in seen:
             continue
         seen.add(id(resource.contents))
-        target = None
+        target = ""
         try:
             for target in _references(resource.contents):
                 found = resolver.lookup(target)
+                if not isinstance(found.contents, dict | bool):
+                    raise _refers(target, "which is no schema")
                 inner = specification_with(dialect).create_resource(found.contents)
                 waiting.append((inner, found.resolver))
             waiting.extend(
@@ -57,8 +59,11 @@ def check_references(schema: dict[str, Any], dialect: str) -> None:
                 for part in resource.subresources()
             )
         except Unresolvable:
-            msg = f"response_model refers to {target!r}, which is not in the schema"
-            raise ConfigurationError(msg) from None
+            raise _refers(target, "which is not in the schema") from None
+
+
+def _refers(target: str, where: str) -> ConfigurationError:
+    return ConfigurationError(f"response_model refers to {target!r}, {where}")
 
 
 def _references(schema: Any) -> list[str]:

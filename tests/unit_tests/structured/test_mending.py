@@ -55,6 +55,8 @@ def test_mends(span: str, data: Any) -> None:
         '{"title": """Long text here""", "count": 2}',
         '{"title": r"abc", "count": 2,}',
         '{"title": x, y, "priority": "low"}',
+        "{title: x, y, count: 2}",
+        '{greeting: hello world\nnext: "line"}',
         '{"title":,"priority":"low""count":2}',
         "{'a': 1, 'a': 2}",
         "{'a', 'b'}",

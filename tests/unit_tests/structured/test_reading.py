@@ -177,11 +177,16 @@ def test_an_object_of_any_properties_may_be_the_answer() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["Scores: [4, 5]. See reference [1].", "As in [2], the scores are: [4, 5]"],
+    ["Scores: [4, 5]. See reference [1].", "As in [2]: [4, 5]", "x [4,5] [1]"],
 )
 @pytest.mark.parametrize("prefer", ["first", "last"])
 def test_a_reference_in_a_sentence_is_not_the_answer(text: str, prefer: Prefer) -> None:
     assert read(text, make_target(list[int]), prefer).value == [4, 5]
+
+
+@pytest.mark.parametrize("text", ["Scores: [4]", "As in [1]: [4]", "[1] says -> [4]"])
+def test_a_list_of_one_number_may_be_the_answer(text: str) -> None:
+    assert read(text, make_target(list[int])).value == [4]
 
 
 def test_a_validator_sees_each_span_once() -> None:

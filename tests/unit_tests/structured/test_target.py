@@ -186,6 +186,7 @@ def test_anything_else_is_refused(model: Any) -> None:
         },
         {"$dynamicRef": "http://127.0.0.1:9/x"},
         {"$ref": "#/x-parts/a", "x-parts": {"a": {"$ref": "#/nowhere"}}},
+        {"$ref": "#/title", "title": "a text"},
         {"pattern": "\\p{L}"},
         {"patternProperties": {"[": {}}},
     ],
