@@ -8,7 +8,9 @@ pydantic validation of the result, and langchain-core's own JSON parser with the
 validation (its `PydanticOutputParser` for the timings and the sizes).
 
 Some suites expect a text that breaks off to be completed. `SchemaParser` refuses that
-by design, so texts that leave a bracket open are also counted apart.
+by design, so texts that leave a bracket open are also counted apart. It refuses as well
+what some suites expect to be dropped: an ellipsis that stands for items, and words that
+are no part of the value.
 
 The split is by SHA-256 of the case's id: rules may be tuned on the even half; the odd
 half is reported. `--half tune` shows the other one. Times are CPU milliseconds, median.

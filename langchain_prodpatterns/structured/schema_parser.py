@@ -29,9 +29,11 @@ class SchemaParser(BaseOutputParser[Any]):
     ```
 
     Valid JSON is read strictly. Otherwise the text is searched for JSON (in fences, in
-    prose), and one malformed span is mended. It refuses rather than invents: a missing
-    field is never filled in, and an answer that breaks off is never closed and
-    accepted. `stream` yields the validated value once.
+    prose), and one malformed span is mended. It refuses rather than invents or drops: a
+    missing field is never filled in, an answer that breaks off is never closed and
+    accepted, a list with an ellipsis is not taken for the whole list, and a span of
+    which mending would lose a word is malformed. `stream` yields the validated value
+    once.
     """
 
     response_model: Any

@@ -3,10 +3,13 @@
 from enum import Enum
 from typing import Any, Literal
 
+import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
 from langchain_prodpatterns.budget import Budget
 from langchain_prodpatterns.structured import StructuredResult, StructuredRetryParser
+from langchain_prodpatterns.structured.attempts import FieldError
+from langchain_prodpatterns.structured.target import MisfitError, Target
 from langchain_prodpatterns.testing import ScriptedChatModel
 
 
@@ -86,3 +89,10 @@ def prompt_of(model: ScriptedChatModel, number: int) -> str:
 def messages_of(model: ScriptedChatModel, number: int) -> list[dict[str, Any]]:
     """The messages of a request, in OpenAI's format."""
     return [dict(message) for message in model.requests[number].messages]
+
+
+def errors_of(target: Target, text: str) -> tuple[FieldError, ...]:
+    """What is wrong with a text, which must be JSON that does not fit."""
+    with pytest.raises(MisfitError) as caught:
+        target.validate_json(text)
+    return caught.value.errors
