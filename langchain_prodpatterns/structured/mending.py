@@ -37,7 +37,7 @@ _PAIRS = (
 _CLOSED = re.compile(r"""[\s\\]*+["'`\u2018\u2019\u201c\u201d]""")
 _WITHOUT_VALUE = re.compile(rf"[{_QUOTES}]*+[,}}\]]")
 # A text without quotes that goes on with a key has swallowed the next property.
-_NEXT_KEY = re.compile(r"""[,\n]\s*+["']?[\w$-]++["'\s]*+:""")
+_NEXT_KEY = re.compile(r"""[,\n][ \t]*+["']?[\w$-]++["'\s]*+:""")
 _COMMENT = re.compile(r"//[^\n]*+|\#[^\n]*+|/\*.*?\*/", re.DOTALL)
 _ELLIPSIS = re.compile(r"\.{3,}+|\u2026")
 # In a list, a comment with one of these, or in the last place, stands for items.
