@@ -28,7 +28,8 @@ class Budget:
     """Limits on what one run of a component may spend. `None` is no limit.
 
     What happens when it is spent is the component's business: `StructuredRetryParser`
-    raises `BudgetExceeded`, `RefineChain` returns the best so far.
+    raises `BudgetExceeded` (out of attempts, what the last answer calls for),
+    `RefineChain` returns the best so far.
 
     A limit on `tokens` or `usd` admits one call at a time, because what a call costs
     is known only after it: so the overshoot stays one call, also where a component

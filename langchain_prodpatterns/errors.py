@@ -9,8 +9,8 @@ ProdPatternsError
 ├── GuardBlocked                          a guard's policy blocked a text
 ├── StoreError                            a cache's store cannot be opened
 └── StructuredOutputError (OutputParserException)
-    ├── BudgetExceeded                    the budget ran out before a valid answer
-    ├── OutputTruncated                   the last word was a cut-off answer
+    ├── BudgetExceeded                    calls, tokens, usd or seconds ran out first
+    ├── OutputTruncated                   the last word was an incomplete answer
     └── ModelRefused                      every model asked refused
 ```
 
@@ -170,11 +170,15 @@ class StructuredOutputError(ProdPatternsError, OutputParserException):
 
 
 class BudgetExceeded(StructuredOutputError):
-    """Raised when the budget ran out before any attempt gave a valid answer."""
+    """Raised when calls, tokens, usd or seconds ran out before a valid answer.
+
+    Attempts that run out are the normal end of a ladder: what is raised then tells what
+    the models answered.
+    """
 
 
 class OutputTruncated(StructuredOutputError):
-    """Raised when the last word was an answer cut off at the token limit."""
+    """Raised when the last word was an answer that is cut off or leaves things out."""
 
 
 class ModelRefused(StructuredOutputError):
