@@ -5,6 +5,7 @@ the object that came in.
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeGuard, TypeVar, cast
 
@@ -24,11 +25,26 @@ Guarded = str | PromptValue | BaseMessage | list[BaseMessage] | list[Document]
 
 M = TypeVar("M", bound=BaseMessage)
 
-# Fields of content blocks that hold no prose: identifiers, and bytes as text.
+# Fields of a content block that a provider sets: identifiers, and what it encrypted.
 _OPAQUE = frozenset(
+    ["id", "call_id", "signature", "thought_signature", "encrypted_content"]
+)
+_TOKEN = re.compile(r"(?=[^A-Za-z]*[A-Za-z])[A-Za-z0-9_+/=.:|-]+")
+# Fields that hold one of a few known words, or a number; a judge has no use for them.
+_LABELS = frozenset(
+    ["type", "index", "mime_type", "media_type", "format", "detail", "cache_control"]
+)
+# Fields that hold bytes as text where the block says so, and those that hold links.
+_BYTES = frozenset(["data", "base64", "file_data"])
+_BASE64 = re.compile(r"[A-Za-z0-9+/\r\n]+={0,2}\s?")
+_LINKS = frozenset(["url", "image_url", "file_data", "file_url"])
+_DATA_LINK = re.compile(r"data:(?!text/)[a-z0-9/+.-]+;base64,[A-Za-z0-9+/]*={0,2}")
+_BINARY = frozenset(["image", "audio", "video", "file", "base64"])
+# Fields whose parts are again blocks. All else is plain data, where `id` is any word.
+_NESTED = frozenset(
     [
-        "type", "id", "index", "mime_type", "media_type", "data", "base64", "signature",
-        "thought_signature", "encrypted_content", "cache_control", "detail", "call_id",
+        "source", "image_url", "input_audio", "file", "extras", "content", "summary",
+        "annotations", "citations", "output",
     ]
 )  # fmt: skip
 _ARGUMENTS = frozenset(["input", "args", "arguments", "partial_json"])
@@ -149,17 +165,40 @@ def _block(block: Any, role: str, visit: Visit) -> Any:
         return [_block(each, role, visit) for each in block]
     if not isinstance(block, Mapping):
         return _data(block, role, visit)
-    return {key: _field(key, block[key], role, visit) for key in block}
+    return {
+        visit(key, METADATA): block[key]
+        if _is_opaque(key, block[key], block)
+        else _field(key, block[key], role, visit)
+        for key in block
+    }
 
 
 def _field(key: str, value: Any, role: str, visit: Visit) -> Any:
     if key in _ARGUMENTS:
         return _arguments(value, role, visit)
-    if isinstance(value, str) and (key in _OPAQUE or value.startswith("data:")):
-        return value
-    if isinstance(value, int):
-        return value
-    return _block(value, role, visit)
+    if key in _LABELS:
+        return _data(value, METADATA, visit)
+    if key in _NESTED:
+        return _block(value, role, visit)
+    return _data(value, role, visit)
+
+
+def _is_opaque(key: str, value: Any, block: Mapping[str, Any]) -> bool:
+    """Whether a field holds no text at all; its name alone does not tell."""
+    if not isinstance(value, str):
+        return False
+    return (
+        (key in _OPAQUE and _TOKEN.fullmatch(value) is not None)
+        or (key in _LINKS and _DATA_LINK.fullmatch(value) is not None)
+        or (key in _BYTES and _holds_bytes(block) and bool(_BASE64.fullmatch(value)))
+    )
+
+
+def _holds_bytes(block: Mapping[str, Any]) -> bool:
+    media = block.get("mime_type") or block.get("media_type")
+    if media:
+        return not str(media).lower().startswith("text/")
+    return "format" in block or block.get("type") in _BINARY
 
 
 def _calls(calls: list[Any], role: str, visit: Visit) -> list[Any]:

@@ -133,6 +133,73 @@ def test_pictures_and_identifiers_are_no_text() -> None:
     assert guarded(message) is message
 
 
+BLOCKS: list[dict[str, Any]] = [
+    {"type": "text", "text": "data: SECRET"},
+    {"type": "text", "text": "data:4111111111111111"},
+    {"type": "image_url", "image_url": {"url": "data:SECRET"}},
+    {"type": "image_url", "image_url": {"url": "data:image/png;base64, SECRET"}},
+    {"type": "image_url", "image_url": {"url": "https://a/b", "detail": "SECRET"}},
+    {
+        "type": "document",
+        "source": {"type": "text", "media_type": "text/plain", "data": "I am SECRET"},
+    },
+    {
+        "type": "document",
+        "source": {"type": "text", "media_type": "TEXT/PLAIN", "data": VALUE},
+    },
+    {"type": "image", "mime_type": "image/png", "base64": "not SECRET in base64"},
+    {"type": "json", "json": {"id": VALUE, "data": VALUE, "detail": VALUE}},
+    {"type": "json", "data": VALUE},
+    {"type": "json", "json": {"card": 4111111111111111}},
+    {"type": "json", "json": [{"type": "image", "base64": VALUE}]},
+    {"type": "text", "text": "x", "card": 4111111111111111},
+    {"type": "text", "text": "x", "id": "4111111111111111"},
+    {"type": "note", "signature": "Yours, SECRET"},
+    {"type": "tool_result", "content": [{"type": "text", "text": "data: SECRET"}]},
+    {"type": VALUE},
+    {VALUE: 1},
+]
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=str)
+def test_the_name_of_a_field_lets_no_text_through(block: dict[str, Any]) -> None:
+    for message in (
+        HumanMessage([block]),
+        ToolMessage([block], tool_call_id="1"),
+        AIMessageChunk(content=[block]),
+    ):
+        dumped = str(guarded(message).content)
+        assert VALUE not in dumped
+        assert "4111111111111111" not in dumped
+        assert "[X]" in dumped
+
+
+def test_blocks_that_hold_no_text_stay_and_the_judge_does_not_see_them() -> None:
+    blocks: list[str | dict[Any, Any]] = [
+        {"type": "thinking", "thinking": "", "signature": "SECRET/+=="},
+        {"type": "x", "extras": {"signature": "SECRET"}, "id": "SECRET_1"},
+        {"type": "input_audio", "input_audio": {"data": "SECRET", "format": "wav"}},
+        {
+            "type": "image",
+            "source": {"type": "base64", "media_type": "image/png", "data": "SECRET="},
+        },
+        {"type": "input_image", "image_url": "data:image/png;base64,SECRET"},
+        {"type": "file", "file": {"file_data": "data:application/pdf;base64,SECRET"}},
+        {"type": "image_url", "image_url": {"url": "", "detail": "low"}},
+        {"type": "text", "text": "", "cache_control": {"type": "ephemeral"}},
+    ]
+    message = HumanMessage(blocks)
+    assert guarded(message) is message
+    seen: set[str] = set()
+
+    def note(text: str, role: str) -> str:
+        seen.update([text] if role != "metadata" else [])
+        return text
+
+    rewrite(message, note)
+    assert seen == {""}
+
+
 def test_a_link_to_a_picture_is_text() -> None:
     blocks: list[str | dict[Any, Any]] = [
         {"type": "image_url", "image_url": {"url": "https://a/SECRET"}}
