@@ -9,6 +9,7 @@ from langchain_prodpatterns.guard.detectors.base import (
     at,
     before,
 )
+from langchain_prodpatterns.guard.detectors.cues import label
 
 # One separator between digits; groups need not be of four (American Express, Diners),
 # but in a table of numbers they are of all sizes.
@@ -26,9 +27,12 @@ _NETWORKS = re.compile(
     r"|62[0-9]{14,17}"
     r"|(?:5[0678]|6[0-9])[0-9]{11,17}"
 )
-_NOT_A_CARD = re.compile(
-    r"(?:order|tracking|ref(?:erence)?|invoice|ticket|timestamp|isbn|serial|part|sku|"
-    r"parcel|shipment|ean|upc|gtin|barcode)\b[^.\n]{0,16}$"
+_OTHER = label(
+    "order tracking ref reference invoice ticket timestamp isbn serial part sku parcel "
+    "shipment ean upc gtin barcode"
+)
+_CARD = re.compile(
+    r"\b(?:card|credit|debit|visa|mastercard|maestro|amex|american express)\b"
 )
 _SHORTEST = 13
 _DECIMALS = re.compile(r"[0-9]{7}")
@@ -38,8 +42,9 @@ _SMALLEST_GROUP, _LARGEST_GROUP = 3, 8
 class CardDetector(PatternDetector):
     """Finds card numbers of 13 to 19 digits by network, length and Luhn checksum.
 
-    One number in ten passes the checksum by chance. So what is announced as an order,
-    tracking or reference number is left alone, and so are digits within words.
+    One number in ten passes the checksum by chance. So what is labeled as an order,
+    tracking or reference number is left alone unless a word for cards is near, and so
+    are digits within words.
     """
 
     def __init__(self) -> None:
@@ -47,9 +52,10 @@ class CardDetector(PatternDetector):
 
     def refine(self, text: str, start: int, end: int) -> Iterator[Place]:
         """Try every length that ends with a group of digits."""
-        if at(text, start - 1).isalpha() or _NOT_A_CARD.search(before(text, start)):
+        if at(text, start - 1).isalpha() or _is_fraction(text, start):
             return
-        if _is_fraction(text, start):
+        context = before(text, start)
+        if _OTHER.search(context) and not _CARD.search(context):
             return
         digits = ""
         for index in range(start, end):

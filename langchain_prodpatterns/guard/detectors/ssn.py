@@ -8,15 +8,14 @@ from langchain_prodpatterns.guard.detectors.base import (
     Place,
     before,
 )
+from langchain_prodpatterns.guard.detectors.cues import label
 
 _PATTERN = r"(?<![0-9A-Za-z-])[0-9]{3}[ -]?[0-9]{2}[ -]?[0-9]{4}(?![0-9A-Za-z-])"
 _VALID = re.compile(
     r"(?!000|666|9)[0-9]{3}([ -]?)(?!00)[0-9]{2}\1(?!0000)[0-9]{4}", re.ASCII
 )
 _ANNOUNCED = re.compile(r"\b(?:ssn|social security|tax ?id|tin)\b")
-_OTHER = re.compile(
-    r"(?:part|order|item|model|ref|sku|serial)(?: no| number| id|)\.? ?[:#]? ?$"
-)
+_OTHER = label("part order item model ref sku serial")
 
 
 class SsnDetector(PatternDetector):

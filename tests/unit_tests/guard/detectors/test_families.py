@@ -94,6 +94,57 @@ def test_not_cards(text: str) -> None:
     assert found("card", text) == set()
 
 
+@pytest.mark.parametrize(
+    "cue",
+    [
+        "order",
+        "tracking",
+        "ref",
+        "reference",
+        "invoice",
+        "ticket",
+        "timestamp",
+        "isbn",
+        "serial",
+        "part",
+        "sku",
+        "parcel",
+        "shipment",
+        "ean",
+        "upc",
+        "gtin",
+        "barcode",
+    ],
+)
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "Please charge this {} to 4242 4242 4242 4242",
+        "Pay my {} with 4242 4242 4242 4242.",
+        "{} my card 4242 4242 4242 4242",
+        "{}: use card 4242 4242 4242 4242",
+        "{} paid, 4242 4242 4242 4242",
+        "card for {} 4242 4242 4242 4242",
+    ],
+)
+def test_a_word_before_a_card_does_not_hide_it(frame: str, cue: str) -> None:
+    assert found("card", frame.format(cue)) == {"4242 4242 4242 4242"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Order no. 4242424242424242",
+        "order number: 4242424242424242",
+        "reference (4242424242424242)",
+        "ticket id=4242424242424242",
+        "the barcode is 4242424242424242",
+    ],
+)
+def test_a_label_says_what_a_number_is(text: str) -> None:
+    assert found("card", text) == set()
+
+
 def test_two_cards_side_by_side_are_two() -> None:
     both = "4111111111111111 5500005555555559"
     assert found("card", both) == set(both.split())
