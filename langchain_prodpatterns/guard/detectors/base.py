@@ -105,11 +105,23 @@ class PatternDetector:
         Yields:
             Where they are.
         """
+        for start, end in self.matches(text):
+            yield from self.refine(text, start, end)
+
+    def matches(self, text: str) -> Iterator[Place]:
+        """Find what the pattern matches, from every start.
+
+        Args:
+            text: The text.
+
+        Yields:
+            Where the matches are, not yet refined.
+        """
         if not all(literal in text for literal in self._shape.required):
             return
         match = self._regex.search(text)
         while match is not None:
-            yield from self.refine(text, match.start(), match.end())
+            yield match.span()
             match = self._regex.search(text, match.start() + 1)
 
     def refine(self, text: str, start: int, end: int) -> Iterable[Place]:

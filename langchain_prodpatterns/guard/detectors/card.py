@@ -10,6 +10,7 @@ from langchain_prodpatterns.guard.detectors.base import (
     before,
 )
 from langchain_prodpatterns.guard.detectors.cues import label
+from langchain_prodpatterns.guard.detectors.iban import passes_mod97
 
 # One separator between digits; groups need not be of four (American Express, Diners),
 # but in a table of numbers they are of all sizes.
@@ -34,6 +35,8 @@ _OTHER = label(
 _CARD = re.compile(
     r"\b(?:card|credit|debit|visa|mastercard|maestro|amex|american express)\b"
 )
+# The head of an IBAN in groups of four, of which the digits are the rest.
+_IBAN_HEAD = re.compile(r"(?<![0-9a-z])[a-z]{2}[0-9]{2}(?: [0-9a-z]{4}){1,7} $")
 _SHORTEST = 13
 _DECIMALS = re.compile(r"[0-9]{7}")
 _SMALLEST_GROUP, _LARGEST_GROUP = 3, 8
@@ -56,6 +59,10 @@ class CardDetector(PatternDetector):
             return
         context = before(text, start)
         if _OTHER.search(context) and not _CARD.search(context):
+            return
+        head = _IBAN_HEAD.search(context)
+        # Behind a whole one comes another value.
+        if head and not passes_mod97(head[0].replace(" ", "")):
             return
         digits = ""
         for index in range(start, end):

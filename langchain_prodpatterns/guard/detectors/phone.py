@@ -1,7 +1,7 @@
 """Telephone numbers."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.guard.detectors.base import (
@@ -10,20 +10,25 @@ from langchain_prodpatterns.guard.detectors.base import (
     at,
     before,
 )
+from langchain_prodpatterns.guard.detectors.cues import label
+from langchain_prodpatterns.guard.detectors.numbering import NumberingPlans
 
 DEFAULT_REGIONS = ("US", "GB", "DE", "FR")
 """Regions whose national notation is known without a hint."""
 
 _PATTERN = r"(?<![0-9A-Za-z])[+(]{0,2}+[0-9](?:[ ().\u00a0/-]{0,3}+[0-9]){6,16}+"
+_LABELED = label("tel telephone phone mobile cell fax whatsapp sms hotline landline")
 _ANNOUNCED = re.compile(
     r"(?:\b(?:tel|telephone|phone|mobile|cell|fax|whatsapp|sms|call|calling|dial|"
     r"ring|hotline|landline|voicemail|reach|text me|answering|message)\b)[^\n]{0,40}$"
 )
-_OTHER = re.compile(
-    r"(?:\b(?:order|tracking|ref|reference|invoice|ticket|timestamp|isbn|serial|part|"
-    r"sku|build|version|account|card|iban|ssn|ratio|zip|id|commit|uuid|year|since|in)"
-    r"\b[^.\n]{0,12}|[$€£#§]\s?)$"
+_OTHER = label(
+    "order tracking ref reference invoice ticket timestamp isbn serial part sku build "
+    "version account card iban ssn ratio zip id commit uuid year since in"
 )
+_AMOUNT = re.compile(r"[$€£#§]\s?$")
+# What joins digits to a longer thing: a decimal, an amount, a name.
+_JOINED = re.compile(r"(?:[0-9],|[._@-])$")
 _DATE = re.compile(
     r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}(?:\D.*)?|\d{1,2}[-/.]\d{1,2}[-/.](?:19|20)\d\d"
     r"(?:\D.*)?|(?:19|20)\d\d(?: ?[-/ ] ?(?:19|20)\d\d){1,4}"
@@ -33,16 +38,22 @@ _DECIMAL = re.compile(r"(?:0|[1-9][0-9]{0,3})\.[0-9]{7}")
 _GOES_ON = re.compile(r"-[0-9]{5}")
 # Deep inside a table of digits every group would be tried as the start of a number.
 _TABLE = re.compile(r"(?:[0-9][ ().\u00a0/-]{0,3}+){14}$")
-_FEWEST = 7
-_MOST_ENDS = 4
+_IN_A_ROW = re.compile(r"[0-9][ \u00a0]{1,3}$")
+_ROW_GOES_ON = re.compile(r"[ \u00a0]{1,3}[0-9]")
+_SIGNED = re.compile(r"(?:^|[^0-9a-z+(])[+(]$")
+_GROUP_END = re.compile("[0-9](?=[^0-9])")
+_FEWEST, _MOST = 7, 15
+_MOST_ENDS = 5
+_PAIR = 2
 
 
 class PhoneDetector(PatternDetector):
     """Finds telephone numbers with Google's numbering plans (`phonenumbers`).
 
-    International notation counts where the number is valid. National notation counts
-    where it is valid in one of the regions and written in groups, or where a word such
-    as "call" or "tel" announces it. Order numbers, dates, versions and hashes do not.
+    International notation counts where the number is valid, whatever stands before it.
+    National notation counts where it is valid in one of the regions and written in
+    groups, or where a word such as "call" or "tel" announces it. What is labeled as an
+    order number or the like does not, nor do dates, versions and hashes.
     """
 
     def __init__(
@@ -69,73 +80,111 @@ class PhoneDetector(PatternDetector):
         self._regions = tuple(regions)
         super().__init__(name, _PATTERN)
 
-    def refine(self, text: str, start: int, end: int) -> Iterator[Place]:
+    def find(self, text: str) -> Iterator[Place]:
+        """Find the values.
+
+        Args:
+            text: The text.
+
+        Yields:
+            Where they are.
+        """
+        plans = NumberingPlans(self._regions)
+        for start, end in self.matches(text):
+            yield from _narrow(text, start, end, plans)
+
+    def refine(self, text: str, start: int, end: int) -> Iterable[Place]:
         """Take the longest group of groups that is a number."""
-        value = text[start:end]
-        context = before(text, start)
-        if at(text, start - 1) in _JOINERS:
-            return
-        if _TABLE.search(context) and "+" not in value[:2]:
-            return
-        if value.count("(") > 1 or value.count(")") > 1:
-            return
-        if _DATE.fullmatch(value) or _OTHER.search(context):
-            return
-        announced = _ANNOUNCED.search(context) is not None
-        if not announced and _DECIMAL.match(value):
-            return
-        # The longest match may end within a group of digits that are another value's.
-        whole = [] if at(text, end).isalnum() else [len(value)]
-        for stop in [*whole, *_ends(value)]:
-            if not value.startswith("+") and _GOES_ON.match(value, stop):
-                continue
-            if self._is_phone(value[:stop], announced=announced):
-                yield start, start + stop
-                return
+        return _narrow(text, start, end, NumberingPlans(self._regions))
 
-    def _is_phone(self, value: str, *, announced: bool) -> bool:
-        digits = sum(char.isdigit() for char in value)
-        if digits < _FEWEST:
-            return False
-        if value.lstrip("(").startswith("+"):
-            return _is_valid(value, None)
-        grouped = not value.isdigit()
+
+def _narrow(text: str, start: int, end: int, plans: NumberingPlans) -> Iterable[Place]:
+    if _SIGNED.search(before(text, start)) and at(text, start) not in ("+", "("):
+        return []  # it was tried from the sign on
+    if text.startswith("((", start):
+        start += 1  # the outer one is the sentence's
+    value = text[start:end]
+    if value.count("(") > 1 or value.count(")") > 1:
+        return []
+    # The longest match may end within a group of digits that are another value's.
+    whole = [] if at(text, end).isalnum() else [len(value)]
+    stops = [*whole, *_ends(value)]
+    if "+" in value[:2]:
+        stop = _international(value, stops, plans)
+    else:
+        stop = _national(text, start, value, stops, plans)
+    return [(start, start + stop)] if stop else []
+
+
+def _international(value: str, stops: Iterable[int], plans: NumberingPlans) -> int:
+    """Return where a number with a country code ends, 0 if there is none.
+
+    Where the code is of no country but a number follows, both are taken: half of a
+    number must not stay behind.
+    """
+    for stop in stops:
+        if plans.is_international(value[:stop]):
+            return stop
+    rest = re.search(r"[^+(0-9]", value)
+    inner = rest.end() if rest else len(value)
+    return next((s for s in stops if _is_number(value[inner:s], plans)), 0)
+
+
+def _national(
+    text: str, start: int, value: str, stops: Iterable[int], plans: NumberingPlans
+) -> int:
+    """Return where a number without a country code ends, 0 if there is none."""
+    context = before(text, start)
+    if _JOINED.search(context) or _TABLE.search(context) or _DATE.fullmatch(value):
+        return 0
+    other = _OTHER.search(context) or _AMOUNT.search(context)
+    if other and not _LABELED.search(context):
+        return 0
+    announced = _ANNOUNCED.search(context) is not None
+    if not announced and _DECIMAL.match(value):
+        return 0
+    for stop in stops:
+        if _GOES_ON.match(value, stop):
+            continue
         if announced:
-            return grouped or any(_is_valid(value, region) for region in self._regions)
-        return grouped and any(
-            _is_valid(value, region) and _is_grouped_as_usual(value, region)
-            for region in self._regions
-        )
+            if _is_announced(value[:stop], plans):
+                return stop
+        elif not _is_in_row(text, start, start + stop) and _is_number(
+            value[:stop], plans
+        ):
+            return stop
+    return 0
 
 
-# What joins digits to a longer thing: a decimal, a path, an address, an amount.
-_JOINERS = frozenset(".,:/-_#$=@") - {":", "=", "/"}
+def _is_announced(value: str, plans: NumberingPlans) -> bool:
+    if sum(map(str.isdigit, value)) < _FEWEST:
+        return False
+    return not value.isdigit() or plans.is_national(value)
+
+
+def _is_number(value: str, plans: NumberingPlans) -> bool:
+    """Whether a value is a number by its digits and groups alone."""
+    groups = re.findall("[0-9]+", value)
+    short = sum(len(group) == 1 for group in groups)
+    if len(groups) == 1 or short > 1 or not _FEWEST <= len("".join(groups)) <= _MOST:
+        return False
+    if value.startswith("00") and plans.is_international(f"+{value[2:]}"):
+        return True
+    return plans.is_usual(value)
+
+
+def _is_in_row(text: str, start: int, end: int) -> bool:
+    """Whether pairs of digits are a part of a row of numbers in a table."""
+    value = text[start:end]
+    if any(len(group) > _PAIR for group in re.findall("[0-9]+", value)):
+        return False
+    # Those in a table do not begin with 0, as numbers with their area code do.
+    if value.startswith("0") and at(value, 1).isdigit():
+        return False
+    return bool(_IN_A_ROW.search(before(text, start)) or _ROW_GOES_ON.match(text, end))
 
 
 def _ends(value: str) -> list[int]:
     """Return where the last few groups inside a run end, from the back."""
-    ends = [
-        index + 1
-        for index in range(len(value) - 2, 0, -1)
-        if value[index].isdigit() and not value[index + 1].isdigit()
-    ]
-    return ends[:_MOST_ENDS]
-
-
-def _is_valid(value: str, region: str | None) -> bool:
-    import phonenumbers
-
-    try:
-        number = phonenumbers.parse(value, region)
-    except phonenumbers.NumberParseException:
-        return False
-    return bool(phonenumbers.is_valid_number(number))
-
-
-def _is_grouped_as_usual(value: str, region: str) -> bool:
-    """Whether the groups are those in which the region writes the number."""
-    import phonenumbers
-
-    return phonenumbers.PhoneNumberMatcher(
-        value, region, leniency=phonenumbers.Leniency.STRICT_GROUPING
-    ).has_next()
+    ends = [found.end() for found in _GROUP_END.finditer(value, 1)]
+    return ends[: -_MOST_ENDS - 1 : -1]

@@ -11,12 +11,19 @@ from langchain_prodpatterns.guard.detectors import resolve_detectors
 from langchain_prodpatterns.guard.detectors.base import is_wordy
 from langchain_prodpatterns.guard.detectors.card import passes_luhn
 from langchain_prodpatterns.guard.detectors.iban import passes_mod97
+from langchain_prodpatterns.guard.scanning import Record, Scanner
 from tests.unit_tests.guard.planted import VALUES
 
 
 def found(name: str, text: str) -> set[str]:
     (detector,) = resolve_detectors([name])
     return {text[start:end] for start, end in detector.find(text)}
+
+
+def taken(name: str, text: str) -> set[str]:
+    """Return what is taken out of a text, overlapping places as one."""
+    scanner = Scanner(resolve_detectors([name]), {name: "redact"})
+    return {text[span.start : span.end] for span in scanner.find(text, Record())}
 
 
 @pytest.mark.parametrize(
@@ -145,6 +152,12 @@ def test_a_label_says_what_a_number_is(text: str) -> None:
     assert found("card", text) == set()
 
 
+def test_the_tail_of_an_iban_is_no_card_but_what_follows_a_whole_one_is() -> None:
+    assert found("card", "IT16 H185 3885 9356 8881 3428 011") == set()
+    whole = "ES91 2100 0418 4502 0005 1332"
+    assert "4111 1111 1111 1111" in found("card", f"{whole} 4111 1111 1111 1111")
+
+
 def test_two_cards_side_by_side_are_two() -> None:
     both = "4111111111111111 5500005555555559"
     assert found("card", both) == set(both.split())
@@ -224,6 +237,72 @@ def test_phones(text: str, value: str) -> None:
     ],
 )
 def test_not_phones(text: str) -> None:
+    assert found("phone", text) == set()
+
+
+INTERNATIONAL = ["+33 1 42 68 53 00", "+14155552671", "+1 212 736 5000"]
+
+
+@pytest.mark.parametrize("number", INTERNATIONAL)
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "I'm in Paris: {}",
+        "Call our office in Paris: {}",
+        "my account phone is {}",
+        "phone id: {}",
+        "contact info (since 2020): {}",
+        "version 2, tel {}",
+        "order {}",
+        "in {}",
+        "Ann,{},Paris",
+        "end.{}",
+        "1,{}",
+    ],
+)
+def test_nothing_hides_or_halves_an_international_number(
+    frame: str, number: str
+) -> None:
+    assert taken("phone", frame.format(number)) == {number}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("based in Austin (512) 472-1234", "(512) 472-1234"),
+        ("I live in Boston, 617-253-1000", "617-253-1000"),
+        ("Ann,212-736-5000,x", "212-736-5000"),
+        ("order by phone: 212 736 5000", "212 736 5000"),
+        ("my account's phone is 212 736 5000", "212 736 5000"),
+        ("Phone # 212-736-5000", "212-736-5000"),
+        ("((212) 736-5000)", "(212) 736-5000"),
+        ("(((212) 736-5000)))", "(212) 736-5000"),
+        ("+33 (0)1 42 68 53 00", "+33 (0)1 42 68 53 00"),
+        ("0033 1 42 68 53 00", "0033 1 42 68 53 00"),
+        ("+999 201-555-1838", "+999 201-555-1838"),
+    ],
+)
+def test_the_nearest_word_says_what_digits_are(text: str, value: str) -> None:
+    assert taken("phone", text) == {value}
+
+
+def test_french_pairs_stand_side_by_side() -> None:
+    both = {"01 42 68 53 00", "01 42 68 53 01"}
+    assert taken("phone", "01 42 68 53 00 01 42 68 53 01") == both
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1 2 3 4 5 6 7 8 9 10 11 12",
+        "30 45 67 89 12 34 56 78",
+        "order 212-736-5000",
+        "ticket no. 212-736-5000",
+        "$212-736-5000",
+        "1,234 567 8901",
+    ],
+)
+def test_rows_labels_and_amounts_are_no_phones(text: str) -> None:
     assert found("phone", text) == set()
 
 
