@@ -7,7 +7,8 @@ and a token in the path after a word such as `reset` or `invite`. The detector
 """
 
 import re
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
 
 from langchain_prodpatterns.guard.detectors.base import (
     AnyOf,
@@ -20,11 +21,14 @@ from langchain_prodpatterns.guard.detectors.base import (
 LONGEST = 4096
 """Characters of the longest link; token-like parameters beyond are found alone."""
 
-_URL = (
-    r"(?<![0-9A-Za-z+.-])[A-Za-z][0-9A-Za-z+.-]{1,15}+://"
+_START = r"(?<![0-9A-Za-z+.-])[A-Za-z][0-9A-Za-z+.-]{1,39}+://"
+_URL = _START + rf"[^\s<>\"'`\\]{{1,{LONGEST}}}+"
+# A password may hold what should be escaped; a quote only where it closes nothing.
+_CREDENTIALS = (
+    _START + r"[^\s<>\"'`\\/?#@:]{0,128}+:(?:[^\s<>\"`\\](?<!'[,;:)\]}])){1,256}@"
     rf"[^\s<>\"'`\\]{{1,{LONGEST}}}+"
 )
-_CREDENTIALS = re.compile(r"[A-Za-z0-9+.-]{2,16}://[^/?#@\s]{0,256}:[^/?#@]{1,256}@")
+_PORT = re.compile("[0-9]{1,5}[/?#]")
 _SURE = (
     "token access_token id_token refresh_token auth_token authtoken api_key apikey "
     "api-key secret client_secret password passwd pwd signature sig otp jwt "
@@ -33,10 +37,13 @@ _SURE = (
 )
 _UNSURE = "key code auth session sid state ticket invite magic hash reset t k p"
 _SURE_NAMES, _UNSURE_NAMES = frozenset(_SURE.split()), frozenset(_UNSURE.split())
-_PARAMETER = re.compile(r"([A-Za-z0-9_.-]{1,40})=([^&#;\s]{1,4096})")
+# What makes a link private. Each start is tried, so that none is hidden in another.
+_PARAMETER = re.compile(
+    r"(?<![A-Za-z0-9_.-])([A-Za-z0-9_.-]{1,40})=(?=([^&#;\s<>\"'`\\]{1,512}))"
+)
 _PATH = re.compile(
-    r"/(?i:reset|verify|verification|confirm|activate|invite|unsubscribe|magic|login|"
-    r"signin|share|auth|token)[A-Za-z_-]{0,20}/([A-Za-z0-9_.~%-]{16,512})"
+    r"/(?=(?i:reset|verify|verification|confirm|activate|invite|unsubscribe|magic|"
+    r"login|signin|share|auth|token)[A-Za-z_-]{0,20}/([A-Za-z0-9_.~%-]{16,512}))"
 )
 _TRAILING = ".,;:!?)]}"
 _LONG_ENOUGH = 16
@@ -45,32 +52,50 @@ _LONG_ENOUGH = 16
 class UrlDetector(PatternDetector):
     """Finds every link."""
 
-    def __init__(self, name: str = "any_url") -> None:
-        super().__init__(name, _URL)
+    def __init__(self, name: str = "any_url", pattern: str = _URL) -> None:
+        super().__init__(name, pattern)
 
     def refine(self, text: str, start: int, end: int) -> Iterable[Place]:
         """Take the punctuation of the sentence off."""
         value = text[start:end].rstrip(_TRAILING)
-        if value.endswith("://") or not self.counts(value):
-            return []
-        return [(start, start + len(value))]
-
-    def counts(self, link: str) -> bool:
-        """Whether the link is one to find."""
-        return True
+        return [] if value.endswith("://") else [(start, start + len(value))]
 
 
 class _PrivateUrl(UrlDetector):
-    """Finds links with a password or a token."""
+    """Finds links with a token."""
 
-    def counts(self, link: str) -> bool:
-        # The first look is for speed: nothing in a long chain of links may cost much.
-        parameters = _PARAMETER.finditer(link) if "=" in link else ()
-        return (
-            _CREDENTIALS.match(link) is not None
-            or any(_is_token(*found.groups()) for found in parameters)
-            or any(_looks_random(found[1]) for found in _PATH.finditer(link))
-        )
+    def find(self, text: str) -> Iterator[Place]:
+        # Tokens are looked for once in the text, not once in each link: of a chain of
+        # links every one goes on to the end of the chain.
+        tokens = sorted(_tokens(text)) if "://" in text else []
+        if not tokens:
+            return
+        for start, end in super().find(text):
+            index = bisect_left(tokens, start)
+            if index < len(tokens) and tokens[index] < end:
+                yield start, end
+
+
+def _tokens(text: str) -> Iterator[int]:
+    """Yield where token-like parameters and parts of paths start."""
+    for found in _PARAMETER.finditer(text):
+        if _is_token(*found.groups()):
+            yield found.start()
+    for found in _PATH.finditer(text):
+        if _looks_random(found[1]):
+            yield found.start()
+
+
+class _Credentials(UrlDetector):
+    """Finds links with a password in front of the host."""
+
+    def __init__(self) -> None:
+        super().__init__("url", _CREDENTIALS)
+
+    def refine(self, text: str, start: int, end: int) -> Iterable[Place]:
+        """Leave out a port that a path with `@` follows."""
+        secret = text[start:end].partition("://")[2].partition(":")[2]
+        return [] if _PORT.match(secret) else super().refine(text, start, end)
 
 
 class _Parameter(PatternDetector):
@@ -99,4 +124,4 @@ def _looks_random(value: str) -> bool:
 
 def url_detector() -> AnyOf:
     """Return the detector of links that carry a password or a token."""
-    return AnyOf("url", [_PrivateUrl("url"), _Parameter()])
+    return AnyOf("url", [_PrivateUrl("url"), _Credentials(), _Parameter()])

@@ -378,6 +378,14 @@ def test_not_ips(text: str) -> None:
             "https://a.example/?code=4fXa9Qm2Zk8Lw3Vt0",
             "https://a.example/?code=4fXa9Qm2Zk8Lw3Vt0",
         ),
+        (
+            "https://a.example/go?to=https://b.example/?token=abcdef12",
+            "https://a.example/go?to=https://b.example/?token=abcdef12",
+        ),
+        (
+            '{"a":"postgres://u:p@h/db","mail":"x@y.example"}',
+            "postgres://u:p@h/db",
+        ),
     ],
 )
 def test_private_links(text: str, value: str) -> None:
@@ -391,12 +399,32 @@ def test_private_links(text: str, value: str) -> None:
         "https://example.com/docs/login/overview",
         "https://example.com/?page=2&code=200&key=name",
         "ssh://git@example.com/repo",
+        "http://localhost:3000/@vite/client",
+        "fetch('http://a.example:80','b@c.example')",
         "https://example.com/a?token=1",
         "http://",
     ],
 )
 def test_public_links_are_not_private(text: str) -> None:
     assert found("url", text) == set()
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "postgresql+asyncpg://app:hunter2secret@db:5432/x",
+        "mysql+mysqlconnector://u:pw12345@h/db",
+        "redis://:password@localhost:6379",
+        "postgres://u:p#ssword@host/db",
+        "postgres://u:pa/ss@host/db",
+        "postgres://u:p@ss@host/db",
+        "postgres://u:p?ss@host/db",
+        "https://user:pa'ss@host/",
+    ],
+)
+@pytest.mark.parametrize("frame", ["{}", "DATABASE_URL={}", "('{}', 'x@y')", '"{}"'])
+def test_passwords_in_links(frame: str, link: str) -> None:
+    assert taken("url", frame.format(link)) == {link}
 
 
 def test_any_url_takes_every_link_without_the_punctuation() -> None:
