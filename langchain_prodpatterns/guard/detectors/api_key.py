@@ -25,7 +25,7 @@ _FORMS = {
     "github": r"gh[pousr]_[A-Za-z0-9]{36,255}+",
     "github_pat": r"github_pat_[A-Za-z0-9_]{22,255}+",
     "gitlab": r"glpat-[A-Za-z0-9_-]{20,300}+",
-    "slack": r"xox[abeoprs]-[A-Za-z0-9-]{10,300}+",
+    "slack": r"xox[abcdeoprs]-[A-Za-z0-9-]{10,300}+",
     "slack_app": r"xapp-[A-Za-z0-9-]{10,300}+",
     "slack_hook": r"hooks\.slack\.com/[A-Za-z]{4,20}+/[A-Za-z0-9/]{20,120}+",
     "google": r"AIza[A-Za-z0-9_-]{35,120}+",
@@ -39,20 +39,37 @@ _FORMS = {
     "sendgrid": r"SG\.[A-Za-z0-9_-]{16,64}+\.[A-Za-z0-9_-]{16,128}+",
     "digitalocean": r"do[opr]_v1_[a-f0-9]{64}",
     "shopify": r"shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}",
+    "langsmith": r"lsv2_(?:pt|sk)_[a-f0-9]{32}(?:_[a-f0-9]{4,16}+)?",
+    "groq": r"gsk_[A-Za-z0-9]{40,128}+",
+    "xai": r"xai-[A-Za-z0-9]{40,128}+",
+    "perplexity": r"pplx-[A-Za-z0-9]{40,128}+",
+    "replicate": r"r8_[A-Za-z0-9]{37,64}+",
+    "tavily": r"tvly-(?:dev-|prod-)?[A-Za-z0-9-]{20,128}+",
+    "nvidia": r"nvapi-[A-Za-z0-9_-]{40,128}+",
+    "pinecone": r"pcsk_[A-Za-z0-9_]{40,128}+",
+    "databricks": r"dapi[a-f0-9]{32}(?:-[0-9])?(?![A-Za-z0-9])",
+    "vault": r"hv[sbr]\.[A-Za-z0-9_-]{24,512}+",
+    "azure_storage": r"AccountKey=[A-Za-z0-9+/]{86}==",
+    "discord_hook": (
+        r"discord(?:app)?\.com/api/webhooks/[0-9]{17,20}/[A-Za-z0-9_-]{60,100}+"
+    ),
+    "telegram": r"(?:bot)?[0-9]{8,10}:AA[A-Za-z0-9_-]{33}(?![A-Za-z0-9_-])",
     "jwt": (
         r"eyJ[A-Za-z0-9_-]{8,4096}+\.[A-Za-z0-9_-]{4,8192}+"
         r"(?:\.[A-Za-z0-9_-]{0,2048}+)?"
     ),
 }
 _AWS_LONG = r"(?<![0-9A-Za-z/+])[A-Za-z0-9/+]{40}(?![0-9A-Za-z/+=])"
+# Between the lines of a key: line ends, also written as \\n, what indents, quotes or
+# comments a text, and what joins strings in code.
+_BREAK = r"(?:\\[nr]|[\s>#/*|;%,+\\\"'`]){0,24}+"
 _PEM = (
     r"-----BEGIN (?:[A-Z0-9]{1,12}+ ){0,3}PRIVATE KEY(?: BLOCK)?-----"
-    # Headers of the old encrypted form and of PGP; line ends may be written as \n.
-    r"(?:(?:\\n|\s){0,4}+[A-Za-z-]{3,20}+: [^\n\\]{1,120}+){0,4}+"
-    r"(?:(?:(?:\\[nr]|\s){0,4}+[A-Za-z0-9+/=]{16,80}+){1,160}+"
-    r"(?:(?:\\[nr]|\s){0,4}+[A-Za-z0-9+/=]{1,15}+){0,2}+)?"
-    r"(?:(?:\\[nr]|\s){0,4}+-----END (?:[A-Z0-9]{1,12}+ ){0,3}PRIVATE KEY"
-    r"(?: BLOCK)?-----)?"
+    # Headers of the old encrypted form and of PGP.
+    rf"(?:{_BREAK}[A-Za-z-]{{3,20}}+: [^\n\\]{{1,120}}+){{0,4}}+"
+    rf"(?:(?:{_BREAK}[A-Za-z0-9+/=]{{16,80}}+){{1,140}}+"
+    rf"(?:{_BREAK}[A-Za-z0-9+/=]{{1,15}}+){{0,2}}+)?"
+    rf"(?:{_BREAK}-----END (?:[A-Z0-9]{{1,12}}+ ){{0,3}}PRIVATE KEY(?: BLOCK)?-----)?"
 )
 _NEAR_SECRET = re.compile(r"aws|secret|amazon")
 

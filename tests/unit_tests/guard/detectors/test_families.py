@@ -432,6 +432,10 @@ def test_any_url_takes_every_link_without_the_punctuation() -> None:
     assert found("any_url", "http://") == set()
 
 
+HEX = "50e8400fe29b41d4a716446655440000b2d08d9b"
+RANDOM = "q7Wm2Zx9Lp4Kt8VbR5nYc3HdJ6sTgF1kXuQzNa0P" * 3
+
+
 @pytest.mark.parametrize(
     "value",
     [
@@ -443,6 +447,24 @@ def test_any_url_takes_every_link_without_the_punctuation() -> None:
         "npm_1a2B3c4D5e6F7g8H9i0J1k2L3m4N5o6P7q8R",
         "SG.ngeVfQFYQlKU0ufo8x5d1A.TwL2iGABf9DHoTf09kqeF8tAmbihYzrnopKc",
         "whsec_1a2B3c4D5e6F7g8H9i0J1k2L",
+        "xoxc-123456789012-123456789012-1a2b3c4d5e6f",
+        "xoxd-Zk3QpL9wVt7mXc2b",
+        f"lsv2_pt_{HEX[:32]}_{HEX[:10]}",
+        f"lsv2_sk_{HEX[:32]}_{HEX[:10]}",
+        f"gsk_{RANDOM[:52]}",
+        f"xai-{RANDOM[:80]}",
+        f"pplx-{RANDOM[:48]}",
+        f"r8_{RANDOM[:37]}",
+        f"tvly-{RANDOM[:32]}",
+        f"tvly-dev-{RANDOM[:32]}",
+        f"nvapi-{RANDOM[:64]}",
+        f"pcsk_{RANDOM[:6]}_{RANDOM[:60]}",
+        f"dapi{HEX[:32]}",
+        f"hvs.{RANDOM[:90]}",
+        f"AccountKey={RANDOM[:86]}==",
+        f"discord.com/api/webhooks/123456789012345678/{RANDOM[:68]}",
+        f"bot1234567890:AA{RANDOM[:33]}",
+        f"1234567890:AA{RANDOM[:33]}",
     ],
 )
 def test_more_vendors(value: str) -> None:
@@ -461,6 +483,30 @@ def test_a_private_key_goes_whole_also_in_json_and_cut_off() -> None:
     assert found("api_key", f'"{escaped}"') == {escaped}
     cut = f"-----BEGIN EC PRIVATE KEY-----\n{body[:64]}\n{body[:30]}"
     assert max(found("api_key", cut), key=len) == cut
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        *(" " * indent for indent in range(17)),
+        "\t",
+        "> ",
+        "> > ",
+        "# ",
+        "// ",
+        " * ",
+        ";; ",
+        "    // ",
+        "| ",
+    ],
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r\n\r\n", ' \\\n"', '\\n" +\n  "'])
+def test_a_private_key_goes_whole_however_it_is_set(before: str, end: str) -> None:
+    lines = ["-----BEGIN PRIVATE KEY-----", *[RANDOM[:64]] * 51, RANDOM[:20] + "=="]
+    lines.append("-----END PRIVATE KEY-----")
+    text = "key:\n" + end.join(before + line for line in lines)
+    (place,) = taken("api_key", text)
+    assert place == text[text.index("-----") :]
 
 
 @pytest.mark.parametrize(
