@@ -22,6 +22,7 @@ from langchain_core.runnables import (
 )
 from langchain_core.tools import tool
 from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
+from pydantic import ValidationError
 
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.ledger import track
@@ -393,6 +394,27 @@ def test_a_used_copy_still_shares_its_vectors_when_configured() -> None:
     configurable.invoke("torn", {"configurable": {"margin": 0.0}})
 
     assert embeddings.documents == 0
+
+
+def test_a_changed_copy_is_a_new_router_with_the_same_vectors() -> None:
+    router = _router(choosing(1))
+    assert router.invoke("far").decided_by == "llm"
+    embeddings = router.embeddings
+    assert isinstance(embeddings, TableEmbeddings)
+
+    assert router.model_copy(update={"fallback": None}).invoke("far").tool is None
+    lower = router.model_copy(update={"threshold": 0.3})
+    assert lower.invoke("far").decided_by == "distance"
+    assert router.model_copy().invoke("far").decided_by == "llm"
+    assert embeddings.documents == 1
+    with pytest.raises(ConfigurationError, match="threshold"):
+        router.model_copy(update={"threshold": 3})
+
+
+def test_a_router_cannot_be_changed_in_place() -> None:
+    router: Any = _router()
+    with pytest.raises(ValidationError, match="frozen"):
+        router.fallback = choosing(0)
 
 
 # What is reported.
