@@ -78,6 +78,32 @@ def rewrite(value: Guarded, visit: Visit) -> Guarded:
     raise TypeError(unsupported(value))
 
 
+def length(value: Guarded | Document) -> int:
+    """Return how many characters there are to look at.
+
+    Args:
+        value: What flows through the chain, or a document.
+
+    Returns:
+        The length of all texts together.
+
+    Raises:
+        TypeError: As for `rewrite`.
+    """
+    total = 0
+
+    def count(text: str, _: str) -> str:
+        nonlocal total
+        total += len(text)
+        return text
+
+    if isinstance(value, Document):
+        rewrite_document(value, count)
+    else:
+        rewrite(value, count)
+    return total
+
+
 def unsupported(value: object) -> str:
     """Say what a guard takes, and what it got."""
     got = type(value).__name__

@@ -4,24 +4,25 @@ Look at every text in what flows by -> replace, block or flag what is found -> a
 judge about what is left -> report types and counts.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar
 
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessageChunk, AnyMessage
 from langchain_core.prompt_values import ChatPromptValueConcrete, StringPromptValue
 from langchain_core.runnables import Runnable, RunnableConfig
-from langchain_core.runnables.config import get_executor_for_config
+from langchain_core.runnables.config import ContextThreadPoolExecutor
 from langchain_core.runnables.utils import gather_with_concurrency
-from pydantic import Field, PrivateAttr, SkipValidation
+from pydantic import ConfigDict, Field, PrivateAttr, SkipValidation
 
 from langchain_prodpatterns.errors import ConfigurationError, GuardBlocked
 from langchain_prodpatterns.guard.carriers import (
     METADATA,
     Guarded,
+    Visit,
     is_documents,
+    length,
     rewrite,
     rewrite_document,
 )
@@ -42,13 +43,18 @@ from langchain_prodpatterns.guard.message_streaming import MessageStream
 from langchain_prodpatterns.guard.policy import INJECTION, complete_policy
 from langchain_prodpatterns.guard.scanning import Record, Scanner, note, replaced
 from langchain_prodpatterns.guard.streaming import TextStream
-from langchain_prodpatterns.guard.streaming_guard import StreamingGuard
-from langchain_prodpatterns.judging import BoundJudge, JudgeLike
+from langchain_prodpatterns.guard.streaming_guard import StreamingGuard, off_the_loop
+from langchain_prodpatterns.judging import BoundJudge, JudgeLike, Judgement
 from langchain_prodpatterns.runnable import (
     PatternRun,
 )
 
 G = TypeVar("G", bound=Guarded)
+V = TypeVar("V", Guarded, Document)
+
+Rewriting = Callable[[V, Visit], V]
+Examined = tuple[V, Record, GuardBlocked | None]
+_Judge = BoundJudge[InjectionRequest, InjectionVerdict]
 
 
 @dataclass
@@ -112,6 +118,8 @@ class GuardRunnable(StreamingGuard):
 
     pattern: ClassVar[str] = "guard"
 
+    model_config = ConfigDict(frozen=True)
+
     detectors: SkipValidation[Sequence[str | Detector] | None] = Field(
         default=None, repr=False
     )
@@ -129,7 +137,7 @@ class GuardRunnable(StreamingGuard):
 
     _scanner: Scanner = PrivateAttr()
     _policy: dict[str, Any] = PrivateAttr()
-    _bound: BoundJudge[InjectionRequest, InjectionVerdict] | None = PrivateAttr()
+    _bound: _Judge | None = PrivateAttr()
 
     def __init__(
         self,
@@ -214,6 +222,27 @@ class GuardRunnable(StreamingGuard):
             """Guard a value, natively async."""
             ...
 
+    def model_copy(
+        self, *, update: Mapping[str, Any] | None = None, deep: bool = False
+    ) -> Self:
+        """Copy the guard; with changes, set up a new one, so that they hold.
+
+        Args:
+            update: Arguments to change.
+            deep: Whether to copy the other arguments too.
+
+        Returns:
+            The copy.
+
+        Raises:
+            ConfigurationError: When a changed argument cannot work.
+        """
+        copied = super().model_copy(deep=deep)
+        if not update:
+            return copied
+        given = {name: getattr(copied, name) for name in type(self).model_fields}
+        return type(self)(**{**given, **update})
+
     def wrap(
         self, chain: Runnable[Any, Any], *, output: "GuardRunnable | None" = None
     ) -> Runnable[Any, Any]:
@@ -253,123 +282,98 @@ class GuardRunnable(StreamingGuard):
         )
 
     def _run(self, value: Guarded, run: PatternRun, **kwargs: Any) -> Guarded:
-        record = Record()
         if is_documents(value):
-            return self._run_documents(value, record, run)
-        guarded, look = self._look(value, record)
-        blocked = self._objection(record)
-        if blocked is None and self._bound is not None and look.seen:
-            blocked = self._weigh(
-                self._bound.ask(
-                    look.request(self.direction), run.child("judge", hidden=True)
-                ),
-                record,
-            )
+            return self._run_documents(value, run)
+        guarded, record, blocked = self._examine(value, rewrite, self.direction, run)
         run.decide(*conclude(record, blocked), **facts(record))
         if blocked is not None:
             raise blocked
         return guarded
 
     async def _arun(self, value: Guarded, run: PatternRun, **kwargs: Any) -> Guarded:
-        record = Record()
         if is_documents(value):
-            return await self._arun_documents(value, record, run)
-        guarded, look = self._look(value, record)
-        blocked = self._objection(record)
-        if blocked is None and self._bound is not None and look.seen:
-            blocked = self._weigh(
-                await self._bound.aask(
-                    look.request(self.direction), run.child("judge", hidden=True)
-                ),
-                record,
-            )
+            return await self._arun_documents(value, run)
+        examined = await self._aexamine(value, rewrite, self.direction, run)
+        guarded, record, blocked = examined
         await run.adecide(*conclude(record, blocked), **facts(record))
         if blocked is not None:
             raise blocked
         return guarded
 
-    def _look(self, value: Guarded, record: Record) -> tuple[Guarded, _Look]:
-        """Find and replace what the patterns see."""
-        look = _Look(self._scanner, record, {})
-        return rewrite(value, look.visit), look
+    def _run_documents(self, value: list[Document], run: PatternRun) -> list[Document]:
+        executor = ContextThreadPoolExecutor(run.config.get("max_concurrency"))
+        try:
+            results = list(
+                executor.map(
+                    lambda each: self._examine(each, rewrite_document, "document", run),
+                    value,
+                )
+            )
+        except BaseException:
+            # An interrupt does not wait for the judges that are running.
+            executor.shutdown(wait=False, cancel_futures=True)
+            raise
+        executor.shutdown()
+        documents, record = _keep(results)
+        run.decide(*conclude(record, None), **facts(record))
+        return documents
 
-    def _look_at(self, document: Document, record: Record) -> tuple[Document, _Look]:
-        """Find and replace what the patterns see in a document."""
-        look = _Look(self._scanner, record, {})
-        return rewrite_document(document, look.visit), look
+    async def _arun_documents(
+        self, value: list[Document], run: PatternRun
+    ) -> list[Document]:
+        results = await gather_with_concurrency(
+            run.config.get("max_concurrency"),
+            *(
+                self._aexamine(each, rewrite_document, "document", run)
+                for each in value
+            ),
+        )
+        documents, record = _keep(results)
+        await run.adecide(*conclude(record, None), **facts(record))
+        return documents
+
+    def _examine(
+        self, value: V, rewriting: Rewriting[V], direction: str, run: PatternRun
+    ) -> Examined[V]:
+        """Guard a value or a document: replace what is found, ask about the rest."""
+        guarded, look = self._look(value, rewriting)
+        blocked = objection(look.record, self.on_error, direction)
+        if (judge := self._judge_of(look, blocked)) is not None:
+            child = run.child("judge", hidden=True)
+            judgement = judge.ask(look.request(direction), child)
+            blocked = self._weigh(judgement, look.record, direction)
+        return guarded, look.record, blocked
+
+    async def _aexamine(
+        self, value: V, rewriting: Rewriting[V], direction: str, run: PatternRun
+    ) -> Examined[V]:
+        """Guard a value or a document, natively async."""
+        size = length(value)
+        guarded, look = await off_the_loop(size, self._look, value, rewriting)
+        blocked = objection(look.record, self.on_error, direction)
+        if (judge := self._judge_of(look, blocked)) is not None:
+            child = run.child("judge", hidden=True)
+            judgement = await judge.aask(look.request(direction), child)
+            blocked = self._weigh(judgement, look.record, direction)
+        return guarded, look.record, blocked
+
+    def _look(self, value: V, rewriting: Rewriting[V]) -> tuple[V, _Look]:
+        """Find and replace what the patterns see."""
+        look = _Look(self._scanner, Record(), {})
+        return rewriting(value, look.visit), look
+
+    def _judge_of(self, look: _Look, blocked: GuardBlocked | None) -> _Judge | None:
+        """Return whom to ask about what was seen, if there is anything to ask."""
+        return self._bound if blocked is None and look.seen else None
 
     def _objection(self, record: Record) -> GuardBlocked | None:
         return objection(record, self.on_error, self.direction)
 
     def _weigh(
-        self, judgement: Any, record: Record, direction: str | None = None
+        self, judgement: Judgement[InjectionVerdict], record: Record, direction: str
     ) -> GuardBlocked | None:
-        return weigh(
-            judgement,
-            record,
-            self._policy[INJECTION],
-            self.on_error,
-            direction or self.direction,
-        )
-
-    def _run_documents(
-        self, value: list[Document], record: Record, run: PatternRun
-    ) -> list[Document]:
-        with get_executor_for_config(run.config) as executor:
-            kept = list(executor.map(partial(self._document, run=run), value))
-        documents = self._keep(kept, record)
-        run.decide(*conclude(record, None), **facts(record))
-        return documents
-
-    async def _arun_documents(
-        self, value: list[Document], record: Record, run: PatternRun
-    ) -> list[Document]:
-        kept = await gather_with_concurrency(
-            run.config.get("max_concurrency"),
-            *(self._adocument(document, run) for document in value),
-        )
-        documents = self._keep(kept, record)
-        await run.adecide(*conclude(record, None), **facts(record))
-        return documents
-
-    def _document(
-        self, document: Document, run: PatternRun
-    ) -> tuple[Document | None, Record]:
-        """Guard one document; `None` where it is to be dropped."""
-        record = Record()
-        guarded, look = self._look_at(document, record)
-        blocked = objection(record, self.on_error, "document")
-        if blocked is None and self._bound is not None and look.seen:
-            judgement = self._bound.ask(
-                look.request("document"), run.child("judge", hidden=True)
-            )
-            blocked = self._weigh(judgement, record, "document")
-        return (guarded if blocked is None else None), record
-
-    async def _adocument(
-        self, document: Document, run: PatternRun
-    ) -> tuple[Document | None, Record]:
-        """Guard one document, natively async."""
-        record = Record()
-        guarded, look = self._look_at(document, record)
-        blocked = objection(record, self.on_error, "document")
-        if blocked is None and self._bound is not None and look.seen:
-            judgement = await self._bound.aask(
-                look.request("document"), run.child("judge", hidden=True)
-            )
-            blocked = self._weigh(judgement, record, "document")
-        return (guarded if blocked is None else None), record
-
-    def _keep(
-        self, results: Sequence[tuple[Document | None, Record]], record: Record
-    ) -> list[Document]:
-        """Put together what was seen in each, and leave the dropped ones out."""
-        for _, own in results:
-            record.take(own)
-        kept = [document for document, _ in results if document is not None]
-        record.documents = len(results)
-        record.dropped = len(results) - len(kept)
-        return kept
+        action = self._policy[INJECTION]
+        return weigh(judgement, record, action, self.on_error, direction)
 
     def _stream_for(
         self, first: Any, record: Record
@@ -382,6 +386,17 @@ class GuardRunnable(StreamingGuard):
             visit = _Look(self._scanner, record, {}).visit
             return MessageStream(self._scanner, record, visit)
         return None
+
+
+def _keep(results: Sequence[Examined[Document]]) -> tuple[list[Document], Record]:
+    """Put together what was seen in each document, and leave the blocked ones out."""
+    whole = Record()
+    for _, record, _ in results:
+        whole.take(record)
+    kept = [document for document, _, blocked in results if blocked is None]
+    whole.documents = len(results)
+    whole.dropped = len(results) - len(kept)
+    return kept, whole
 
 
 def _check_choice(name: str, value: str, known: Sequence[str]) -> None:

@@ -1,8 +1,13 @@
 """Guarding a message that is still being written."""
 
+from collections.abc import Sequence
+from functools import reduce
+from operator import add
+from typing import Any
+
 from langchain_core.messages import AIMessageChunk
 
-from langchain_prodpatterns.guard.carriers import Visit, rewrite_message
+from langchain_prodpatterns.guard.carriers import Visit, length, rewrite_message
 from langchain_prodpatterns.guard.scanning import Record, Scanner
 from langchain_prodpatterns.guard.streaming import TextStream
 
@@ -26,8 +31,14 @@ class MessageStream:
         """
         self._text = TextStream(scanner, record)
         self._visit = visit
+        self._waiting = 0
         self._rest: list[AIMessageChunk] = []
         self._blocks: list[AIMessageChunk] = []
+
+    @property
+    def held(self) -> int:
+        """How many characters came in and are not let go."""
+        return self._text.held + self._waiting
 
     def feed(self, chunk: AIMessageChunk) -> AIMessageChunk | None:
         """Take a chunk.
@@ -39,17 +50,21 @@ class MessageStream:
             The text that is decided, guarded, if any.
         """
         if self._blocks:
-            self._blocks.append(chunk)
+            self._wait(chunk, self._blocks)
             return None
         first = not self._rest
         if not isinstance(chunk.content, str) and (chunk.content or first):
-            self._blocks.append(chunk)
+            self._wait(chunk, self._blocks)
             text = self._text.finish()
             return AIMessageChunk(content=text, id=chunk.id) if text else None
-        self._rest.append(chunk.model_copy(update={"content": ""}))
+        self._wait(chunk.model_copy(update={"content": ""}), self._rest)
         text = self._text.feed(chunk.content if isinstance(chunk.content, str) else "")
         # The first chunk opens the message for whoever listens, even without text.
         return AIMessageChunk(content=text, id=chunk.id) if text or first else None
+
+    def _wait(self, chunk: AIMessageChunk, others: list[AIMessageChunk]) -> None:
+        self._waiting += length(chunk)
+        others.append(chunk)
 
     def finish(self) -> AIMessageChunk | None:
         """Say that the message is complete.
@@ -59,14 +74,28 @@ class MessageStream:
         """
         if not self._rest and not self._blocks:
             return None
-        whole = _sum([*self._rest, *self._blocks])
-        content = _sum(self._blocks).content if self._blocks else ""
+        whole: AIMessageChunk = add_up([*self._rest, *self._blocks])
+        content = add_up(self._blocks).content if self._blocks else ""
         text = self._text.finish()
         last = whole.model_copy(update={"content": content})
         last = rewrite_message(last, self._visit, touched=self._text.touched)
         return last.model_copy(update={"content": text}) if text else last
 
 
-def _sum(chunks: list[AIMessageChunk]) -> AIMessageChunk:
-    """Add chunks up in one go; one by one would read the arguments again each time."""
-    return chunks[0] + chunks[1:] if len(chunks) > 1 else chunks[0]
+def add_up(chunks: Sequence[Any]) -> Any:
+    """Add the chunks of a stream up, messages in one go.
+
+    One by one would read the arguments of a tool call again with each chunk.
+
+    Args:
+        chunks: At least one chunk, all of one kind.
+
+    Returns:
+        Their sum.
+    """
+    first, rest = chunks[0], list(chunks[1:])
+    if isinstance(first, str):
+        return "".join(chunks)
+    if rest and all(isinstance(chunk, AIMessageChunk) for chunk in chunks):
+        return first + rest
+    return reduce(add, rest, first)

@@ -6,6 +6,7 @@ import secrets
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import index
 
 from langchain_prodpatterns.guard.detectors import Detector
 from langchain_prodpatterns.guard.policy import Action, replacement
@@ -99,18 +100,24 @@ class Scanner:
     def _ask(
         self, detector: Detector, action: Action, text: str, record: Record
     ) -> list[Span]:
-        """Ask one detector; what it raises may hold the value: only its type stays."""
+        """Ask one detector; what it raises may hold the value: only its type stays.
+
+        What it found before it failed counts. A place that is none is a failure: what
+        it was meant to point at cannot be told.
+        """
+        spans: list[Span] = []
+        failure = ""
         try:
-            return [
-                Span(start, end, detector.name, action)
-                for start, end in detector.find(text)
-                if 0 <= start < end <= len(text)
-            ]
+            for start, end in detector.find(text):
+                if 0 <= (first := index(start)) < (last := index(end)) <= len(text):
+                    spans.append(Span(first, last, detector.name, action))
+                else:
+                    failure = f"{detector.name} (a place outside the text)"
         except Exception as error:  # noqa: BLE001 - any failure of any detector counts
             failure = f"{detector.name} ({type(error).__name__})"
-        if failure not in record.failures:
+        if failure and failure not in record.failures:
             record.failures.append(failure)
-        return []
+        return spans
 
 
 def note(text: str, span: Span, offset: int, record: Record) -> None:

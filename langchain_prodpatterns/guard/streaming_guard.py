@@ -1,21 +1,22 @@
 """A guard's half of the LCEL contract that core has no default for: streams."""
 
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from itertools import chain as chained
-from typing import Any
+from typing import Any, TypeVar
 
 from langchain_core.callbacks import (
     AsyncCallbackManagerForChainRun,
     CallbackManagerForChainRun,
 )
 from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import run_in_executor
 
 from langchain_prodpatterns.errors import GuardBlocked
-from langchain_prodpatterns.guard.carriers import Guarded, unsupported
+from langchain_prodpatterns.guard.carriers import Guarded, length, unsupported
 from langchain_prodpatterns.guard.conclusion import conclude, facts
-from langchain_prodpatterns.guard.message_streaming import MessageStream
+from langchain_prodpatterns.guard.message_streaming import MessageStream, add_up
 from langchain_prodpatterns.guard.scanning import Record
 from langchain_prodpatterns.guard.streaming import TextStream
 from langchain_prodpatterns.runnable import (
@@ -27,7 +28,11 @@ from langchain_prodpatterns.runnable import (
 HIDDEN = "[hidden by the guard]"
 """What traces show as a guard's input."""
 
+T = TypeVar("T")
+
 _END: Any = object()
+_LARGE = 10_000
+"""Characters above which a coroutine looks in a thread: some milliseconds of work."""
 
 
 class StreamingGuard(PatternRunnable[Guarded, Guarded]):
@@ -89,24 +94,19 @@ class StreamingGuard(PatternRunnable[Guarded, Guarded]):
         first = next(source)
         stream = self._stream_for(first, record)
         if stream is None:
-            yield self._run(_sum([first, *source]), run)
+            yield self._run(add_up([first, *source]), run)
             return
         opened = False
-        for chunk in chained([first], source):
-            out = stream.feed(_same(chunk, first))
-            if (blocked := self._objection(record)) is not None:
+        for chunk in chained([first], source, [_END]):
+            out = _advance(stream, chunk, first)
+            blocked, done = self._objection(record), chunk is _END
+            if blocked is not None or done:
                 run.decide(*conclude(record, blocked), **facts(record))
+            if blocked is not None:
                 raise blocked
-            if out:
+            if out or (done and not opened):
                 opened = True
                 yield out
-        out = stream.finish()
-        blocked = self._objection(record)
-        run.decide(*conclude(record, blocked), **facts(record))
-        if blocked is not None:
-            raise blocked
-        if out or not opened:
-            yield out
 
     async def atransform(
         self,
@@ -150,31 +150,41 @@ class StreamingGuard(PatternRunnable[Guarded, Guarded]):
         stream = self._stream_for(first, record)
         if stream is None:
             rest = [chunk async for chunk in source]
-            yield await self._arun(_sum([first, *rest]), run)
+            yield await self._arun(add_up([first, *rest]), run)
             return
         opened = False
-        async for chunk in _achained(first, source):
-            out = stream.feed(_same(chunk, first))
-            if (blocked := self._objection(record)) is not None:
+        async for chunk in _achained(first, source, _END):
+            size = stream.held + (0 if chunk is _END else length(chunk))
+            out = await off_the_loop(size, _advance, stream, chunk, first)
+            blocked, done = self._objection(record), chunk is _END
+            if blocked is not None or done:
                 await run.adecide(*conclude(record, blocked), **facts(record))
+            if blocked is not None:
                 raise blocked
-            if out:
+            if out or (done and not opened):
                 opened = True
                 yield out
-        out = stream.finish()
-        blocked = self._objection(record)
-        await run.adecide(*conclude(record, blocked), **facts(record))
-        if blocked is not None:
-            raise blocked
-        if out or not opened:
-            yield out
 
 
-def _sum(chunks: Sequence[Any]) -> Any:
-    total = chunks[0]
-    for chunk in chunks[1:]:
-        total = total + chunk
-    return total
+async def off_the_loop(size: int, func: Callable[..., T], *args: Any) -> T:
+    """Look at a text without holding up the event loop.
+
+    Args:
+        size: How long the text is, in characters.
+        func: What looks at it.
+        *args: Its arguments.
+
+    Returns:
+        What it returns.
+    """
+    if size <= _LARGE:
+        return func(*args)
+    return await run_in_executor(None, func, *args)
+
+
+def _advance(stream: TextStream | MessageStream, chunk: Any, first: Any) -> Any:
+    """Take the next chunk, or the end, and return what is decided."""
+    return stream.finish() if chunk is _END else stream.feed(_same(chunk, first))
 
 
 def _same(chunk: Any, first: Any) -> Any:
@@ -188,7 +198,10 @@ async def _once(value: Any) -> AsyncIterator[Any]:
     yield value
 
 
-async def _achained(first: Any, source: AsyncIterator[Any]) -> AsyncIterator[Any]:
+async def _achained(
+    first: Any, source: AsyncIterator[Any], last: Any
+) -> AsyncIterator[Any]:
     yield first
     async for chunk in source:
         yield chunk
+    yield last

@@ -8,7 +8,9 @@ import sys
 from typing import Any
 
 import pytest
+from langchain_core.messages import AIMessageChunk
 
+from langchain_prodpatterns.guard import GuardRunnable
 from langchain_prodpatterns.guard.detectors import DEFAULT_DETECTORS, resolve_detectors
 from langchain_prodpatterns.guard.scanning import Record, Scanner
 from langchain_prodpatterns.guard.streaming import TextStream
@@ -104,4 +106,22 @@ def test_a_stream_twice_as_long_is_at_most_twice_the_work(kind: str) -> None:
     stream(2_000)
     half = work(lambda: stream(10_000))
     whole = work(lambda: stream(20_000))
+    assert whole <= 2.6 * half + 200
+
+
+def test_a_tool_call_in_twice_the_chunks_is_at_most_twice_the_work() -> None:
+    guard = GuardRunnable(judge=lambda request: False)
+
+    def stream(count: int) -> None:
+        call = {"name": None, "args": "word ", "id": None, "index": 0}
+        first = {**call, "name": "f", "id": "1", "args": '{"a": "'}
+        chunks: Any = [
+            AIMessageChunk(content="", tool_call_chunks=[each])
+            for each in [first, *[call] * count]
+        ]
+        list(guard.transform(iter(chunks)))
+
+    stream(10)
+    half = work(lambda: stream(100))
+    whole = work(lambda: stream(200))
     assert whole <= 2.6 * half + 200

@@ -1,12 +1,18 @@
 import copy
 import pickle
+import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 import pytest
 from langchain_core.documents import Document
 from langchain_core.load import dumpd
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    HumanMessage,
+    SystemMessage,
+)
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import (
     ConfigurableField,
@@ -15,6 +21,7 @@ from langchain_core.runnables import (
     RunnableLambda,
 )
 from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
+from pydantic import ValidationError
 
 from langchain_prodpatterns.errors import ConfigurationError, GuardBlocked
 from langchain_prodpatterns.guard import (
@@ -23,6 +30,7 @@ from langchain_prodpatterns.guard import (
     PatternDetector,
     PhoneDetector,
 )
+from langchain_prodpatterns.guard.message_streaming import add_up
 from langchain_prodpatterns.ledger import track
 from langchain_prodpatterns.testing import ScriptedChatModel
 from tests.unit_tests.guard.planted import VALUES, leaks
@@ -298,14 +306,26 @@ def test_a_broken_detector_can_be_flagged_and_is_never_clean() -> None:
     assert [record.decision for record in ledger.to_records()] == ["error", "error"]
 
 
-def test_a_detector_cannot_point_outside_the_text() -> None:
-    class Wild:
-        name = "wild"
+class Wild:
+    """A detector whose places are not all in the text."""
 
-        def find(self, text: str) -> list[tuple[int, int]]:
-            return [(-3, 2), (1, 1), (2, 99), (0, 1)]
+    name = "wild"
 
-    assert GuardRunnable([Wild()]).invoke("abc") == "[WILD]bc"
+    def __init__(self, place: Any) -> None:
+        self.place = place
+
+    def find(self, text: str) -> list[Any]:
+        return [(0, 1), self.place, (1, 2)]
+
+
+@pytest.mark.parametrize("place", [(-3, 2), (1, 1), (2, 99), (2, 1), (0.5, 2.0), (1,)])
+def test_a_detector_that_points_outside_the_text_has_failed(place: Any) -> None:
+    guard = GuardRunnable([Wild(place)])
+    for call in (guard.invoke, lambda text: list(guard.transform(iter(text)))):
+        with pytest.raises(GuardBlocked, match=r"failed: wild \("):
+            call("abc")
+    lenient = GuardRunnable([Wild(place)], on_error="flag")
+    assert lenient.invoke("abc").startswith("[WILD]"), "what it found before counts"
 
 
 def test_around_a_chain() -> None:
@@ -378,6 +398,70 @@ def test_configurable_fields_build_a_new_guard() -> None:
     config: Any = {"configurable": {"policy": {"email": "mask"}}}
     assert guard.invoke("ann@example.com", config) == "***@******e.com"
     assert guard.invoke("ann@example.com") == "[EMAIL]"
+
+
+def test_a_changed_copy_is_a_new_guard() -> None:
+    guard = GuardRunnable(name="mine")
+    masking = guard.model_copy(update={"policy": {"email": "mask"}})
+    assert masking.invoke("ann@example.com") == "***@******e.com"
+    assert masking.name == "mine"
+    assert guard.model_copy(deep=True).invoke("ann@example.com") == "[EMAIL]"
+    with pytest.raises(ConfigurationError, match="names no type"):
+        guard.model_copy(update={"policy": {"emial": "mask"}})
+
+
+def test_a_guard_cannot_be_changed_in_place() -> None:
+    guard: Any = GuardRunnable()
+    with pytest.raises(ValidationError, match="frozen"):
+        guard.policy = {"email": "mask"}
+
+
+class Where:
+    """A detector that notes in which threads it looks."""
+
+    name = "where"
+
+    def __init__(self) -> None:
+        self.threads: set[int] = set()
+
+    def find(self, text: str) -> list[tuple[int, int]]:
+        self.threads.add(threading.get_ident())
+        return []
+
+
+LARGE = "word " * 4_000
+
+
+@pytest.mark.parametrize(
+    "value",
+    [LARGE, HumanMessage([{"type": "text", "text": LARGE}]), [Document(LARGE)]],
+    ids=["text", "message", "documents"],
+)
+async def test_a_large_text_does_not_hold_up_the_event_loop(value: Any) -> None:
+    where = Where()
+    guard = GuardRunnable([where])
+    assert await guard.ainvoke(value) == value
+    assert where.threads
+    assert threading.get_ident() not in where.threads
+    await guard.ainvoke("small")
+    assert threading.get_ident() in where.threads
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        [LARGE[:9_000], LARGE[9_000:]],
+        [AIMessageChunk(content=LARGE[:9_000]), AIMessageChunk(content=LARGE[9_000:])],
+        [AIMessageChunk(content=[{"type": "text", "text": LARGE}])],
+    ],
+    ids=["text", "message", "blocks"],
+)
+async def test_nor_does_a_large_stream(chunks: list[Any]) -> None:
+    where = Where()
+    out = [out async for out in GuardRunnable([where]).atransform(_aiter(chunks))]
+    assert add_up(out) == add_up(chunks)
+    assert where.threads
+    assert threading.get_ident() not in where.threads
 
 
 def test_schemas_and_graph() -> None:

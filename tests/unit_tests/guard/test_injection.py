@@ -251,3 +251,23 @@ async def test_with_a_judge_a_stream_is_held_until_the_verdict() -> None:
         [_ async for _ in guard.atransform(source())]
     with pytest.raises(GuardBlocked):
         list(guard.transform(iter(ATTACK)))
+
+
+def test_an_interrupt_does_not_wait_for_the_judges_that_are_running() -> None:
+    running, release, done = (threading.Event() for _ in range(3))
+
+    def judge(request: InjectionRequest) -> bool:
+        if request.text == "first":
+            running.wait(10)
+            raise KeyboardInterrupt
+        running.set()
+        release.wait(10)
+        done.set()
+        return False
+
+    guard = GuardRunnable(judge=judge, judge_timeout=None)
+    with pytest.raises(KeyboardInterrupt):
+        guard.invoke([Document("first"), Document("second")])
+    assert not done.is_set()
+    release.set()
+    assert done.wait(10)
