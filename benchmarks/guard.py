@@ -32,6 +32,8 @@ NASTY = {
     "x@a.a.a": "x@a.a.a.",
     "digits": "12 34 ",
     "phones": "012 345 6789,",
+    "counting": "1 2 3 4 5 6 7 8 9 10 11 12\n",
+    "schemes": "aa://",
     "links": "https://u:p@h/?token=abcdefgh&",
     "jwt": "eyJabcdefghi.",
     "pem": "-----BEGIN PRIVATE KEY-----\n",
@@ -104,7 +106,7 @@ def phones() -> dict[str, str]:
     for row in rows("pii_presidio_synth")[1::2]:
         found = list(detector.find(row["text"]))
         gold = [(a, b) for a, b, name in row["spans"] if name == "PHONE_NUMBER"]
-        covered = [any(a < y and x < b for x, y in found) for a, b in gold]
+        covered = [any(x <= a and b <= y for x, y in found) for a, b in gold]
         hit, missed = hit + sum(covered), missed + len(gold) - sum(covered)
         wrong += sum(not any(a < y and x < b for a, b in gold) for x, y in found)
     return {"Presidio phones: hit, missed, wrong": f"{hit}, {missed}, {wrong}"}
@@ -122,6 +124,7 @@ def speed(find: Find, prose: str) -> dict[str, str]:
     return {
         "us per KB of prose": f"{taken * 1e6 / (len(prose) / 1024):.0f}",
         "slowest 20 KB, ms": f"{whole * 1000:.0f} ({name})",
+        "the same, us per character": f"{whole * 1e6 / 20_000:.1f}",
         "its growth from 10 KB": f"x{whole / half:.1f}",
     }
 

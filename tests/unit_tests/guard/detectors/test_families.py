@@ -329,6 +329,14 @@ def test_unknown_regions_are_refused(regions: list[str]) -> None:
         ("[2001:db8::1]:443", "2001:db8::1"),
         ("at 2001:db8::1: gone", "2001:db8::1"),
         ("::ffff:10.1.2.3", "::ffff:10.1.2.3"),
+        ("2001::1", "2001::1"),
+        ("1::2:3", "1::2:3"),
+        ("hosts[2001:db8::a:1]", "2001:db8::a:1"),
+        ("db.internal/10.2.3.4:5432", "10.2.3.4"),
+        ("ip.addr==10.2.3.4", "10.2.3.4"),
+        ("peer=10.2.3.4", "10.2.3.4"),
+        ("upgrade the server at 10.2.3.4", "10.2.3.4"),
+        ("move from 10.2.3.4 to 10.2.3.5", "10.2.3.5"),
     ],
 )
 def test_ips(text: str, value: str) -> None:
@@ -351,6 +359,18 @@ def test_ips(text: str, value: str) -> None:
         "::",
         "12:34:56",
         "aa:bb:cc:dd:ee:01",
+        "lst[::2]",
+        "x[1::2] and y[0::10]",
+        "a[::2, 1::3]",
+        "x[1000::2]",
+        "1:2:3:4:5:6:7:8",
+        "10:20:30:40:50:60:70:80",
+        "numpy==1.26.4.1",
+        "numpy>=1.26.4.1",
+        "Chrome/120.0.0.0 Safari/537.36",
+        "upgrade from 1.2.3.4 to 1.2.3.5",
+        "upgraded numpy to 1.26.4.1",
+        "Version: 1.2.3.4",
     ],
 )
 def test_not_ips(text: str) -> None:
