@@ -38,13 +38,14 @@ _DECIMAL = re.compile(r"(?:0|[1-9][0-9]{0,3})\.[0-9]{7}")
 _GOES_ON = re.compile(r"-[0-9]{5}")
 # Deep inside a table of digits every group would be tried as the start of a number.
 _TABLE = re.compile(r"(?:[0-9][ ().\u00a0/-]{0,3}+){14}$")
+# Pairs in a table do not begin with 0, as numbers with their area code do.
+_PAIRS = re.compile("(?!0[0-9])[(]?[0-9]{1,2}(?:[^0-9]+[0-9]{1,2})*")
 _IN_A_ROW = re.compile(r"[0-9][ \u00a0]{1,3}$")
 _ROW_GOES_ON = re.compile(r"[ \u00a0]{1,3}[0-9]")
 _SIGNED = re.compile(r"(?:^|[^0-9a-z+(])[+(]$")
 _GROUP_END = re.compile("[0-9](?=[^0-9])")
 _FEWEST, _MOST = 7, 15
 _MOST_ENDS = 5
-_PAIR = 2
 
 
 class PhoneDetector(PatternDetector):
@@ -104,16 +105,19 @@ def _narrow(text: str, start: int, end: int, plans: NumberingPlans) -> Iterable[
     if text.startswith("((", start):
         start += 1  # the outer one is the sentence's
     value = text[start:end]
-    if value.count("(") > 1 or value.count(")") > 1:
-        return []
     # The longest match may end within a group of digits that are another value's.
     whole = [] if at(text, end).isalnum() else [len(value)]
-    stops = [*whole, *_ends(value)]
+    stops = [stop for stop in [*whole, *_ends(value)] if _has_one_pair(value[:stop])]
     if "+" in value[:2]:
         stop = _international(value, stops, plans)
     else:
         stop = _national(text, start, value, stops, plans)
     return [(start, start + stop)] if stop else []
+
+
+def _has_one_pair(value: str) -> bool:
+    """Whether at most one pair of brackets is in a value."""
+    return value.count("(") <= 1 and value.count(")") <= 1
 
 
 def _international(value: str, stops: Iterable[int], plans: NumberingPlans) -> int:
@@ -149,7 +153,7 @@ def _national(
         if announced:
             if _is_announced(value[:stop], plans):
                 return stop
-        elif not _is_in_row(text, start, start + stop) and _is_number(
+        elif not _is_in_row(text, start, start + stop, context) and _is_number(
             value[:stop], plans
         ):
             return stop
@@ -173,15 +177,11 @@ def _is_number(value: str, plans: NumberingPlans) -> bool:
     return plans.is_usual(value)
 
 
-def _is_in_row(text: str, start: int, end: int) -> bool:
+def _is_in_row(text: str, start: int, end: int, context: str) -> bool:
     """Whether pairs of digits are a part of a row of numbers in a table."""
-    value = text[start:end]
-    if any(len(group) > _PAIR for group in re.findall("[0-9]+", value)):
-        return False
-    # Those in a table do not begin with 0, as numbers with their area code do.
-    if value.startswith("0") and at(value, 1).isdigit():
-        return False
-    return bool(_IN_A_ROW.search(before(text, start)) or _ROW_GOES_ON.match(text, end))
+    return _PAIRS.fullmatch(text, start, end) is not None and bool(
+        _IN_A_ROW.search(context) or _ROW_GOES_ON.match(text, end)
+    )
 
 
 def _ends(value: str) -> list[int]:

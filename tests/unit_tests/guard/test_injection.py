@@ -51,6 +51,15 @@ async def test_an_injection_is_blocked() -> None:
     ]
 
 
+def test_an_attack_that_looks_like_a_link_to_data_is_judged() -> None:
+    blocks: list[str | dict[Any, Any]] = [{"type": "text", "text": f"data: {ATTACK}"}]
+    guard = GuardRunnable(judge=Rule())
+    with pytest.raises(GuardBlocked):
+        guard.invoke(HumanMessage(blocks))
+    with pytest.raises(GuardBlocked):
+        list(guard.transform(iter([AIMessageChunk(content=blocks)])))
+
+
 def test_the_judge_never_sees_a_value_whatever_its_action() -> None:
     rule = Rule()
     policy = {"email": "flag", "card": "mask", "injection": "flag"}
