@@ -94,7 +94,8 @@ class GuardRunnable(StreamingGuard):
     tool-call arguments and extra fields too), a string or chat prompt value, or a list
     of documents, and gives the same type back; what came in is never changed. Any
     other type is a `TypeError`: nothing passes unseen. In metadata and artifacts, plain
-    data, documents and messages are looked into; objects of other types are not.
+    data, documents and messages are looked into; objects of other types are not, nor
+    are pictures and files that a content block holds in base64.
 
     **Documents.** What is blocked in a document (by type, as an injection, or by an
     error) drops that document and is recorded; the others go on.
