@@ -7,6 +7,7 @@ version:" can never become a part of the draft: what is not that JSON is no revi
 import hashlib
 import json
 import unicodedata
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -17,11 +18,15 @@ from langchain_core.prompt_values import PromptValue
 from pydantic import BaseModel, Field, ValidationError
 
 from langchain_prodpatterns.fencing import unfenced_reply
-from langchain_prodpatterns.verdicts import describe_errors
-
-
-class RevisionError(ValueError):
-    """Raised when what the reviser gave cannot stand in for the draft."""
+from langchain_prodpatterns.refine.objects import (
+    RevisionError,
+    check_shape,
+    describe,
+    model_json,
+    read_json,
+    revised_model,
+    schema_json,
+)
 
 
 class TextRevision(BaseModel):
@@ -41,8 +46,16 @@ class Draft:
 
     @property
     def checked(self) -> Any:
-        """What verifiers get: the text of a text or message, else the object."""
-        return self.text if self.is_text else self.value
+        """What verifiers get: the text of a text or message, else a copy of the object.
+
+        A copy, because a verifier that changes what it gets must change no draft.
+        """
+        if self.is_text:
+            return self.text
+        try:
+            return deepcopy(self.value)
+        except Exception:  # noqa: BLE001 - what cannot be copied can still be checked
+            return self.value
 
     @property
     def is_text(self) -> bool:
@@ -81,7 +94,7 @@ def read_draft(value: Any) -> Draft:
     if isinstance(value, BaseModel) and not isinstance(
         value, BaseMessage | PromptValue
     ):
-        return Draft(value, value.model_dump_json(indent=2, by_alias=True))
+        return Draft(value, model_json(value))
     if isinstance(value, dict):
         return Draft(value, _to_json(value))
     msg = (
@@ -107,12 +120,13 @@ def reply_form(draft: Draft) -> str:
     """
     if draft.is_text:
         return 'of this form: {"revision": "the whole revised text and nothing else"}'
-    if isinstance(draft.value, dict):
+    is_dict = isinstance(draft.value, dict)
+    schema = None if is_dict else schema_json(type(draft.value))
+    if schema is None:
         return (
             "that is the whole revised draft, with the keys and the types of values "
             "that the draft has"
         )
-    schema = json.dumps(type(draft.value).model_json_schema(), ensure_ascii=False)
     return f"that is the whole revised draft, by this JSON Schema:\n{schema}"
 
 
@@ -129,16 +143,15 @@ def read_reply(draft: Draft, reply: Any) -> Draft:
     Raises:
         RevisionError: When the reply is not the JSON that was asked for.
     """
-    text = unfenced_reply(
-        str(reply.text) if isinstance(reply, BaseMessage) else str(reply)
-    )
+    text = str(reply.text) if isinstance(reply, BaseMessage) else str(reply)
+    answer = read_json(unfenced_reply(_without_thoughts(text)))
     if not draft.is_text:
-        return _read_object(draft, text)
+        return _read_object(draft, answer)
     try:
-        revision = TextRevision.model_validate_json(text, strict=True).revision
+        given = TextRevision.model_validate_json(json.dumps(answer), strict=True)
     except ValidationError as error:
-        raise RevisionError(describe_errors(error, TextRevision)) from None
-    return _with_text(draft, revision, reply)
+        raise RevisionError(describe(error, TextRevision)) from None
+    return _with_text(draft, given.revision, reply)
 
 
 def read_answer(draft: Draft, answer: Any) -> Draft:
@@ -163,7 +176,7 @@ def read_answer(draft: Draft, answer: Any) -> Draft:
     elif isinstance(draft.value, BaseModel) and isinstance(answer, type(draft.value)):
         return read_draft(answer)
     elif isinstance(answer, dict):
-        return _read_object(draft, _to_json(answer))
+        return _read_object(draft, read_json(_to_json(answer)))
     msg = f"{type(answer).__name__} cannot stand in for {type(draft.value).__name__}"
     raise RevisionError(msg)
 
@@ -187,57 +200,17 @@ def _with_text(draft: Draft, text: str, reply: Any) -> Draft:
     return Draft(draft.value.model_copy(update=own), encodable(text))
 
 
-def _read_object(draft: Draft, text: str) -> Draft:
+def _without_thoughts(text: str) -> str:
+    """Drop the block of thoughts that some models write before their answer."""
+    text = text.lstrip()
+    return text.partition("</think>")[2] if text.startswith("<think>") else text
+
+
+def _read_object(draft: Draft, answer: Any) -> Draft:
     if isinstance(draft.value, dict):
-        return _read_dict(draft.value, text)
-    model = type(draft.value)
-    try:
-        return read_draft(model.model_validate_json(text))
-    except ValidationError as error:
-        raise RevisionError(describe_errors(error, model)) from None
-
-
-def _read_dict(old: dict[str, Any], text: str) -> Draft:
-    try:
-        new = json.loads(text)
-    except (ValueError, RecursionError):
-        msg = "the revision is not JSON"
-        raise RevisionError(msg) from None
-    difference = _difference(old, new)
-    if difference is not None:
-        msg = f"the revision has another shape at '{difference}'"
-        raise RevisionError(msg)
-    return Draft(new, _to_json(new))
-
-
-def _difference(old: Any, new: Any, path: str = "draft") -> str | None:
-    """Return where two JSON values differ in shape; lists may differ in length."""
-    if _json_type(old) != _json_type(new):
-        return None if old is None else path
-    if isinstance(old, dict):
-        if old.keys() != new.keys():
-            return path
-        pairs = [(old[key], new[key], f"{path}.{key}") for key in old]
-        found = (_difference(*pair) for pair in pairs)
-        return next((place for place in found if place), None)
-    if isinstance(old, list | tuple) and old:
-        strangers = (
-            index
-            for index, item in enumerate(new)
-            if all(_difference(known, item) for known in old)
-        )
-        index = next(strangers, None)
-        return None if index is None else f"{path}[{index}]"
-    return None
-
-
-def _json_type(value: Any) -> str:
-    if value is None or isinstance(value, bool):
-        return type(value).__name__
-    kinds = {"number": int | float, "list": list | tuple, "text": str, "object": dict}
-    return next(
-        (name for name, kind in kinds.items() if isinstance(value, kind)), "other"
-    )
+        check_shape(draft.value, answer)
+        return Draft(answer, _to_json(answer))
+    return read_draft(revised_model(draft.value, json.loads(draft.text), answer))
 
 
 def _to_json(value: dict[str, Any]) -> str:

@@ -13,12 +13,12 @@ from pydantic import BaseModel, Field, RootModel
 
 from langchain_prodpatterns.refine.drafts import (
     Draft,
-    RevisionError,
     read_answer,
     read_draft,
     read_reply,
     reply_form,
 )
+from langchain_prodpatterns.refine.objects import RevisionError
 from tests.unit_tests.refine.scripts import Product
 
 json_values = st.recursive(
@@ -63,10 +63,10 @@ def test_objects_are_read_as_json_and_checked_as_objects() -> None:
     product = Product(title="Lamp", price=2.5)
     draft = read_draft(product)
     assert json.loads(draft.text) == product.model_dump()
-    assert draft.checked is product
+    assert draft.checked == product
     given_dict = {"title": "Lamp", "tags": ["a"]}
     assert json.loads(read_draft(given_dict).text) == given_dict
-    assert read_draft(given_dict).checked is given_dict
+    assert read_draft(given_dict).checked == given_dict
 
 
 @pytest.mark.parametrize(
@@ -131,6 +131,8 @@ def test_what_may_matter_changes_it(one: str, other: str) -> None:
         '```json\n{"revision": "better"}\n```',
         '```\n{"revision": "better"}\n```',
         ' {"revision": "better", "changes": "a word"} ',
+        '<think>Maybe {"revision": "worse"}?</think>\n{"revision": "better"}',
+        '\n<think>\n</think>```json\n{"revision": "better"}\n```',
     ],
 )
 def test_the_revision_is_what_the_json_holds(reply: str) -> None:
@@ -153,6 +155,8 @@ def test_the_revision_is_what_the_json_holds(reply: str) -> None:
         '["better"]',
         '"better"',
         '{"revision": "cut of',
+        '<think>{"revision": "better"}',
+        'Well. <think></think>{"revision": "better"}',
         "",
     ],
 )
@@ -169,6 +173,24 @@ def test_a_text_survives_the_way_there_and_back(text: str) -> None:
     else:
         with pytest.raises(RevisionError):
             read_reply(read_draft("good"), reply)
+
+
+def test_line_breaks_may_stand_in_the_json_as_they_are() -> None:
+    reply = '{"revision": "line one\n\tline two"}'
+    assert read_reply(read_draft("good"), reply).value == "line one\n\tline two"
+    body = read_reply(read_draft({"body": "a"}), '{"body": "a\nb"}').value
+    assert body == {"body": "a\nb"}
+    product = read_draft(Product(title="Lamp", price=1))
+    new = read_reply(product, '{"title": "Bright\nlamp", "price": 1}').value
+    assert new == Product(title="Bright\nlamp", price=1)
+
+
+def test_a_reply_that_is_no_json_is_called_that() -> None:
+    for value in ("good", {"a": 1}, Product(title="t", price=1)):
+        with pytest.raises(RevisionError, match=r"^the revision is not JSON$"):
+            read_reply(read_draft(value), "Sure!")
+    with pytest.raises(RevisionError, match=r"^revision: model_type$"):
+        read_reply(read_draft("good"), "[]")
 
 
 @given(st.text())
