@@ -33,7 +33,7 @@ class Step:
     hidden: bool = False
     """Whether to keep it out of the view of the conversation."""
     metered: bool = True
-    """Whether it needs leave of the budget: code without a model does not."""
+    """Whether it is a call to the budget: code without a model costs only time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ async def aperform(steps: Steps[T], run: PatternRun, meter: BudgetMeter) -> T:
 
 def _make(step: Step, run: PatternRun, meter: BudgetMeter) -> Outcome:
     try:
-        with meter.call() if step.metered else nullcontext(_free()) as ticket:
+        with meter.call() if step.metered else nullcontext(_free(meter)) as ticket:
             config = run.child(step.name, ticket.probe, hidden=step.hidden)
             try:
                 return Outcome(step.call(config, ticket), usage=ticket.usage)
@@ -146,7 +146,8 @@ def _make(step: Step, run: PatternRun, meter: BudgetMeter) -> Outcome:
 
 async def _amake(step: Step, run: PatternRun, meter: BudgetMeter) -> Outcome:
     try:
-        async with meter.acall() if step.metered else nullcontext(_free()) as ticket:
+        leave = meter.acall() if step.metered else nullcontext(_free(meter))
+        async with leave as ticket:
             config = run.child(step.name, ticket.probe, hidden=step.hidden)
             try:
                 return Outcome(await step.acall(config, ticket), usage=ticket.usage)
@@ -156,5 +157,9 @@ async def _amake(step: Step, run: PatternRun, meter: BudgetMeter) -> Outcome:
         return Outcome(spent=spent)
 
 
-def _free() -> Ticket:
+def _free(meter: BudgetMeter) -> Ticket:
+    """Give leave to code without a model: it costs nothing but time."""
+    if meter.seconds_left == 0.0:
+        limit, detail = "seconds", f"{meter.budget.seconds:.2f} seconds gone"
+        raise BudgetSpent(limit, detail)
     return Ticket(UsageProbe())

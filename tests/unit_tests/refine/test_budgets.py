@@ -152,6 +152,27 @@ def test_code_costs_no_call_and_a_runnable_does() -> None:
     assert result_with(RunnableLambda(free)).stop_reason == "budget"
 
 
+async def test_code_is_asked_only_within_the_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [0.0]
+
+    def start(budget: Budget) -> BudgetMeter:
+        return BudgetMeter(budget, lambda: now[0])
+
+    def slow(_: str) -> str:
+        now[0] += 10.0
+        return "no"
+
+    monkeypatch.setattr(Budget, "start", start)
+    chain = chain_of(Cast().model(), *[slow] * 5, budget=Budget(seconds=15))
+    for result in (refine(chain), await chain.ainvoke("write")):
+        notes = [score.note for score in result.rounds[0].scores]
+        assert notes == ["", ""] + ["budget spent"] * 3
+        assert result.stop_reason == "budget"
+        now[0] = 0.0
+
+
 def test_runs_do_not_share_a_budget() -> None:
     model = Cast(marks=slowly_better).model()
     chain = chain_of(model, FUN, budget=Budget(calls=2))
