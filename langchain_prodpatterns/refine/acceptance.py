@@ -49,8 +49,9 @@ def read_accept(accept: str) -> tuple[AcceptTest, ...]:
 def by_verifiers(best: Scores, new: Scores) -> Comparison:
     """Compare by what was checked: no verifier may get worse.
 
-    A verifier that was broken on one of the two proves nothing, so it counts against
-    the revision, unless that passes where the best could not be checked.
+    A verifier that was broken on one of the two proves nothing in favor of the
+    revision: broken on the best, it leaves the next test to decide, unless the revision
+    fails it; broken on the revision, it counts as worse.
 
     Args:
         best: The scores of the best.
@@ -70,21 +71,22 @@ def by_verifiers(best: Scores, new: Scores) -> Comparison:
 
 
 def by_score(best: Scores, new: Scores) -> Comparison:
-    """Compare by the weighted score. Unscored never beats scored.
+    """Compare by the weighted score, as far as critics scored the best.
+
+    Unscored never beats scored, and scored beats unscored only where the best cannot
+    be the better one.
 
     Args:
         best: The scores of the best.
         new: The scores of the revision.
 
     Returns:
-        `better` when the revision scores higher by the critics that scored the best,
-        or is scored where the best is not at all.
+        `better` when the revision scores higher by the critics that scored the best.
     """
     pairs = list(zip(deciding(best), deciding(new), strict=True))
     scored = [(old, now) for old, now in pairs if old.value is not None]
     if not scored:
-        any_now = any(now.value is not None for _, now in pairs)
-        return "better" if any_now else "undecided"
+        return "better" if _beats_unscored(best, new) else "undecided"
     if any(now.value is None for _, now in scored):
         return "worse"
     old_mean = weighted_mean([(old.value or 0.0, old.weight) for old, _ in scored])
@@ -119,6 +121,17 @@ def by_preference(
     return "worse" if swapped == "best" else "undecided"
 
 
+def _beats_unscored(best: Scores, new: Scores) -> bool:
+    """Whether a draft is known to be no worse than one without a score."""
+    now = deciding(new)
+    if now and all(score.passed for score in now):
+        return True
+    # The criteria of a draft that fails a verifier are skipped: it has failed, while
+    # criteria that are judged say that the other one has not.
+    failed = any(score.failed for score in best if score.kind == "verifier")
+    return failed and any(score.value is not None for score in now)
+
+
 def _got_worse(old: float | None, now: float | None) -> bool:
     if old is None:
         return now is not None and now < 1.0
@@ -126,6 +139,4 @@ def _got_worse(old: float | None, now: float | None) -> bool:
 
 
 def _got_better(old: float | None, now: float | None) -> bool:
-    if now is None:
-        return False
-    return now >= 1.0 if old is None else now > old
+    return old is not None and now is not None and now > old

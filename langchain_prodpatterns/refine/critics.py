@@ -7,15 +7,17 @@ and never a crash.
 import asyncio
 import inspect
 import math
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, Literal, get_args
 
 from langchain_core.messages import BaseMessage
-from langchain_core.runnables import Runnable, RunnableLambda
+from langchain_core.output_parsers import BaseOutputParser
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
+from langchain_prodpatterns.budget import Ticket
 from langchain_prodpatterns.deadlines import call_with_deadline
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.judging import (
@@ -47,7 +49,14 @@ TOP = 5
 """The best mark on the scale from 1 to 5."""
 
 MAX_FEEDBACK = 1_000
-"""Characters of one critic's feedback that are kept: prompts must stay bounded."""
+"""Characters of one critic's feedback that are kept: prompts must stay bounded. The
+middle is left out, since test runners say what is wrong at the end."""
+
+
+_LEFT_OUT = "\n[...]\n"
+
+SKIPPED = "skipped: a verifier failed"
+"""The note of criteria that were not put to a judge."""
 
 
 class CriteriaRequest(JudgeRequest):
@@ -244,25 +253,42 @@ class Verifier:
     """Whether it may call a model, so that the budget has a say."""
     reads_text: bool = False
     """Whether it gets the text of an object instead of the object."""
+    parses: bool = False
+    """Whether it returns what it read in the draft, so that every answer is a pass."""
 
-    def step(self, draft: Draft, name: str) -> Step:
+    def step(self, draft: Draft, task: str, name: str) -> Step:
         """Return the step that checks a draft."""
         given = draft.text if self.reads_text else draft.checked
-        step = invoking(name, self.runnable, given)
-        return Step(name, step.call, step.acall, hidden=True, metered=self.metered)
+        check = invoking(name, self.runnable, given)
+
+        async def acall(config: RunnableConfig, ticket: Ticket) -> Any:
+            answer = await check.acall(config, ticket)
+            return await answer if inspect.isawaitable(answer) else answer
+
+        def call(config: RunnableConfig, ticket: Ticket) -> Any:
+            answer = check.call(config, ticket)
+            return _wait_for(answer) if inspect.isawaitable(answer) else answer
+
+        return Step(name, call, acall, hidden=True, metered=self.metered)
 
     def read(self, outcome: Outcome) -> Score:
         """Read the score from what came of the step."""
+        try:
+            return self._read(outcome)
+        except Exception as error:  # noqa: BLE001 - an answer or an error of any type may fail to be read
+            return self._score(None, note=type(error).__name__)
+
+    def _read(self, outcome: Outcome) -> Score:
         if isinstance(outcome.error, ValidationError):
             return self._score(0.0, _describe_validation(outcome.error))
         if isinstance(outcome.error, ValueError | AssertionError):
             return self._score(0.0, str(outcome.error))
         if outcome.error is not None or outcome.spent is not None:
             return self._score(None, note=_why_none(outcome))
-        return self._read_answer(outcome.value)
+        return self._score(1.0) if self.parses else self._read_answer(outcome.value)
 
     def _read_answer(self, answer: Any) -> Score:
-        if type(answer).__module__ == "numpy":
+        if type(answer).__module__ == "numpy" and answer.size == 1:
             answer = answer.item()  # `np.all(...)` is a bool to everybody but Python
         if answer is None or (
             isinstance(answer, BaseModel) and not isinstance(answer, BaseMessage)
@@ -311,7 +337,8 @@ def as_verifier(given: Any) -> Verifier:
         msg = f"{kind} is no verifier: a model judges by Criteria('...', model=...)"
         raise ConfigurationError(msg)
     if isinstance(given, Runnable):
-        return Verifier(given.get_name(), given, metered=True)
+        parses = isinstance(given, BaseOutputParser)
+        return Verifier(given.get_name(), given, metered=True, parses=parses)
     if not callable(given):
         msg = (
             "a critic is Criteria('...'), a Runnable, a callable or a pydantic model, "
@@ -325,13 +352,17 @@ def as_verifier(given: Any) -> Verifier:
 def _callable_check(given: Callable[[Any], Any], name: str) -> Runnable[Any, Any]:
     call = getattr(given, "__call__", given)  # noqa: B004 - its type is asked, not whether it is there
     if inspect.iscoroutinefunction(given) or inspect.iscoroutinefunction(call):
-        return RunnableLambda(partial(_wait_for, given), given, name=name)
+        return RunnableLambda(lambda value: _wait_for(given(value)), given, name=name)
     return RunnableLambda(given, name=name)
 
 
-def _wait_for(check: Callable[[Any], Coroutine[Any, Any, Any]], value: Any) -> Any:
-    """Run an async check from sync code: a loop may run in this thread, so not here."""
-    return call_with_deadline(lambda: asyncio.run(check(value)), math.inf)
+def _wait_for(answer: Awaitable[Any]) -> Any:
+    """Await from sync code: a loop may run in this thread, so not here."""
+
+    async def wait() -> Any:
+        return await answer
+
+    return call_with_deadline(lambda: asyncio.run(wait()), math.inf)
 
 
 def _validate(model: type[BaseModel], text: str) -> None:
@@ -390,7 +421,12 @@ def _shown_kind(answer: Any) -> str:
 
 
 def _short(feedback: str) -> str:
-    return encodable(feedback.strip()[:MAX_FEEDBACK])
+    feedback = feedback.strip()
+    if len(feedback) > MAX_FEEDBACK:
+        room = MAX_FEEDBACK - len(_LEFT_OUT)
+        tail = room // 2
+        feedback = f"{feedback[: room - tail]}{_LEFT_OUT}{feedback[-tail:]}"
+    return encodable(feedback)
 
 
 def _is_positive(weight: Any) -> bool:

@@ -1,7 +1,7 @@
 """The critics of one chain together: what they say of a draft, and whom they prefer."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from langchain_core.runnables import Runnable
@@ -24,8 +24,10 @@ from langchain_prodpatterns.refine.acceptance import (
     by_verifiers,
 )
 from langchain_prodpatterns.refine.critics import (
+    SKIPPED,
     BoundCriteria,
     Criteria,
+    Verifier,
     as_verifier,
 )
 from langchain_prodpatterns.refine.drafts import Draft
@@ -84,6 +86,11 @@ class Critique:
         """Whether no verifier fails."""
         return not any(s.failed for s in self.scores if s.kind == "verifier")
 
+    @property
+    def incomplete(self) -> bool:
+        """Whether a critic that was asked gave no score."""
+        return any(s.value is None and s.note != SKIPPED for s in self.scores)
+
 
 class Panel:
     """Verifiers, criteria with their judges, and the pairwise judge."""
@@ -107,33 +114,45 @@ class Panel:
         """
         criteria = [critic for critic in critics if isinstance(critic, Criteria)]
         checks = [critic for critic in critics if not isinstance(critic, Criteria)]
-        self.verifiers = tuple(as_verifier(check) for check in checks)
+        self.verifiers = _distinct([as_verifier(check) for check in checks])
         self.judged = tuple(BoundCriteria(entry, model) for entry in criteria)
         self.texts = tuple(text for entry in criteria for text in entry.texts)
         self.tests = tests
         self._pairwise = self._pairwise_judge(criteria, model)
         self._check_tests()
 
-    def critique(self, draft: Draft, task: str, number: int) -> Steps[Critique]:
-        """Have a draft checked, then judged if no check failed: cheap ones first."""
+    def critique(
+        self, draft: Draft, task: str, number: int, known: Scores = ()
+    ) -> Steps[Critique]:
+        """Have a draft checked, then judged if no check failed: cheap ones first.
+
+        Args:
+            draft: The draft.
+            task: What it is for.
+            number: Its number.
+            known: The scores it has already; those critics are not asked again.
+
+        Returns:
+            The critique.
+        """
         name = f"critique:{number}"
         scores: list[Score] = []
         used = NO_USAGE
         cut_short = False
-        for verifier in self.verifiers:
-            outcome = yield verifier.step(draft, name)
-            scores.append(verifier.read(outcome))
-            used += outcome.usage
-            cut_short = cut_short or outcome.spent is not None
-        failing = any(score.failed for score in scores)
-        for criteria in self.judged:
-            if failing:
-                scores.append(criteria.unscored("skipped: a verifier failed"))
-                continue
-            outcome = yield criteria.step(draft, task, name)
-            scores.append(criteria.read(outcome))
-            used += outcome.usage
-            cut_short = cut_short or outcome.spent is not None
+        failing = False
+        critics: Sequence[Verifier | BoundCriteria] = (*self.verifiers, *self.judged)
+        for at, critic in enumerate(critics):
+            if known and known[at].value is not None:
+                score = known[at]
+            elif failing and isinstance(critic, BoundCriteria):
+                score = critic.unscored(SKIPPED)
+            else:
+                outcome = yield critic.step(draft, task, name)
+                score = critic.read(outcome)
+                used += outcome.usage
+                cut_short = cut_short or outcome.spent is not None
+            scores.append(score)
+            failing = failing or (score.failed and score.kind == "verifier")
         return Critique(tuple(scores), used, cut_short)
 
     def compare(
@@ -228,6 +247,10 @@ class Weighed:
     """The draft."""
     critique: Critique
     """Its critique."""
+    number: int
+    """The number of its round."""
+    asked_again: bool = False
+    """Whether the critics that gave no score had their second chance."""
 
 
 def _ask(
@@ -243,6 +266,17 @@ def _ask(
         return None, outcome.usage
     places: dict[str, Preference] = {"first": order[0], "second": order[1]}
     return places.get(verdict.better, "neither"), outcome.usage
+
+
+def _distinct(verifiers: Sequence[Verifier]) -> tuple[Verifier, ...]:
+    """Number verifiers of one name, such as lambdas: feedback is by name."""
+    names = [verifier.name for verifier in verifiers]
+    return tuple(
+        replace(verifier, name=f"{verifier.name} {names[:at].count(verifier.name) + 1}")
+        if names.count(verifier.name) > 1
+        else verifier
+        for at, verifier in enumerate(verifiers)
+    )
 
 
 def _model_of(criteria: Criteria) -> Runnable[Any, Any] | None:

@@ -1,7 +1,6 @@
 """`RefineChain`: draft, criticize, revise, keep the best, stop for a stated reason."""
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any, ClassVar, cast
 
 from langchain_core.messages import AIMessage
@@ -43,7 +42,8 @@ class RefineChain(PatternRunnable[Any, Any]):
     the question whether it replaces the best. Verifiers are asked first; while one
     fails, the judged criteria of that draft are skipped. After the first draft nothing
     raises: a failing critic leaves a draft unscored, a failing reviser or a spent
-    budget returns the best so far, and the reason says so.
+    budget returns the best so far, and the reason says so. A critic that failed on the
+    best is asked once more before that is revised.
 
     The output has the first draft's own type: `str`, `AIMessage`, pydantic object or
     dict. A revised message is a copy with a new id and the usage of its own call.
@@ -92,7 +92,8 @@ class RefineChain(PatternRunnable[Any, Any]):
                 gets the text of a draft, or the object where the draft is one. It
                 returns `True` or `None` (passed), `False`, a number from 0 to 1 (1 is
                 passed) or a text (what is wrong), or raises `ValueError` or
-                `AssertionError`. Anything else leaves the draft unscored.
+                `AssertionError`. An output parser passes what it can parse. Anything
+                else leaves the draft unscored.
             reviser: A chat model, by default the generator if that is one; or a
                 Runnable or callable from `RevisionRequest` to the revised draft.
             accept: `"verifier>pairwise>score"` or a part of it in that order. No
@@ -104,7 +105,7 @@ class RefineChain(PatternRunnable[Any, Any]):
             max_rounds: Revisions to try at most, at least 1.
             budget: What one input may cost. Drafts and revisions count as attempts.
                 Asking a judge or a verifier that is a Runnable counts as a call; a
-                plain callable as a verifier does not.
+                plain callable as a verifier does not, but it is asked within the time.
             include_rounds: Return a `RefineResult` with every round.
             **kwargs: `name`, for traces.
 
@@ -134,9 +135,9 @@ class RefineChain(PatternRunnable[Any, Any]):
         self._check_reviser()
         _ = self.panel  # what cannot work must fail here, not at the first call
 
-    @cached_property
+    @property
     def panel(self) -> Panel:
-        """The critics with their judges, bound once."""
+        """The critics with their judges, bound anew: the fields may be replaced."""
         return Panel(self.critics, self.accept_tests, self._model)
 
     @property

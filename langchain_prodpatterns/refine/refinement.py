@@ -4,7 +4,8 @@ The story: a first draft and its critique; then rounds of revision, critique and
 question whether the revision is better; until there is a reason to stop.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from langchain_core.runnables import Runnable
@@ -14,11 +15,11 @@ from langchain_prodpatterns.errors import BudgetSpent
 from langchain_prodpatterns.judging import is_language_model
 from langchain_prodpatterns.refine.drafts import (
     Draft,
-    RevisionError,
     read_answer,
     read_draft,
     read_reply,
 )
+from langchain_prodpatterns.refine.objects import RevisionError
 from langchain_prodpatterns.refine.panel import Critique, Panel, Weighed
 from langchain_prodpatterns.refine.prompts import (
     RevisionRequest,
@@ -30,7 +31,7 @@ from langchain_prodpatterns.refine.results import (
     RefineRound,
     StopReason,
 )
-from langchain_prodpatterns.refine.steps import Step, Steps, invoking
+from langchain_prodpatterns.refine.steps import Outcome, Steps, invoking
 from langchain_prodpatterns.refine.stopping import given_up, good_enough
 from langchain_prodpatterns.usage import NO_USAGE, Usage
 
@@ -61,7 +62,7 @@ class Refinement:
     rounds: list[RefineRound] = field(default_factory=list)
     """What happened so far."""
     seen: set[str] = field(default_factory=set)
-    """The fingerprints of all drafts that were weighed."""
+    """The fingerprints and the texts of all drafts that were weighed."""
 
     def story(self) -> Steps[RefineResult]:
         """Tell the whole story.
@@ -79,7 +80,7 @@ class Refinement:
         used = sum((entry.usage for entry in self.rounds), NO_USAGE)
         return RefineResult(best.draft.value, tuple(self.rounds), reason, used)
 
-    @property
+    @cached_property
     def task(self) -> str:
         """What the draft is for; nobody knows where the draft came from elsewhere."""
         return "" if self.generator is None else task_text(self.value)
@@ -87,6 +88,7 @@ class Refinement:
     def _first_round(self) -> Steps[Weighed]:
         """Make the first draft and have it criticized."""
         log = _Log(self, 0)
+        _ = self.task  # an input that is no text must fail here, not after the draft
         if self.generator is None:
             draft = read_draft(self.value)
         else:
@@ -99,42 +101,74 @@ class Refinement:
                 raise failure
             log.used += outcome.usage
             draft = read_draft(outcome.value)
-        self.seen.add(draft.fingerprint)
+        self.seen |= {draft.fingerprint, draft.text}
         critique = yield from self.panel.critique(draft, self.task, 0)
         log.write("first draft", draft, critique, accepted=True)
-        return Weighed(draft, critique)
+        return Weighed(draft, critique, log.number)
 
     def _next_round(self, best: Weighed) -> Steps[tuple[Weighed, StopReason | None]]:
         """Revise the best; return the best then, and the reason to stop, if any."""
-        log = _Log(self, len(self.rounds))
         try:
             self.meter.begin_attempt()
         except BudgetSpent:
             return best, "budget"
-        outcome = yield self._revise(best, log.number)
+        if best.critique.incomplete and not best.asked_again:
+            best = yield from self._ask_again(best)
+            enough = good_enough(best.critique.scores, self.target_score)
+            if enough is not None:
+                return best, enough
+        log = _Log(self, len(self.rounds))
+        outcome = yield from self._revise(best, log.number)
         log.used += outcome.usage
         if outcome.spent is not None:
             return best, "budget"
         if outcome.error is not None:
             log.write(f"the reviser raised {type(outcome.error).__name__}")
             return best, "reviser_failed"
+        return (yield from self._take(best, outcome.value, log))
+
+    def _take(
+        self, best: Weighed, answer: Any, log: "_Log"
+    ) -> Steps[tuple[Weighed, StopReason | None]]:
+        """Read what the reviser gave, and weigh it if it is new."""
         try:
-            draft = self._read(best.draft, outcome.value)
+            draft = self._read(best.draft, answer)
         except RevisionError as error:
             log.write(f"no usable revision: {error}")
             return best, self._reason_to_stop(best)
-        if draft.fingerprint in self.seen:
+        # Where a verifier fails, blanks and line ends may be all there is to mend.
+        if (draft.fingerprint if best.critique.clean else draft.text) in self.seen:
             log.write("unchanged from an earlier draft", draft)
             return best, "unchanged"
-        self.seen.add(draft.fingerprint)
+        self.seen |= {draft.fingerprint, draft.text}
         return (yield from self._weigh(best, draft, log))
+
+    def _ask_again(self, best: Weighed) -> Steps[Weighed]:
+        """Give the critics of the best that gave no score a second chance.
+
+        What is not known of the best cannot speak for it: without that score the
+        reviser works without feedback, and no revision can be shown to be better.
+        """
+        began = self.meter.seconds
+        critique = yield from self.panel.critique(
+            best.draft, self.task, best.number, best.critique.scores
+        )
+        entry = self.rounds[best.number]
+        self.rounds[best.number] = replace(
+            entry,
+            scores=critique.scores,
+            feedback=critique.feedback,
+            usage=entry.usage + critique.usage,
+            seconds=entry.seconds + self.meter.seconds - began,
+        )
+        return replace(best, critique=critique, asked_again=True)
 
     def _weigh(
         self, best: Weighed, draft: Draft, log: "_Log"
     ) -> Steps[tuple[Weighed, StopReason | None]]:
         """Have a revision criticized, and compare it with the best."""
         critique = yield from self.panel.critique(draft, self.task, log.number)
-        new = Weighed(draft, critique)
+        new = Weighed(draft, critique, log.number)
         accepted, reason, used = yield from self.panel.compare(
             best, new, self.task, log.number
         )
@@ -143,14 +177,17 @@ class Refinement:
         best = new if accepted else best
         return best, self._reason_to_stop(best, critique)
 
-    def _revise(self, best: Weighed, number: int) -> Step:
-        """Return the step that asks for a revision of the best."""
+    def _revise(self, best: Weighed, number: int) -> Steps[Outcome]:
+        """Ask for a revision of the best."""
         draft, feedback = best.draft, best.critique.feedback
         request = RevisionRequest(task=self.task, draft=draft.text, feedback=feedback)
         asked: Any = request
         if is_language_model(self.reviser):
-            asked = revision_prompt(request, draft, self.panel.texts)
-        return invoking(f"revision:{number}", self.reviser, asked)
+            try:
+                asked = revision_prompt(request, draft, self.panel.texts)
+            except Exception as error:  # noqa: BLE001 - the schema of a user's type may raise anything
+                return Outcome(error=error)
+        return (yield invoking(f"revision:{number}", self.reviser, asked))
 
     def _read(self, draft: Draft, answer: Any) -> Draft:
         read = read_reply if is_language_model(self.reviser) else read_answer

@@ -84,8 +84,9 @@ def test_another_order_or_an_unknown_word_is_refused(accept: str) -> None:
         (verifiers(1.0), verifiers(None), "worse"),
         (verifiers(0.0), verifiers(None), "worse"),
         (verifiers(None), verifiers(None), "undecided"),
-        (verifiers(None), verifiers(1.0), "better"),
+        (verifiers(None), verifiers(1.0), "undecided"),
         (verifiers(None), verifiers(0.9), "worse"),
+        (verifiers(None, 0.0), verifiers(1.0, 0.5), "better"),
         # Criteria are none of its business.
         (criteria(1.0), criteria(0.0), "undecided"),
         ((), (), "undecided"),
@@ -117,7 +118,27 @@ def test_what_is_better_by_verifiers_is_worse_in_none(
         (criteria(0.5), criteria(0.25), "worse"),
         (criteria(0.5), criteria(0.5), "undecided"),
         (criteria(0.5), criteria(None), "worse"),
-        (criteria(None), criteria(0.0), "better"),
+        # What is not known of the best may be better than anything but full marks.
+        (criteria(None), criteria(0.0), "undecided"),
+        (criteria(None), criteria(0.75), "undecided"),
+        (criteria(None), criteria(1.0), "better"),
+        (criteria(None, None), criteria(1.0, None), "undecided"),
+        # The criteria of the best were skipped because it fails a verifier.
+        (
+            (*verifiers(0.0), *criteria(None)),
+            (*verifiers(1.0), *criteria(0.25)),
+            "better",
+        ),
+        (
+            (*verifiers(0.0), *criteria(None)),
+            (*verifiers(0.0), *criteria(None)),
+            "undecided",
+        ),
+        (
+            (*verifiers(None), *criteria(None)),
+            (*verifiers(1.0), *criteria(0.25)),
+            "undecided",
+        ),
         (criteria(None), criteria(None), "undecided"),
         # Only what scored the best is compared; a missing score there is a loss.
         (criteria(0.5, None), criteria(0.5, 1.0), "undecided"),

@@ -4,6 +4,7 @@ import math
 import subprocess
 import sys
 import threading
+from collections.abc import Awaitable
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage
-from langchain_core.output_parsers import PydanticOutputParser
+from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
 from langchain_core.runnables import RunnableLambda
 
 from langchain_prodpatterns import Judge
@@ -29,6 +30,7 @@ from langchain_prodpatterns.refine.critics import (
 )
 from langchain_prodpatterns.refine.drafts import read_draft
 from langchain_prodpatterns.refine.steps import Outcome
+from langchain_prodpatterns.structured import SchemaParser
 from langchain_prodpatterns.testing import ScriptedChatModel
 from langchain_prodpatterns.usage import UsageProbe
 from langchain_prodpatterns.verdicts import no_verdict
@@ -50,6 +52,11 @@ async def ashort(text: str) -> bool:
     return len(text) < 10
 
 
+def handed_on(text: str) -> Awaitable[bool]:
+    """Async only to who looks at what it returns."""
+    return ashort(text)
+
+
 class ShortEnough:
     """A callable object whose call is async."""
 
@@ -60,7 +67,7 @@ class ShortEnough:
 def verified(verifier: Any, draft: Any = "draft") -> Score:
     """The score a verifier gives a draft, through the whole step."""
     bound = as_verifier(verifier)
-    step = bound.step(read_draft(draft), "critique:0")
+    step = bound.step(read_draft(draft), "", "critique:0")
     try:
         outcome = Outcome(step.call({}, FREE))
     except Exception as error:  # noqa: BLE001 - as the driver does
@@ -71,7 +78,7 @@ def verified(verifier: Any, draft: Any = "draft") -> Score:
 async def averified(verifier: Any, draft: Any = "draft") -> Score:
     bound = as_verifier(verifier)
     return bound.read(
-        Outcome(await bound.step(read_draft(draft), "critique:0").acall({}, FREE))
+        Outcome(await bound.step(read_draft(draft), "", "critique:0").acall({}, FREE))
     )
 
 
@@ -105,6 +112,7 @@ def raising(error: Exception) -> Any:
         ("too long", 0.0),
         (np.bool_(True), 1.0),
         (np.float64(0.5), 0.5),
+        (np.array([True]), 1.0),
         (Product(title="a", price=1), 1.0),
     ],
 )
@@ -113,7 +121,11 @@ def test_what_a_verifier_may_return(answer: Any, value: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [7, -0.1, 1.5, math.nan, math.inf, "", "  ", [], {}, AIMessage("fine")]
+    "answer",
+    [
+        *[7, -0.1, 1.5, math.nan, math.inf, "", "  ", [], {}, AIMessage("fine")],
+        np.array([True, False]),
+    ],
 )
 def test_anything_else_is_unscored(answer: Any) -> None:
     score = verified(returning(answer))
@@ -157,13 +169,29 @@ def test_a_failure_without_words_says_at_least_that() -> None:
     assert verified(returning(answer=True)).feedback == ""
 
 
-def test_feedback_is_bounded() -> None:
-    assert len(verified(returning("x" * 10_000)).feedback) == MAX_FEEDBACK
+def test_feedback_is_bounded_and_keeps_its_end() -> None:
+    report = f"3 tests{'.' * 10_000}AssertionError: add(2, 2) == 5"
+    feedback = verified(returning(report)).feedback
+    assert len(feedback) == MAX_FEEDBACK
+    assert feedback.startswith("3 tests")
+    assert feedback.endswith("AssertionError: add(2, 2) == 5")
+    assert verified(returning("x" * MAX_FEEDBACK)).feedback == "x" * MAX_FEEDBACK
 
 
 def test_an_async_verifier_works_in_sync_code() -> None:
     assert verified(ashort).value == 1.0
     assert verified(ShortEnough(), "a much longer draft").value == 0.0
+
+
+def test_a_call_that_turns_out_to_be_async_is_awaited() -> None:
+    assert verified(handed_on).value == 1.0
+    assert verified(lambda text: handed_on(text * 9)).value == 0.0
+    assert verified(RunnableLambda(handed_on)).value == 1.0
+
+
+async def test_a_call_that_turns_out_to_be_async_is_awaited_in_async_code() -> None:
+    assert (await averified(handed_on)).value == 1.0
+    assert (await averified(lambda text: handed_on(text * 9))).value == 0.0
 
 
 async def test_an_async_verifier_works_in_async_code() -> None:
@@ -219,6 +247,20 @@ def test_a_pydantic_model_says_what_does_not_validate() -> None:
     assert "price: Field required" in score.feedback
     assert "http" not in score.feedback
     assert verified(Product, "no json").value == 0.0
+
+
+@pytest.mark.parametrize(
+    ("parser", "good", "bad"),
+    [
+        (JsonOutputParser(), '{"a": 1}', "no json"),
+        (JsonOutputParser(), "[false]", "no json"),
+        (SchemaParser(list[int]), "[1, 2]", '["one"]'),
+        (SchemaParser({"type": "object", "required": ["a"]}), '{"a": 1}', "{}"),
+    ],
+)
+def test_what_a_parser_can_read_passes(parser: Any, good: str, bad: str) -> None:
+    assert verified(parser, good).value == 1.0
+    assert verified(parser, bad).value == 0.0
 
 
 def test_a_parser_is_a_verifier() -> None:

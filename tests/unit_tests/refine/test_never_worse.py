@@ -134,6 +134,52 @@ def test_never_below_the_first_draft_where_a_verifier_exists(
     assert len(result.rounds) <= rounds + 1
 
 
+class Outage:
+    """A verifier or judge that is down for its first calls."""
+
+    def __init__(self, check: Callable[[Any], Any], calls: int) -> None:
+        self.check = check
+        self.calls = calls
+
+    def __call__(self, given: Any) -> Any:
+        self.calls -= 1
+        if self.calls >= 0:
+            raise ConnectionError
+        return self.check(given)
+
+
+def honest(request: CriteriaRequest) -> Any:
+    """Marks a text for what it is worth: 1 of 5 for 0, up to 5 for the best."""
+    return {"marks": [1 + number_in(request.draft) * 4 // BEST]}
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    first=st.integers(0, BEST),
+    seed=st.integers(0, 10_000),
+    judge_down=st.integers(0, 3),
+    verifier_down=st.integers(0, 3),
+    accept=st.sampled_from(["verifier>score", "verifier", "score"]),
+    verifier=st.sampled_from([share, lambda _: True]),
+)
+def test_never_below_the_first_draft_where_critics_were_down_on_it(
+    first: int,
+    seed: int,
+    judge_down: int,
+    verifier_down: int,
+    accept: str,
+    verifier: Any,
+) -> None:
+    def critic(_: int) -> Judged:
+        return Outage(honest, judge_down)
+
+    chain = chain_of(critic, Outage(verifier, verifier_down), seed, accept=accept)
+    result = chain.invoke(f"{first} first")
+    holds(result)
+    worth = honest(CriteriaRequest(task="", draft=f"{first} first"))["marks"]
+    assert honest(CriteriaRequest(task="", draft=result.best))["marks"] >= worth
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     critic=st.sampled_from(CRITICS),

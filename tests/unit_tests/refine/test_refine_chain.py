@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Annotated, Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +12,8 @@ from langchain_core.exceptions import ModelRateLimitError
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnableLambda
+from pydantic import BaseModel, ConfigDict, PlainSerializer
+from pydantic.errors import PydanticInvalidForJsonSchema
 
 from langchain_prodpatterns import Budget, track
 from langchain_prodpatterns.errors import BudgetSpent, ConfigurationError
@@ -83,6 +86,24 @@ def test_unchanged() -> None:
     assert cast.asked == ["draft", "judge", "revise"]
     assert result.rounds[1].scores == ()
     assert not result.rounds[1].accepted
+
+
+def test_blanks_may_be_all_that_a_failing_verifier_wants_mended() -> None:
+    def no_trailing_blanks(text: str) -> bool:
+        return all(line == line.rstrip() for line in text.splitlines())
+
+    cast = Cast(
+        draft=lambda _: "x = 1  \ny = 2", revise=lambda _: {"revision": "x = 1\ny = 2"}
+    )
+    result = one_of(cast, no_trailing_blanks)
+    assert result.stop_reason == "all_met"
+    assert result.best.content == "x = 1\ny = 2"
+
+
+def test_the_very_same_text_is_unchanged_where_a_verifier_fails() -> None:
+    cast = Cast(revise=lambda texts: {"revision": texts["draft"]})
+    result = one_of(cast, lambda _: "no")
+    assert result.stop_reason == "unchanged"
 
 
 def test_a_draft_that_was_rejected_before_is_unchanged_too() -> None:
@@ -214,11 +235,66 @@ def test_a_broken_critic_neither_crashes_nor_accepts(raw: Any) -> None:
     assert {entry.score for entry in result.rounds} == {None}
 
 
-def test_a_critic_that_recovers_beats_no_score() -> None:
+def test_a_critic_that_recovers_is_asked_again_before_the_revision() -> None:
     marks: Iterator[Any] = iter(["?", "?", [2], [5]])
-    result = one_of(Cast(marks=lambda _: next(marks)), FUN)
-    assert [entry.score for entry in result.rounds] == [None, 0.25, 1.0]
-    assert [entry.accepted for entry in result.rounds] == [True, True, True]
+    cast = Cast(marks=lambda _: next(marks))
+    model = cast.model()
+    result = refine(chain_of(model, FUN))
+    assert [entry.score for entry in result.rounds] == [0.25, 1.0]
+    assert cast.asked == ["draft", "judge", "judge", "judge", "revise", "judge"]
+    assert result.rounds[0].feedback == ("fun: 2 of 5. go on",)
+    assert result.rounds[0].usage.calls == 4
+    assert result.usage.calls == model.calls
+
+
+def test_a_critic_is_asked_again_only_once() -> None:
+    asked: list[str] = []
+
+    def down(text: str) -> bool:
+        asked.append(text)
+        raise ConnectionError
+
+    cast = Cast(revise=always_new())
+    result = one_of(cast, down, lambda text: f"not {text}", max_rounds=9)
+    assert result.stop_reason == "no_improvement"
+    assert asked.count("draft 0") == 2
+
+
+def test_full_marks_at_the_second_asking_need_no_revision() -> None:
+    answers: Iterator[Any] = iter(["?", "?", [5]])
+    cast = Cast(marks=lambda _: next(answers))
+    result = one_of(cast, FUN)
+    assert result.stop_reason == "all_met"
+    assert "revise" not in cast.asked
+    assert len(result.rounds) == 1
+
+
+@pytest.mark.parametrize("accept", ["verifier>score", "verifier>pairwise>score"])
+def test_a_verifier_that_was_down_on_the_best_decides_nothing(accept: str) -> None:
+    """It stays down for the first draft, which is the better one."""
+
+    def down_at_first(text: str) -> bool:
+        if not number_in(text):
+            raise ConnectionError
+        return True
+
+    cast = Cast(
+        marks=lambda draft: [1] if number_in(draft) else [4],
+        better=lambda first, _: "second" if number_in(first) else "first",
+    )
+    result = one_of(cast, down_at_first, FUN, accept=accept, max_rounds=1)
+    assert result.best.content == "draft 0"
+    assert result.rounds[1].reason.startswith("worse by ")
+
+
+def test_a_judge_that_was_down_on_the_best_makes_no_revision_better() -> None:
+    cast = Cast(
+        marks=lambda draft: [2] if number_in(draft) else "garbled",
+        better=lambda *_: "garbled too",
+    )
+    result = one_of(cast, FUN, accept="verifier>pairwise>score", max_rounds=1)
+    assert result.best.content == "draft 0"
+    assert result.rounds[1].reason == "no test shows it to be better"
 
 
 def test_a_verifier_that_breaks_on_the_revision_keeps_the_best() -> None:
@@ -230,6 +306,78 @@ def test_a_verifier_that_breaks_on_the_revision_keeps_the_best() -> None:
     result = one_of(Cast(marks=rising), breaks, max_rounds=1)
     assert result.best.content == "draft 0"
     assert result.rounds[1].reason == "worse by verifier"
+
+
+# --- nothing raises after the first draft
+
+
+class Speechless(ValueError):
+    """An error that cannot say what it is."""
+
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+def speechless(_: Any) -> None:
+    raise Speechless
+
+
+@pytest.mark.parametrize("check", [lambda _: np.array([True, False]), speechless])
+async def test_an_answer_that_cannot_be_read_is_unscored(check: Any) -> None:
+    chain = chain_of(Cast(revise=always_new()).model(), check)
+    with track() as ledger:
+        results = [refine(chain), await chain.ainvoke("write")]
+    for result in results:
+        assert result.stop_reason == "no_improvement"
+        assert result.best.content == "draft 0"
+    decided = [entry.decision for entry in ledger.to_records()]
+    assert decided == ["no_improvement"] * 2
+
+
+class WithoutSchema:
+    """Marks a field that no JSON Schema can describe."""
+
+    def __get_pydantic_json_schema__(self, *_: Any) -> Any:
+        msg = "no schema"
+        raise PydanticInvalidForJsonSchema(msg)
+
+
+class Matrix(BaseModel):
+    """A type that has JSON, but no JSON Schema."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    title: str
+    cells: Annotated[Any, PlainSerializer(list), WithoutSchema()]
+
+
+def test_a_type_without_a_schema_is_revised_by_its_keys() -> None:
+    def revise(texts: dict[str, str]) -> Any:
+        return json.loads(texts["draft"]) | {"title": "better"}
+
+    model = Cast(revise=revise).model()
+    cells = np.zeros(2)
+    chain = RefineChain(reviser=model, critics=[lambda m: m.title == "better"])
+    better = chain.invoke(Matrix(title="x", cells=cells))
+    assert better.title == "better"
+    assert better.cells is cells
+    assert "with the keys and the types" in str(model.requests[0].messages)
+
+
+def test_a_reviser_that_cannot_even_be_asked_has_failed() -> None:
+    class Odd(Product):
+        @classmethod
+        def model_json_schema(cls, *_: Any, **__: Any) -> Any:
+            raise RuntimeError
+
+    chain = RefineChain(
+        reviser=Cast().model(), critics=[lambda _: "no"], include_rounds=True
+    )
+    draft = Odd(title="a", price=1)
+    result = refine(chain, draft)
+    assert result.stop_reason == "reviser_failed"
+    assert result.best is draft
+    assert result.rounds[1].reason == "the reviser raised RuntimeError"
 
 
 # --- the first draft
@@ -403,6 +551,31 @@ def test_the_ledger_has_one_decision_with_all_calls() -> None:
     assert record.decision == "max_rounds"
     assert record.reason == "revision 3 is the best after 3 revisions"
     assert ledger.summary().calls == model.calls
+
+
+def test_fields_that_are_replaced_count() -> None:
+    chain = chain_of(Cast().model(), lambda _: True)
+    copied = chain.model_copy(update={"critics": (lambda _: "never",)})
+    assert refine(copied).stop_reason == "unchanged"
+    chain.critics = (lambda _: "never",)
+    assert refine(chain).stop_reason == "unchanged"
+
+
+def test_verifiers_of_one_name_are_told_apart() -> None:
+    chain = chain_of(Cast().model(), lambda _: "too long", lambda _: "no title")
+    expected = ("<lambda> 1: too long", "<lambda> 2: no title")
+    assert refine(chain).rounds[0].feedback == expected
+
+
+def test_a_verifier_cannot_change_the_draft() -> None:
+    def greedy(product: Any) -> str:
+        product["tags"].clear()
+        return "no"
+
+    given = {"tags": ["a"]}
+    chain = RefineChain(reviser=lambda request: {"tags": ["b"]}, critics=[greedy])
+    assert chain.invoke(given) == {"tags": ["a"]}
+    assert given == {"tags": ["a"]}
 
 
 def test_results_do_not_change() -> None:
