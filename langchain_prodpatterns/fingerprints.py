@@ -36,7 +36,8 @@ def fingerprint_of(embeddings: Embeddings) -> Fingerprint:
         inner = getattr(embeddings, attribute, None)
         if isinstance(inner, Embeddings):
             return fingerprint_of(inner)
-    return Fingerprint(f"{type(embeddings).__qualname__}({_model_name(embeddings)})")
+    name = ", ".join(filter(None, (_model_name(embeddings), _deployment(embeddings))))
+    return Fingerprint(f"{type(embeddings).__qualname__}({name})")
 
 
 def _model_name(embeddings: Any) -> str:
@@ -45,3 +46,14 @@ def _model_name(embeddings: Any) -> str:
         if isinstance(name, str) and name:
             return name
     return ""
+
+
+def _deployment(embeddings: Any) -> str:
+    """Return the deployment that was asked for by name.
+
+    Where there is one, it says which model answers, while the name of the model may be
+    no more than a default.
+    """
+    given = getattr(embeddings, "model_fields_set", ())
+    name = getattr(embeddings, "deployment", None) if "deployment" in given else None
+    return f"deployment {name}" if isinstance(name, str) and name else ""

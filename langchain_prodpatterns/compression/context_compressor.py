@@ -37,8 +37,6 @@ logger = logging.getLogger(__name__)
 DEFAULT_BUDGET = 500
 """Tokens of a context for which neither a budget nor a ratio is given."""
 
-_INLINE_CHARS = 50_000
-
 _T = TypeVar("_T")
 
 
@@ -227,13 +225,10 @@ class ContextCompressor(
     ) -> list[Document]:
         k = _asked(kwargs)
         question, documents = _read(value)
-        size = sum(len(document.page_content) for document in documents)
-        passages = await _off_loop(
-            size, partial(cut_passages, documents, self.splitter)
-        )
+        passages = await _off_loop(partial(cut_passages, documents, self.splitter))
         similarity = await self._asimilarity(question, passages, run)
         pick = partial(self._select, question, documents, passages, similarity, k)
-        selection = await _off_loop(size, pick)
+        selection = await _off_loop(pick)
         await run.adecide(**self._facts(selection, passages, similarity))
         return selection.documents
 
@@ -244,10 +239,10 @@ class ContextCompressor(
         if self.embeddings is None or not passages:
             return None
         texts = [passage.titled for passage in passages]
-        wanted = Embedding.of(texts, self.embeddings, self.vectors)
-        new = list(wanted.missing.values())
         try:
             query = run.embed_query(self.embeddings, without_surrogates(question))
+            wanted = Embedding.of(texts, self.embeddings, self.vectors, len(query))
+            new = list(wanted.missing.values())
             fresh = run.embed_documents(self.embeddings, new) if new else []
             return wanted.similarity(query, fresh)
         except Exception as error:  # noqa: BLE001 - embedders fail in many ways; words remain
@@ -260,16 +255,17 @@ class ContextCompressor(
         if self.embeddings is None or not passages:
             return None
         texts = [passage.titled for passage in passages]
-        size = sum(map(len, texts))
-        look = partial(Embedding.of, texts, self.embeddings, self.vectors)
-        wanted = await _off_loop(size, look)
-        new = list(wanted.missing.values())
         try:
             query = await run.aembed_query(
                 self.embeddings, without_surrogates(question)
             )
+            look = partial(
+                Embedding.of, texts, self.embeddings, self.vectors, len(query)
+            )
+            wanted = await _off_loop(look)
+            new = list(wanted.missing.values())
             fresh = await run.aembed_documents(self.embeddings, new) if new else []
-            return await _off_loop(size, partial(wanted.similarity, query, fresh))
+            return await _off_loop(partial(wanted.similarity, query, fresh))
         except Exception as error:  # noqa: BLE001 - embedders fail in many ways; words remain
             self._warn(error)
             return None
@@ -365,10 +361,8 @@ def _asked(kwargs: dict[str, Any]) -> int | None:
     return k
 
 
-async def _off_loop(size: int, work: Callable[[], _T]) -> _T:
-    """Do what takes long in a thread, so that it does not block the event loop."""
-    if size <= _INLINE_CHARS:
-        return work()
+async def _off_loop(work: Callable[[], _T]) -> _T:
+    """Work in a thread: texts may be long, and scorers and counters others' code."""
     return await run_in_executor(None, work)
 
 

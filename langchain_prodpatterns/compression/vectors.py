@@ -13,6 +13,7 @@ from langchain_core.embeddings import Embeddings
 
 from langchain_prodpatterns.compression.arguments import check_count
 from langchain_prodpatterns.compression.bm25 import Scores
+from langchain_prodpatterns.fingerprints import Fingerprint, fingerprint_of
 
 Vector = npt.NDArray[np.float32]
 
@@ -84,7 +85,11 @@ class Embedding:
 
     @classmethod
     def of(
-        cls, texts: Sequence[str], embeddings: Embeddings, cache: VectorCache
+        cls,
+        texts: Sequence[str],
+        embeddings: Embeddings,
+        cache: VectorCache,
+        dimensions: int,
     ) -> "Embedding":
         """Find out what has to be embedded.
 
@@ -92,11 +97,13 @@ class Embedding:
             texts: The text of each passage.
             embeddings: The embedder; vectors of another one are not used.
             cache: Where vectors are remembered.
+            dimensions: The length of the embedder's vectors.
 
         Returns:
             What is known and what is missing.
         """
-        salt = _fingerprint(embeddings)
+        fingerprint = Fingerprint(fingerprint_of(embeddings).name, dimensions)
+        salt = hashlib.blake2b(str(fingerprint).encode(), digest_size=32).digest()
         clean = [without_surrogates(text) for text in texts]
         keys = [hashlib.blake2b(t.encode(), key=salt).digest() for t in clean]
         known = cache.find(keys)
@@ -138,14 +145,3 @@ class Embedding:
 def without_surrogates(text: str) -> str:
     """Replace lone surrogates, which no tokenizer and no encoder takes."""
     return text.encode("utf-8", "replace").decode()
-
-
-def _fingerprint(embeddings: Embeddings) -> bytes:
-    """Name the embedder, as far as its class and the model's name tell it apart."""
-    kind = type(embeddings)
-    name = [kind.__module__, kind.__qualname__]
-    for attribute in ("model", "model_name", "dimensions"):
-        value = getattr(embeddings, attribute, None)
-        if isinstance(value, str | int):
-            name.append(f"{attribute}={value}")
-    return hashlib.blake2b(" ".join(name).encode(), digest_size=32).digest()

@@ -1,4 +1,6 @@
 from langchain_core.embeddings import Embeddings
+from langchain_openai import AzureOpenAIEmbeddings, OpenAIEmbeddings
+from pydantic import SecretStr
 
 from langchain_prodpatterns.fingerprints import Fingerprint, fingerprint_of
 from langchain_prodpatterns.testing import LexicalEmbeddings
@@ -24,6 +26,28 @@ def test_a_fingerprint_names_class_and_model_without_a_call() -> None:
     assert fingerprint_of(embeddings).name == "CountingEmbeddings(mini)"
     assert fingerprint_of(LexicalEmbeddings()).name == "LexicalEmbeddings()"
     assert embeddings.texts == []
+
+
+def test_a_deployment_that_was_asked_for_is_named() -> None:
+    def azure(deployment: str) -> AzureOpenAIEmbeddings:
+        return AzureOpenAIEmbeddings(
+            deployment=deployment,
+            azure_endpoint="https://example.invalid",
+            openai_api_key=SecretStr("k"),
+            openai_api_version="1",
+        )
+
+    expected = "AzureOpenAIEmbeddings(text-embedding-ada-002, deployment small)"
+    assert fingerprint_of(azure("small")).name == expected
+    assert fingerprint_of(azure("large")) != fingerprint_of(azure("small"))
+
+
+def test_a_deployment_that_is_only_a_default_is_not() -> None:
+    embeddings = OpenAIEmbeddings(
+        model="text-embedding-3-small", openai_api_key=SecretStr("k")
+    )
+    assert embeddings.deployment == "text-embedding-ada-002"
+    assert fingerprint_of(embeddings).name == "OpenAIEmbeddings(text-embedding-3-small)"
 
 
 def test_embeddings_that_cache_are_seen_through() -> None:

@@ -280,17 +280,32 @@ def test_strange_texts(text: str, embeddings: LexicalEmbeddings | None) -> None:
     assert not found[0].page_content.startswith("\u0301")
 
 
-async def test_a_long_document_does_not_block_the_event_loop() -> None:
+async def test_code_of_others_does_not_block_the_event_loop() -> None:
     threads: set[int] = set()
 
-    class Watched:
+    class Scores:
         def score(self, question: str, passages: Any, similarity: Any) -> Any:
             threads.add(threading.get_ident())
             return EvidenceScorer().score(question, passages, similarity)
 
-    await compressor(scorer=Watched()).ainvoke(asked([Document("word " * 20_000)]))
-    assert threads
-    assert threading.get_ident() not in threads
+    class Splits:
+        def split(self, text: str) -> Any:
+            threads.add(threading.get_ident())
+            return MarkdownSplitter().split(text)
+
+    def count(text: str) -> int:
+        threads.add(threading.get_ident())
+        return len(text)
+
+    for part in (
+        {"scorer": Scores()},
+        {"splitter": Splits()},
+        {"token_counter": count, "token_budget": 99},
+    ):
+        threads.clear()
+        await compressor(**part).ainvoke(asked())
+        assert threads
+        assert threading.get_ident() not in threads
 
 
 @pytest.mark.parametrize(
@@ -361,6 +376,29 @@ def test_sentences_are_embedded_once_and_with_their_title() -> None:
     assert embeddings.queries == [QUESTION, "Where do penguins live?"]
     assert len(embeddings.texts) == 8
     assert "1930 tournament: " + GOAL in embeddings.texts
+
+
+def test_a_shared_cache_keeps_two_models_apart() -> None:
+    class Model(LexicalEmbeddings):
+        """Two models of one class that see the world the other way round."""
+
+        model_id: str
+        axis: list[float]
+
+        def embed_query(self, text: str) -> list[float]:
+            return self.axis
+
+        def embed_documents(self, texts: list[str]) -> list[list[float]]:
+            return [self.axis if "netted" in t else self.axis[::-1] for t in texts]
+
+    vectors = VectorCache()
+    wanted = asked([Document("Skies stayed grey. He netted it.")], "Who scored?")
+    for embeddings in (
+        Model(model_id="a", axis=[1.0, 0.0]),
+        Model(model_id="b", axis=[0.0, 1.0]),
+    ):
+        ours = compressor(embeddings=embeddings, vectors=vectors, token_budget=7)
+        assert texts(ours.invoke(wanted)) == ["He netted it."]
 
 
 def test_a_cache_can_be_shared() -> None:

@@ -76,10 +76,19 @@ def test_many_threads() -> None:
     assert len(cache) == 50
 
 
+class Named(LexicalEmbeddings):
+    """Embeddings of one class that differ by the model they ask."""
+
+    model_id: str
+
+
 def embedding(
-    texts: list[str], cache: VectorCache, embedder: Embeddings | None = None
+    texts: list[str],
+    cache: VectorCache,
+    embedder: Embeddings | None = None,
+    dimensions: int = 2,
 ) -> Embedding:
-    return Embedding.of(texts, embedder or LexicalEmbeddings(), cache)
+    return Embedding.of(texts, embedder or LexicalEmbeddings(), cache, dimensions)
 
 
 def test_each_text_is_embedded_once() -> None:
@@ -103,8 +112,17 @@ def test_what_was_embedded_is_remembered() -> None:
 def test_another_embedder_does_not_get_its_vectors() -> None:
     cache = VectorCache()
     embedding(["a"], cache).similarity([1], [[1]])
-    for other in (DeterministicFakeEmbedding(size=2), LexicalEmbeddings(dimensions=64)):
-        assert list(embedding(["a"], cache, other).missing.values()) == ["a"]
+    others = [
+        DeterministicFakeEmbedding(size=2),
+        Named(model_id="one"),
+        Named(model_id="two"),
+    ]
+    for other in others:
+        wanted = embedding(["a"], cache, other)
+        assert list(wanted.missing.values()) == ["a"]
+        wanted.similarity([1], [[1]])
+    longer = embedding(["a"], cache, LexicalEmbeddings(), dimensions=64)
+    assert list(longer.missing.values()) == ["a"]
 
 
 def test_a_zero_vector_is_near_to_nothing() -> None:
