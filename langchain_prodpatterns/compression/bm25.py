@@ -54,16 +54,17 @@ def bm25(query: Sequence[str], passages: Sequence[Sequence[str]]) -> Scores:
     """
     if not passages:
         return np.zeros(0)
-    column = {word: at for at, word in enumerate(dict.fromkeys(query))}
-    counts = np.zeros((len(passages), len(column)))
+    # Postings instead of a matrix: a long question shares few words with a passage.
+    found: dict[str, list[tuple[int, int]]] = {word: [] for word in query}
     for row, passage in enumerate(passages):
-        for word, count in Counter(filter(column.__contains__, passage)).items():
-            counts[row, column[word]] = count
+        for word, count in Counter(filter(found.__contains__, passage)).items():
+            found[word].append((row, count))
     lengths = np.array([len(passage) for passage in passages], dtype=float)
     relative = lengths / max(float(lengths.mean()), 1.0)
     damping = _SATURATION * (1 - _LENGTH_WEIGHT + _LENGTH_WEIGHT * relative)
-    holding = (counts > 0).sum(axis=0)
-    rarity = np.log1p((len(passages) - holding + 0.5) / (holding + 0.5))
-    gains = counts * (_SATURATION + 1) / (counts + damping[:, None])
-    scores: Scores = gains @ rarity
+    scores: Scores = np.zeros(len(passages))
+    for postings in filter(None, found.values()):
+        rows, counts = np.array(postings).T
+        rarity = np.log1p((len(passages) - len(rows) + 0.5) / (len(rows) + 0.5))
+        scores[rows] += rarity * counts * (_SATURATION + 1) / (counts + damping[rows])
     return scores

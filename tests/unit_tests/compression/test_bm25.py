@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -31,6 +33,20 @@ def test_it_is_the_published_formula() -> None:
     for at, (count, length) in enumerate([(1, 2), (2, 4), (0, 3)]):
         damping = 1.5 * (1 - 0.75 + 0.75 * length / 3)
         assert scores[at] == pytest.approx(rarity * count * 2.5 / (count + damping))
+
+
+def test_memory_grows_with_matches_and_not_with_the_question() -> None:
+    query = [f"q{number}" for number in range(20_000)]
+    passages = [[f"p{number}", "q7"] for number in range(2_000)]
+    tracemalloc.start()
+    try:
+        scores = bm25(query, passages)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (scores > 0).all()
+    # A matrix of both would take 320 MB.
+    assert peak < 20_000_000
 
 
 def test_a_rare_word_counts_more_than_a_common_one() -> None:
