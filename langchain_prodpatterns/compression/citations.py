@@ -1,7 +1,10 @@
 """Quotes for a prompt, and from a citation in an answer back to the source."""
 
+import re
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from itertools import accumulate, pairwise
+from typing import Any, NamedTuple
 
 from langchain_core.documents import Document
 
@@ -16,6 +19,14 @@ TOKENS_IN_KEY = "prodpatterns.tokens_in"
 TOKENS_OUT_KEY = "prodpatterns.tokens_out"
 """Metadata of a quote: tokens of the quote."""
 
+JOINER = "\n"
+"""Between two parts of a document that are not neighbors."""
+
+_BREAKS = r"\n\r\v\f\x1c-\x1e\x85\u2028\u2029"
+_LIKE_HEADING = re.compile(
+    rf"(?:^|(?<=[{_BREAKS}]))([^\S{_BREAKS}]*+)\[(?=[^\S{_BREAKS}]*+\d)"
+)
+
 
 class Citation(NamedTuple):
     """What a number in an answer refers to."""
@@ -27,9 +38,11 @@ class Citation(NamedTuple):
 
 
 def format_citations(documents: Iterable[Document]) -> str:
-    """Render documents for a prompt, numbered so that an answer can cite them.
+    r"""Render documents for a prompt, numbered so that an answer can cite them.
 
-    The `token_budget` of a `ContextCompressor` holds for exactly this text.
+    The `token_budget` of a `ContextCompressor` holds for exactly this text. A line of
+    a document that begins like a heading of this one, `[2]`, is written `\[2]`, so
+    that no document can speak under the number of another.
 
     Args:
         documents: The documents, as a compressor returned them.
@@ -70,12 +83,62 @@ def headline(document: Document) -> str:
     return plain_title(metadata.get("title")) or plain_title(metadata.get("source"))
 
 
+def is_quote(document: Document) -> bool:
+    """Whether a document says of itself what it quotes, and says it truly."""
+    spans = document.metadata.get(SPANS_KEY)
+    if not (isinstance(spans, list) and spans and all(map(_is_span, spans))):
+        return False
+    # A text that was cut or changed since has another length.
+    length = sum(end - start for start, end in spans)
+    length += len(JOINER) * (len(spans) - 1)
+    ascending = all(one[1] <= other[0] for one, other in pairwise(spans))
+    return ascending and length == len(document.page_content)
+
+
+def in_source(
+    document: Document, parts: Sequence[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """Find where parts of a document stand in its source.
+
+    Args:
+        document: A document, which may be a quote itself.
+        parts: Offsets into its text, ascending.
+
+    Returns:
+        Offsets into the text that the quote was taken from; the parts as they are
+        where the document is no quote.
+    """
+    if not is_quote(document):
+        return list(parts)
+    quoted = document.metadata[SPANS_KEY]
+    lengths = (end - start + len(JOINER) for start, end in quoted)
+    begins = list(accumulate(lengths, initial=0))[:-1]
+    found: list[tuple[int, int]] = []
+    for start, end in parts:
+        at = bisect_right(begins, start) - 1
+        while at < len(begins) and begins[at] < end:
+            offset = quoted[at][0] - begins[at]
+            first, last = max(start, begins[at]), min(end, quoted[at][1] - offset)
+            if first < last:
+                found.append((first + offset, last + offset))
+            at += 1
+    return found
+
+
 def render(entries: Iterable[tuple[str, str]]) -> str:
     """Render titles and texts."""
     return "\n\n".join(
-        f"{heading(number, title)}\n{text}"
+        f"{heading(number, title)}\n{_LIKE_HEADING.sub(_ESCAPED, text)}"
         for number, (title, text) in enumerate(entries, 1)
     )
+
+
+_ESCAPED = r"\1\\["
+
+
+def _is_span(value: Any) -> bool:
+    pair = isinstance(value, list | tuple) and len(value) == 2  # noqa: PLR2004 - a pair
+    return pair and all(type(at) is int for at in value) and 0 <= value[0] <= value[1]
 
 
 def heading(number: int, title: str) -> str:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 
@@ -43,7 +44,9 @@ def pack(quotes: Quotes, limits: Limits) -> Packing:
     """Choose passages, best first; what does not fit is skipped and the rest tried on.
 
     Costs are added up while choosing, which is fast and a little too careful; then the
-    quotes are counted as they will be read, and what that leaves is filled again.
+    quotes are counted as they will be read, and what that leaves is filled again. What
+    another document says in the same words comes last of all: where there is room for
+    it, it is evidence about that document.
 
     Args:
         quotes: The passages with their scores and their cost.
@@ -66,13 +69,28 @@ class _Packer:
         self._headers: set[tuple[int, tuple[int, int]]] = set()
         self._openings: dict[int, int] = {}
         self._said = _Said()
-        self._repeated = 0
+        self._copies = 0
+        self._echoes: list[int] | None = []
 
     def pack(self) -> Packing:
-        spent = 0
+        spent = self._fill(0)
+        echoes, self._echoes = self._echoes or [], None
+        if echoes:
+            self._waiting = echoes
+            spent = self._fill(spent)
+        left_out = set(echoes).difference(self._chosen)
+        return Packing(
+            chosen=tuple(self._chosen),
+            tokens=spent,
+            ranked=tuple(self._ranked),
+            repeated=self._copies + len(left_out),
+        )
+
+    def _fill(self, spent: int) -> int:
+        """Add what fits to what is chosen, and return the tokens of all that."""
         # Where everything fits, being careful would only leave a sentence out.
         roomy = self._limits.tokens >= self._quotes.tokens_in
-        left = math.inf if roomy else self._limits.tokens
+        left = math.inf if roomy else self._limits.tokens - spent
         while self._add(left):
             spent = self._tokens()
             # Tokens do not add up exactly; whatever the counter, the limit holds.
@@ -80,12 +98,7 @@ class _Packer:
                 self._chosen.pop()
                 spent = self._tokens()
             left = self._limits.tokens - spent
-        return Packing(
-            chosen=tuple(self._chosen),
-            tokens=spent,
-            ranked=tuple(self._ranked),
-            repeated=self._repeated,
-        )
+        return spent
 
     def _tokens(self) -> int:
         if not self._chosen:
@@ -105,10 +118,8 @@ class _Packer:
             cost = self._cost(at, passage, opened)
             if cost > left or not self._may_open(passage.document, opened):
                 waiting.append(at)
-            elif self._said.includes(passage):
-                self._repeated += 1
-            else:
-                self._said.add(passage)
+            elif not self._is_repeated(at, passage):
+                self._said.add(passage, self._quotes.titles[passage.document])
                 self._chosen.append(at)
                 opened.add(passage.document)
                 if passage.header:
@@ -116,6 +127,17 @@ class _Packer:
                 left -= cost
         self._waiting = waiting
         return len(self._chosen) > before
+
+    def _is_repeated(self, at: int, passage: Passage) -> bool:
+        """Whether a better passage says the same; an echo is put off for later."""
+        found = self._said.find(passage, self._quotes.titles[passage.document])
+        if found == "copy":
+            self._copies += 1
+        elif found == "echo" and self._echoes is not None:
+            self._echoes.append(at)
+        else:
+            return False
+        return True
 
     def _may_open(self, document: int, opened: set[int]) -> bool:
         most = self._limits.documents
@@ -162,32 +184,32 @@ class _Said:
     the other one, apart from case, punctuation and articles: a copy, or a part of it.
     A number, a name or a `not` that differs is never a repetition. A short passage
     means what its context makes of it, so its title and section have to be the same.
+    Under another title a long one is an echo: it says so of something else.
     """
 
     def __init__(self) -> None:
-        self._passages: list[tuple[_Pairs, tuple[str, str]]] = []
+        self._passages: list[tuple[_Pairs, str, str]] = []
         self._holders: dict[tuple[str, ...], list[int]] = defaultdict(list)
 
-    def includes(self, passage: Passage) -> bool:
+    def find(self, passage: Passage, title: str) -> Literal["copy", "echo"] | None:
         pairs = _word_pairs(passage)
+        long = len(pairs) >= _TELLING
         rarest = min((self._holders.get(pair, ()) for pair in pairs), key=len)
-        return any(
-            pairs <= self._passages[holder][0]
-            and (
-                len(pairs) >= _TELLING or self._passages[holder][1] == _context(passage)
-            )
-            for holder in rarest
-        )
+        echo = False
+        for holder in rarest:
+            said, other_title, section = self._passages[holder]
+            if not pairs <= said:
+                continue
+            if title == other_title and (long or section == passage.section):
+                return "copy"
+            echo = echo or (long and title != other_title)
+        return "echo" if echo else None
 
-    def add(self, passage: Passage) -> None:
+    def add(self, passage: Passage, title: str) -> None:
         pairs = _word_pairs(passage)
         for pair in pairs:
             self._holders[pair].append(len(self._passages))
-        self._passages.append((pairs, _context(passage)))
-
-
-def _context(passage: Passage) -> tuple[str, str]:
-    return passage.title, passage.section
+        self._passages.append((pairs, title, passage.section))
 
 
 def _word_pairs(passage: Passage) -> _Pairs:

@@ -1,20 +1,24 @@
 """From chosen passages to documents: verbatim spans, counted as they will be read."""
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from langchain_core.documents import Document
 
 from langchain_prodpatterns.compression.bm25 import Scores
 from langchain_prodpatterns.compression.citations import (
+    JOINER,
     SCORE_KEY,
     SPANS_KEY,
     TOKENS_IN_KEY,
     TOKENS_OUT_KEY,
     heading,
     headline,
+    in_source,
+    is_quote,
     render,
 )
 from langchain_prodpatterns.compression.passages import Passage
@@ -26,9 +30,6 @@ Order = Literal["rank", "source"]
 
 Spans = Mapping[int, Sequence[tuple[int, int]]]
 """The quoted parts of each document."""
-
-JOINER = "\n"
-"""Between two parts of a document that are not neighbours."""
 
 _LARGEST_BLANK = 4
 
@@ -58,13 +59,16 @@ class Quotes:
         self.scores = scores
         self.count = count
         self._order = order
-        self._titles = [headline(document) for document in documents]
+        self.titles = [headline(document) for document in documents]
+        self._passages_of: dict[int, list[int]] = defaultdict(list)
+        for at, passage in enumerate(passages):
+            self._passages_of[passage.document].append(at)
 
     @cached_property
     def tokens_in(self) -> int:
         """Tokens of all documents, uncompressed, as `format_citations` shows them."""
         texts = (document.page_content for document in self.documents)
-        return self.count(render(zip(self._titles, texts, strict=True)))
+        return self.count(render(zip(self.titles, texts, strict=True)))
 
     def tokens(self, spans: Spans) -> int:
         """Count the tokens of quotes, with their headings and all that joins them."""
@@ -72,7 +76,7 @@ class Quotes:
 
     def opening_cost(self, document: int) -> int:
         """Estimate what the first quote of a document costs besides its own text."""
-        title = heading(len(self.documents), self._titles[document])
+        title = heading(len(self.documents), self.titles[document])
         return self.count(f"\n\n{title}")
 
     def cost(self, text: str) -> int:
@@ -94,8 +98,9 @@ class Quotes:
 
     def quote(self, spans: Spans) -> list[Document]:
         """Return the quotes as new documents: metadata copied, id kept."""
+        best = self._best(spans)
         return [
-            self._document(number, spans[number], self._best.get(number, 0.0))
+            self._document(number, spans[number], best[number])
             for number in self._sorted(spans)
         ]
 
@@ -134,19 +139,25 @@ class Quotes:
     def _sorted(self, spans: Spans) -> list[int]:
         if self._order == "source":
             return sorted(spans)
-        return sorted(spans, key=lambda number: (-self._best.get(number, 0.0), number))
+        best = self._best(spans)
+        return sorted(spans, key=lambda number: (-best[number], number))
 
-    @cached_property
-    def _best(self) -> Mapping[int, float]:
-        """The score of the best passage of each document."""
+    def _best(self, spans: Spans) -> dict[int, float]:
+        """Return the score of the best passage that is quoted of each document."""
         best: dict[int, float] = {}
-        for passage, score in zip(self.passages, self.scores.tolist(), strict=True):
-            best[passage.document] = max(score, best.get(passage.document, score))
+        for number, parts in spans.items():
+            begins = [start for start, _ in parts]
+            quoted = (
+                float(self.scores[at])
+                for at in self._passages_of[number]
+                if _is_within(self.passages[at].start, begins, parts)
+            )
+            best[number] = max(quoted, default=0.0)
         return best
 
     def _entries(self, spans: Spans) -> list[tuple[str, str]]:
         return [
-            (self._titles[number], self._text(number, spans[number]))
+            (self.titles[number], self._text(number, spans[number]))
             for number in self._sorted(spans)
         ]
 
@@ -159,17 +170,37 @@ class Quotes:
     ) -> Document:
         source = self.documents[number]
         text = self._text(number, parts)
+        tokens_in = self.count(source.page_content)
+        if is_quote(source):
+            tokens_in = source.metadata.get(TOKENS_IN_KEY, tokens_in)
         return Document(
             page_content=text,
             id=source.id,
             metadata={
-                **source.metadata,
-                SPANS_KEY: [list(part) for part in parts],
+                **_copied(source.metadata),
+                SPANS_KEY: [list(part) for part in in_source(source, parts)],
                 SCORE_KEY: score,
-                TOKENS_IN_KEY: self.count(source.page_content),
+                TOKENS_IN_KEY: tokens_in,
                 TOKENS_OUT_KEY: self.count(text),
             },
         )
+
+
+def _copied(value: Any) -> Any:
+    """Copy lists and dicts at any depth, and leave alone what they hold."""
+    if type(value) is dict:
+        return {key: _copied(item) for key, item in value.items()}
+    if type(value) is list:
+        return [_copied(item) for item in value]
+    return value
+
+
+def _is_within(
+    at: int, begins: Sequence[int], parts: Sequence[tuple[int, int]]
+) -> bool:
+    """Whether an offset is in one of the parts, which begin at `begins`."""
+    part = bisect_right(begins, at) - 1
+    return part >= 0 and at < parts[part][1]
 
 
 def _joined(source: str, parts: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

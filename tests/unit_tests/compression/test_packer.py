@@ -129,6 +129,31 @@ def test_a_short_passage_means_what_its_context_makes_of_it() -> None:
     assert packed(quotes_of([sections], [1] * 4), 100) == [sections.page_content]
 
 
+def test_another_documents_evidence_comes_last_but_is_not_lost() -> None:
+    text = f"{LONG} traffic."
+    documents = [
+        Document(text, metadata={"title": "Berlin"}),
+        Document(text, metadata={"title": "Paris"}),
+        Document("Other text.", metadata={"source": "rome.md"}),
+    ]
+    quotes = quotes_of(documents, [3, 2, 1])
+    assert packed(quotes, 100) == [text, text, "Other text."]
+    assert pack(quotes, Limits(100)).repeated == 0
+    # It takes its place only behind what says something new.
+    words = count_words(text) + 2
+    assert packed(quotes, words + 4) == [text, "Other text."]
+    assert packed(quotes, 2 * words + 4) == [text, text, "Other text."]
+
+
+def test_a_source_is_a_context_where_there_is_no_title() -> None:
+    text = "Opening hours: 9 to 5."
+    documents = [
+        Document(text, metadata={"source": source})
+        for source in ("berlin.md", "paris.md", "paris.md")
+    ]
+    assert packed(quotes_of(documents, [3, 2, 1]), 100) == [text, text]
+
+
 TABLES = (
     "| Basic | b |\n|---|---|\n| price | 5 |\n\n| Plus | b |\n|---|---|\n| price | 5 |"
 )

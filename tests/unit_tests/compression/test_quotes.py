@@ -5,6 +5,7 @@ from langchain_core.documents import Document
 from langchain_prodpatterns.compression import (
     SCORE_KEY,
     SPANS_KEY,
+    TOKENS_IN_KEY,
     MarkdownSplitter,
     format_citations,
 )
@@ -46,10 +47,66 @@ def test_the_order_of_the_documents() -> None:
         ]
 
 
-def test_a_document_has_the_score_of_its_best_passage() -> None:
+def scores_of(quotes: Quotes, chosen: list[int]) -> list[float]:
+    found = quotes.quote(quotes.spans(chosen))
+    return [quote.metadata[SCORE_KEY] for quote in found]
+
+
+def test_a_quote_has_the_score_of_the_best_passage_in_it() -> None:
     quotes = quotes_of([Document("Aa. Bb. Cc."), Document("Dd. Ee.")])
-    [first, second] = quotes.quote(quotes.spans([0, 3]))
-    assert (first.metadata[SCORE_KEY], second.metadata[SCORE_KEY]) == (1, 0.5)
+    assert scores_of(quotes, [0, 3]) == [0.75, 0]
+    assert scores_of(quotes, [0, 2, 3, 4]) == [1, 0.5]
+    assert scores_of(quotes, [0, 1]) == [0.25]
+
+
+def test_what_is_not_quoted_lifts_no_document() -> None:
+    documents = [Document("Aa. Bb. Cc."), Document("Dd. Ee.")]
+    passages = cut_passages(documents, MarkdownSplitter())
+    scores = np.array([0.1, 0.2, 1, 0.5, 0.3])
+    quotes = Quotes(documents, passages, scores, len, "rank")
+    found = quotes.quote(quotes.spans([0, 3]))
+    assert [quote.page_content for quote in found] == ["Dd.", "Aa."]
+
+
+def test_a_cut_passage_has_its_score() -> None:
+    quotes = quotes_of([Document("Aa. Bb."), Document("One two three.")])
+    [found] = quotes.quote(quotes.cut_to_fit(2, 4 + 7))
+    assert (found.page_content, found.metadata[SCORE_KEY]) == ("One two", 1)
+
+
+def test_a_quote_of_a_quote_points_into_the_source() -> None:
+    source = Document("Aa. Bb. Cc. Dd. Ee.", id="s")
+    whole = quotes_of([source])
+    once = whole.quote(whole.spans([0, 2, 4]))
+    assert once[0].page_content == "Aa.\nCc.\nEe."
+    again = quotes_of(once)
+    # Of the quote's lines the last two; they are neighbors there, not in the source.
+    [twice] = again.quote({0: [(4, 11)]})
+    assert twice.page_content == "Cc.\nEe."
+    assert twice.metadata[SPANS_KEY] == [[8, 11], [16, 19]]
+    assert twice.metadata[TOKENS_IN_KEY] == len(source.page_content)
+    [passed] = again.quote(again.whole())
+    assert passed.metadata[SPANS_KEY] == once[0].metadata[SPANS_KEY]
+
+
+@pytest.mark.parametrize(
+    "spans",
+    [[[0, 4]], [[5, 8], [0, 3]], [[0, "7"]], [[0, 7, 9]], "text", [], None, [[8, 1]]],
+)
+def test_spans_that_a_document_does_not_hold_are_ignored(spans: object) -> None:
+    changed = Document("Aa. Bb.", metadata={SPANS_KEY: spans})
+    quotes = quotes_of([changed])
+    [found] = quotes.quote(quotes.spans([1]))
+    assert found.metadata[SPANS_KEY] == [[4, 7]]
+
+
+def test_what_a_quote_says_of_itself_is_its_own() -> None:
+    source = Document("Aa.", metadata={"tags": ["a"], "nested": {"pages": [1]}})
+    quotes = quotes_of([source])
+    [found] = quotes.quote(quotes.whole())
+    found.metadata["tags"].append("b")
+    found.metadata["nested"]["pages"].append(2)
+    assert source.metadata == {"tags": ["a"], "nested": {"pages": [1]}}
 
 
 def test_whole_documents() -> None:
