@@ -20,14 +20,12 @@ default `../shared`.
 import argparse
 import gzip
 import json
-import os
 import random
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,12 +34,12 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.load import dumps
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.outputs import ChatGeneration, Generation
+from shared_data import SHARED
 
 from langchain_prodpatterns.cache import SemanticJudgeCache
 from langchain_prodpatterns.cache.questions import SameAnswerRequest
 from langchain_prodpatterns.demo.embedding import find_local_embeddings
 
-SHARED = Path(os.environ.get("PRODPATTERNS_SHARED", "../shared"))
 THRESHOLD = 0.9
 BAND = (0.8, 0.98)
 SIZES = (1_000, 10_000)

@@ -19,7 +19,6 @@ The data is looked for in `PRODPATTERNS_SHARED`, by default `../shared`.
 import argparse
 import gzip
 import json
-import os
 import random
 import sys
 import time
@@ -31,6 +30,7 @@ from typing import Any
 import numpy as np
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
+from shared_data import SHARED
 
 from langchain_prodpatterns.compression import (
     SPANS_KEY,
@@ -43,8 +43,6 @@ from langchain_prodpatterns.compression.bm25 import bm25, words
 from langchain_prodpatterns.tokens import estimate_tokens
 
 SETS = ("hotpotqa", "musique", "2wiki", "nq_pool20", "xquad_en_pool20")
-ROOT = Path(__file__).resolve().parent.parent
-SHARED = Path(os.environ.get("PRODPATTERNS_SHARED", ROOT.parent / "shared"))
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 COVERED = 0.9
 

@@ -10,14 +10,14 @@ were tuned on the even rows; the odd rows are reported. The peer is
 
 import gzip
 import json
-import os
 import statistics
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
+
+from shared_data import SHARED
 
 from langchain_prodpatterns.guard.detectors import DEFAULT_DETECTORS, resolve_detectors
 from langchain_prodpatterns.guard.scanning import Record, Scanner
@@ -43,8 +43,7 @@ NASTY = {
 
 def rows(name: str) -> list[dict[str, Any]]:
     """Read a set, or stop with the reason."""
-    shared = Path(os.environ.get("PRODPATTERNS_SHARED", "../shared"))
-    path = shared / "data" / "guard" / f"{name}.jsonl.gz"
+    path = SHARED / "data" / "guard" / f"{name}.jsonl.gz"
     if not path.exists():
         sys.exit(f"no data: set PRODPATTERNS_SHARED; there is no {path}")
     with gzip.open(path, "rt", encoding="utf-8") as lines:

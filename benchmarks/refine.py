@@ -23,7 +23,6 @@ The data is looked for in `PRODPATTERNS_SHARED`, by default `../shared`.
 import argparse
 import gzip
 import json
-import os
 import re
 import statistics
 import sys
@@ -34,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from langchain_core.runnables import RunnableLambda
+from shared_data import SHARED
 
 from langchain_prodpatterns.refine import (
     Criteria,
@@ -43,7 +43,6 @@ from langchain_prodpatterns.refine import (
 )
 from langchain_prodpatterns.testing import ScriptedChatModel, ScriptedRequest
 
-SHARED = Path(os.environ.get("PRODPATTERNS_SHARED", "../shared"))
 MODELS = ("gpt4", "chatgpt", "dv3")
 LABELS = ("very negative", "negative", "neutral", "positive", "very positive")
 TARGET = len(LABELS)

@@ -24,7 +24,6 @@ all-MiniLM-L6-v2. The data is looked for in `PRODPATTERNS_SHARED`, by default
 import argparse
 import gzip
 import json
-import os
 import random
 import statistics
 import sys
@@ -32,12 +31,12 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from langchain_core.embeddings import Embeddings
+from shared_data import SHARED
 
 from langchain_prodpatterns.demo.embedding import find_local_embeddings
 from langchain_prodpatterns.routing import Route
@@ -47,7 +46,6 @@ from langchain_prodpatterns.routing.tool_router import MARGIN, THRESHOLD
 
 SETS = ("clinc150", "banking77", "unseen", "metatool")
 EXAMPLES = {"clinc150": 10, "banking77": 10, "metatool": 5}
-SHARED = Path(os.environ.get("PRODPATTERNS_SHARED", "../shared"))
 THRESHOLDS = [-1.0, *np.arange(0.3, 0.96, 0.01).round(2).tolist()]
 MARGINS = np.arange(0.0, 0.5, 0.01).round(2).tolist()
 FEWEST = 20

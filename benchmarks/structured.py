@@ -23,7 +23,6 @@ import argparse
 import gzip
 import hashlib
 import json
-import os
 import statistics
 import sys
 import time
@@ -36,13 +35,13 @@ from typing import Any, Literal
 import json_repair
 from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
 from pydantic import BaseModel, Field
+from shared_data import SHARED
 
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.structured import SchemaParser
 from langchain_prodpatterns.structured.target import MisfitError
 from langchain_prodpatterns.tokens import estimate_tokens
 
-SHARED = Path(os.environ.get("PRODPATTERNS_SHARED", "../shared"))
 CASES = Path("data/structured/malformed_cases.jsonl.gz")
 SIZE_GOAL = 0.30
 SPEED_GOAL = 1.5
