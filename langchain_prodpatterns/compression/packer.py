@@ -188,28 +188,31 @@ class _Said:
     """
 
     def __init__(self) -> None:
-        self._passages: list[tuple[_Pairs, str, str]] = []
-        self._holders: dict[tuple[str, ...], list[int]] = defaultdict(list)
+        self._passages: list[tuple[_Pairs, str]] = []
+        self._holders: dict[tuple[str | None, tuple[str, ...]], list[int]]
+        self._holders = defaultdict(list)
 
     def find(self, passage: Passage, title: str) -> Literal["copy", "echo"] | None:
         pairs = _word_pairs(passage)
         long = len(pairs) >= _TELLING
-        rarest = min((self._holders.get(pair, ()) for pair in pairs), key=len)
-        echo = False
-        for holder in rarest:
-            said, other_title, section = self._passages[holder]
-            if not pairs <= said:
-                continue
-            if title == other_title and (long or section == passage.section):
-                return "copy"
-            echo = echo or (long and title != other_title)
-        return "echo" if echo else None
+        sections = self._sections(pairs, title)
+        if any(long or section == passage.section for section in sections):
+            return "copy"
+        return "echo" if long and any(True for _ in self._sections(pairs)) else None
 
     def add(self, passage: Passage, title: str) -> None:
         pairs = _word_pairs(passage)
-        for pair in pairs:
-            self._holders[pair].append(len(self._passages))
-        self._passages.append((pairs, title, passage.section))
+        for key in [(of, pair) for pair in pairs for of in (title, None)]:
+            self._holders[key].append(len(self._passages))
+        self._passages.append((pairs, passage.section))
+
+    def _sections(self, pairs: _Pairs, title: str | None = None) -> Iterator[str]:
+        """Yield the sections of what holds all pairs, under one title or under any."""
+        rarest = min((self._holders.get((title, pair), ()) for pair in pairs), key=len)
+        for holder in rarest:
+            said, section = self._passages[holder]
+            if pairs <= said:
+                yield section
 
 
 def _word_pairs(passage: Passage) -> _Pairs:
