@@ -70,15 +70,14 @@ class _Packer:
         self._openings: dict[int, int] = {}
         self._said = _Said()
         self._copies = 0
-        self._echoes: list[int] | None = []
+        self._echoes: list[int] = []
+        self._takes_echoes = False
 
     def pack(self) -> Packing:
         spent = self._fill(0)
-        echoes, self._echoes = self._echoes or [], None
-        if echoes:
-            self._waiting = echoes
-            spent = self._fill(spent)
-        left_out = set(echoes).difference(self._chosen)
+        self._waiting, self._takes_echoes = self._echoes, True
+        spent = self._fill(spent)
+        left_out = set(self._echoes).difference(self._chosen)
         return Packing(
             chosen=tuple(self._chosen),
             tokens=spent,
@@ -133,7 +132,7 @@ class _Packer:
         found = self._said.find(passage, self._quotes.titles[passage.document])
         if found == "copy":
             self._copies += 1
-        elif found == "echo" and self._echoes is not None:
+        elif found == "echo" and not self._takes_echoes:
             self._echoes.append(at)
         else:
             return False
