@@ -56,10 +56,11 @@ def fenced_all(nonce: str, texts: Iterable[tuple[str, str]]) -> str:
     return "\n\n".join(fenced(nonce, name, text) for name, text in texts)
 
 
-def unfenced_reply(text: str) -> str:
+def bare_reply(text: str) -> str:
     """Take a model's whole reply out of the code fence it may stand in.
 
-    A fence somewhere in prose is left alone: it may be a quote of untrusted text.
+    A fence somewhere in prose is left alone: it may be a quote of untrusted text. So
+    may what stands in the block of thoughts that some models begin with: it is dropped.
 
     Args:
         text: The reply.
@@ -68,5 +69,7 @@ def unfenced_reply(text: str) -> str:
         What is in the fence, or the reply without the white space around it.
     """
     text = text.strip()
+    if text.startswith("<think>"):
+        text = text.partition("</think>")[2].strip()
     fence = _FENCE.fullmatch(text)
     return text if fence is None else fence[1].strip()

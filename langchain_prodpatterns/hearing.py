@@ -17,7 +17,7 @@ from langchain_core.messages import (
     SystemMessage,
 )
 
-from langchain_prodpatterns.fencing import fenced_all, fresh_nonce, unfenced_reply
+from langchain_prodpatterns.fencing import bare_reply, fenced_all, fresh_nonce
 from langchain_prodpatterns.verdicts import (
     JudgeFailure,
     Judgement,
@@ -126,7 +126,7 @@ def _only_json_object(text: str) -> dict[str, Any] | None:
     An object somewhere in prose is not read: it may be a quote of the judged text.
     """
     try:
-        data = json.loads(unfenced_reply(text), object_pairs_hook=_without_repeats)
+        data = json.loads(bare_reply(text), object_pairs_hook=_without_repeats)
     except (ValueError, RecursionError):
         return None
     return data if isinstance(data, dict) else None

@@ -141,7 +141,9 @@ def weigh(answer: Any, verdict_type: type[V], request: JudgeRequest) -> Judgemen
 
 
 def describe_errors(
-    error: ValidationError, model: type[BaseModel] | None = None
+    error: ValidationError,
+    model: type[BaseModel] | None = None,
+    whole: str = "verdict",
 ) -> str:
     """Say which fields are wrong and how, without the values.
 
@@ -149,12 +151,17 @@ def describe_errors(
         error: What pydantic raised.
         model: Name only what this model declares: the keys of a mapping, and fields
             that should not be there, are the words of whoever wrote the value.
+        whole: What to call the value itself.
 
     Returns:
         One line.
     """
     entries = error.errors(include_input=False, include_url=False)
-    parts = [f"{_place(entry['loc'], model)}: {entry['type']}" for entry in entries]
+    places = (_place(entry["loc"], model) or whole for entry in entries)
+    parts = [
+        f"{place}: {entry['type']}"
+        for place, entry in zip(places, entries, strict=True)
+    ]
     return "; ".join(parts[:5])
 
 
@@ -163,4 +170,4 @@ def _place(steps: tuple[int | str, ...], model: type[BaseModel] | None) -> str:
         declared = set(model.model_fields)
         declared |= {str(info.alias) for info in model.model_fields.values()}
         steps = steps[:1] if steps[:1] and steps[0] in declared else ()
-    return ".".join(str(step) for step in steps) or "verdict"
+    return ".".join(str(step) for step in steps)

@@ -17,16 +17,16 @@ from langchain_core.messages.utils import message_chunk_to_message
 from langchain_core.prompt_values import PromptValue
 from pydantic import BaseModel, Field, ValidationError
 
-from langchain_prodpatterns.fencing import unfenced_reply
+from langchain_prodpatterns.fencing import bare_reply
 from langchain_prodpatterns.refine.objects import (
     RevisionError,
     check_shape,
-    describe,
     model_json,
     read_json,
     revised_model,
     schema_json,
 )
+from langchain_prodpatterns.verdicts import describe_errors
 
 
 class TextRevision(BaseModel):
@@ -144,13 +144,14 @@ def read_reply(draft: Draft, reply: Any) -> Draft:
         RevisionError: When the reply is not the JSON that was asked for.
     """
     text = str(reply.text) if isinstance(reply, BaseMessage) else str(reply)
-    answer = read_json(unfenced_reply(_without_thoughts(text)))
+    answer = read_json(bare_reply(text))
     if not draft.is_text:
         return _read_object(draft, answer)
     try:
         given = TextRevision.model_validate_json(json.dumps(answer), strict=True)
     except ValidationError as error:
-        raise RevisionError(describe(error, TextRevision)) from None
+        problem = describe_errors(error, TextRevision, "revision")
+        raise RevisionError(problem) from None
     return _with_text(draft, given.revision, reply)
 
 
@@ -198,12 +199,6 @@ def _with_text(draft: Draft, text: str, reply: Any) -> Draft:
         "response_metadata": dict(getattr(reply, "response_metadata", {})),
     }
     return Draft(draft.value.model_copy(update=own), encodable(text))
-
-
-def _without_thoughts(text: str) -> str:
-    """Drop the block of thoughts that some models write before their answer."""
-    text = text.lstrip()
-    return text.partition("</think>")[2] if text.startswith("<think>") else text
 
 
 def _read_object(draft: Draft, answer: Any) -> Draft:

@@ -11,6 +11,8 @@ from pydantic import BaseModel, RootModel, ValidationError
 from pydantic.errors import PydanticUserError
 from pydantic.fields import FieldInfo
 
+from langchain_prodpatterns.verdicts import describe_errors
+
 
 class RevisionError(ValueError):
     """Raised when what the reviser gave cannot stand in for the draft."""
@@ -71,27 +73,7 @@ def revised_model(old: BaseModel, was: Any, now: Any) -> BaseModel:
         merged = _merged(old, was, now)
         return model.model_validate(merged, by_alias=True, by_name=True)
     except ValidationError as error:
-        raise RevisionError(describe(error, model)) from None
-
-
-def describe(error: ValidationError, model: type[BaseModel]) -> str:
-    """Say which fields of a revision are wrong and how, without any value.
-
-    Args:
-        error: What pydantic raised.
-        model: The type, whose declared fields may be named.
-
-    Returns:
-        One line.
-    """
-    fields = model.model_fields
-    declared = {*fields, *(str(info.alias) for info in fields.values())}
-    problems = []
-    for entry in error.errors(include_input=False, include_url=False)[:5]:
-        place = str(entry["loc"][0]) if entry["loc"] else ""
-        known = place if place in declared else "revision"
-        problems.append(f"{known}: {entry['type']}")
-    return "; ".join(problems)
+        raise RevisionError(describe_errors(error, model, "revision")) from None
 
 
 def check_shape(old: dict[str, Any], new: Any) -> None:

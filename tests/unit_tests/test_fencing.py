@@ -3,10 +3,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_prodpatterns.fencing import (
+    bare_reply,
     fenced,
     fenced_all,
     fresh_nonce,
-    unfenced_reply,
 )
 
 
@@ -35,10 +35,12 @@ def test_texts_stand_between_named_delimiters() -> None:
 
 
 def test_only_a_fence_around_the_whole_reply_is_taken_off() -> None:
-    assert unfenced_reply('```json\n{"a": 1}\n```') == '{"a": 1}'
-    assert unfenced_reply('```JSON\n{"a": 1}```') == '{"a": 1}'
-    assert unfenced_reply('```{"a": 1}```') == '{"a": 1}'
-    assert unfenced_reply("``````") == ""
-    assert unfenced_reply(' {"a": 1}\n') == '{"a": 1}'
+    assert bare_reply('```json\n{"a": 1}\n```') == '{"a": 1}'
+    assert bare_reply('```JSON\n{"a": 1}```') == '{"a": 1}'
+    assert bare_reply('```{"a": 1}```') == '{"a": 1}'
+    assert bare_reply("``````") == ""
+    assert bare_reply('<think>{"a": 2}</think>\n\n{"a": 1}') == '{"a": 1}'
+    assert bare_reply('<think>{"a": 2} and so on') == ""
+    assert bare_reply(' {"a": 1}\n') == '{"a": 1}'
     prose = 'Here: ```json\n{"a": 1}\n```'
-    assert unfenced_reply(prose) == prose
+    assert bare_reply(prose) == prose
