@@ -6,8 +6,9 @@ around that is here, once.
 
 import time
 from abc import abstractmethod
+from collections.abc import Mapping
 from functools import partial
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from langchain_core.callbacks import (
     AsyncCallbackManagerForChainRun,
@@ -250,7 +251,8 @@ class PatternRunnable(RunnableSerializable[In, Out], Generic[In, Out]):
     pattern: ClassVar[str]
     """The pattern's name in the ledger and in metadata."""
 
-    model_config = ConfigDict(arbitrary_types_allowed=True)
+    # What is set up from the fields would not follow a change of them.
+    model_config = ConfigDict(arbitrary_types_allowed=True, frozen=True)
 
     @abstractmethod
     def _run(self, value: In, run: PatternRun, **kwargs: Any) -> Out:
@@ -259,6 +261,27 @@ class PatternRunnable(RunnableSerializable[In, Out], Generic[In, Out]):
     @abstractmethod
     async def _arun(self, value: In, run: PatternRun, **kwargs: Any) -> Out:
         """Do the work of one call, natively async."""
+
+    def model_copy(
+        self, *, update: Mapping[str, Any] | None = None, deep: bool = False
+    ) -> Self:
+        """Copy the pattern; with changes, set up a new one, so that they hold.
+
+        Args:
+            update: Arguments to change.
+            deep: Whether to copy the other arguments too.
+
+        Returns:
+            The copy.
+
+        Raises:
+            ConfigurationError: When a changed argument cannot work.
+        """
+        copied = super().model_copy(deep=deep)
+        if not update:
+            return copied
+        given = {name: getattr(copied, name) for name in type(self).model_fields}
+        return type(self)(**{**given, **update})
 
     def _shown(self, value: In) -> Any:
         """Return what traces show as the input; a guard hides what it guards."""

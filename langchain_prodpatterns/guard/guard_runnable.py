@@ -6,7 +6,7 @@ judge about what is left -> report types and counts.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessageChunk, AnyMessage
@@ -14,7 +14,7 @@ from langchain_core.prompt_values import ChatPromptValueConcrete, StringPromptVa
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import ContextThreadPoolExecutor
 from langchain_core.runnables.utils import gather_with_concurrency
-from pydantic import ConfigDict, Field, PrivateAttr, SkipValidation
+from pydantic import Field, PrivateAttr, SkipValidation
 
 from langchain_prodpatterns.errors import ConfigurationError, GuardBlocked
 from langchain_prodpatterns.guard.carriers import (
@@ -119,8 +119,6 @@ class GuardRunnable(StreamingGuard):
 
     pattern: ClassVar[str] = "guard"
 
-    model_config = ConfigDict(frozen=True)
-
     detectors: SkipValidation[Sequence[str | Detector] | None] = Field(
         default=None, repr=False
     )
@@ -222,27 +220,6 @@ class GuardRunnable(StreamingGuard):
         ) -> G:
             """Guard a value, natively async."""
             ...
-
-    def model_copy(
-        self, *, update: Mapping[str, Any] | None = None, deep: bool = False
-    ) -> Self:
-        """Copy the guard; with changes, set up a new one, so that they hold.
-
-        Args:
-            update: Arguments to change.
-            deep: Whether to copy the other arguments too.
-
-        Returns:
-            The copy.
-
-        Raises:
-            ConfigurationError: When a changed argument cannot work.
-        """
-        copied = super().model_copy(deep=deep)
-        if not update:
-            return copied
-        given = {name: getattr(copied, name) for name in type(self).model_fields}
-        return type(self)(**{**given, **update})
 
     def wrap(
         self, chain: Runnable[Any, Any], *, output: "GuardRunnable | None" = None

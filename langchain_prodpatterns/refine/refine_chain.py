@@ -1,6 +1,7 @@
 """`RefineChain`: draft, criticize, revise, keep the best, stop for a stated reason."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, ClassVar, cast
 
 from langchain_core.messages import AIMessage
@@ -135,9 +136,9 @@ class RefineChain(PatternRunnable[Any, Any]):
         self._check_reviser()
         _ = self.panel  # what cannot work must fail here, not at the first call
 
-    @property
+    @cached_property
     def panel(self) -> Panel:
-        """The critics with their judges, bound anew: the fields may be replaced."""
+        """The critics with their judges."""
         return Panel(self.critics, self.accept_tests, self._model)
 
     @property

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import LanguageModelInput
@@ -11,7 +11,7 @@ from langchain_core.messages import AnyMessage
 from langchain_core.prompt_values import ChatPromptValueConcrete, StringPromptValue
 from langchain_core.runnables import Runnable
 from langchain_core.runnables.utils import ConfigurableFieldSpec
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from langchain_prodpatterns.arguments import refuse_unknown
 from langchain_prodpatterns.errors import ConfigurationError
@@ -87,8 +87,6 @@ class ToolRouter(PatternRunnable[LanguageModelInput, RouteDecision]):
     """
 
     pattern: ClassVar[str] = "routing"
-
-    model_config = ConfigDict(frozen=True)
 
     tools: Sequence[Any] = Field(repr=False)
     """LangChain tools, functions and `Route`s, as they were given."""
@@ -198,27 +196,6 @@ class ToolRouter(PatternRunnable[LanguageModelInput, RouteDecision]):
     def config_specs(self) -> list[ConfigurableFieldSpec]:
         """What a fallback that is a Runnable lets a config set."""
         return self.fallback.config_specs if isinstance(self.fallback, Runnable) else []
-
-    def model_copy(
-        self, *, update: Mapping[str, Any] | None = None, deep: bool = False
-    ) -> Self:
-        """Copy the router; with changes, set up a new one, so that they hold.
-
-        Args:
-            update: Arguments to change.
-            deep: Whether to copy the other arguments too.
-
-        Returns:
-            The copy. It shares the vectors if the tools and the embeddings are equal.
-
-        Raises:
-            ConfigurationError: When a changed argument cannot work.
-        """
-        copied = super().model_copy(deep=deep)
-        if not update:
-            return copied
-        given = {name: getattr(copied, name) for name in type(self).model_fields}
-        return type(self)(**{**given, **update})
 
     def select(self, query: LanguageModelInput, k: int | None = None) -> list[Tool]:
         """Return the nearest tools, however near, such as to bind them to a model.

@@ -16,6 +16,7 @@ from langchain_core.runnables import (
 from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
 from langchain_core.tracers.schemas import Run
 from langchain_core.tracers.stdout import FunctionCallbackHandler
+from pydantic import ValidationError
 
 from langchain_prodpatterns.ledger import DECISION_EVENT, Ledger, LedgerRecord, track
 from langchain_prodpatterns.runnable import PatternRun, PatternRunnable, pattern_config
@@ -441,3 +442,19 @@ def test_the_base_is_abstract() -> None:
 
     with pytest.raises(TypeError, match="_arun"):
         Half()  # type: ignore[abstract]  # that is the point
+
+
+def test_a_pattern_cannot_be_changed_in_place() -> None:
+    toy: Any = Toy(inner=model())
+    with pytest.raises(ValidationError, match="frozen"):
+        toy.fails = True
+
+
+def test_a_changed_copy_is_set_up_anew() -> None:
+    toy = Toy(inner=model(), name="mine")
+    changed = toy.model_copy(update={"fails": True})
+    assert (changed.fails, changed.name, changed.inner) == (True, "mine", toy.inner)
+    assert not toy.model_copy().fails
+    assert toy.model_copy(deep=True).inner is not toy.inner
+    with pytest.raises(ValidationError):
+        toy.model_copy(update={"step": "sideways"})
