@@ -27,12 +27,14 @@ from langchain_core.messages import (
     ToolMessage,
     ToolMessageChunk,
 )
+from langchain_core.messages.base import TextAccessor
 from langchain_core.outputs import (
     ChatGeneration,
     ChatGenerationChunk,
     Generation,
     GenerationChunk,
 )
+from langchain_core.runnables.utils import AddableDict
 from pydantic import BaseModel
 
 from langchain_prodpatterns.usage import CACHE_KEY
@@ -60,6 +62,7 @@ _LANGCHAIN: dict[str, type[BaseModel]] = {
         ToolMessageChunk,
     )
 }
+_ATOMS = frozenset({type(None), bool, int, float, str})
 _COUNTS_IN_METADATA = ("token_usage", "usage")
 
 
@@ -129,25 +132,22 @@ def unpack(text: str) -> Any:
 
 
 def _encode(value: Any) -> Any:
-    if value is None or isinstance(value, bool | int | float | str):
-        return _plain(value)
-    if isinstance(value, list):
+    # By the very type: an instance of a subclass would come back as a plain value that
+    # compares equal, and behaves otherwise.
+    kind = type(value)
+    if kind in _ATOMS:
+        return value
+    if kind is list:
         return [_encode(item) for item in value]
-    if isinstance(value, tuple) and type(value) is tuple:
+    if kind is tuple:
         return {_TAG: "tuple", "items": [_encode(item) for item in value]}
-    if isinstance(value, dict):
+    if kind is dict or kind is AddableDict:
         return _encode_mapping(value)
+    if kind is TextAccessor:
+        return {_TAG: "text", "items": str(value)}
     if isinstance(value, BaseModel):
         return _encode_model(value)
-    msg = f"cannot store a {type(value).__name__}"
-    raise Unstorable(msg)
-
-
-def _plain(value: Any) -> Any:
-    """Refuse an enum: it would come back as its value, and compare equal."""
-    if not isinstance(value, Enum):
-        return value
-    msg = f"cannot store a {type(value).__name__}"
+    msg = f"cannot store a {kind.__name__}"
     raise Unstorable(msg)
 
 
@@ -156,18 +156,36 @@ def _encode_mapping(value: dict[Any, Any]) -> Any:
         msg = "cannot store a mapping whose keys are not text"
         raise Unstorable(msg)
     encoded = {key: _encode(inner) for key, inner in value.items()}
+    if type(value) is AddableDict:
+        return {_TAG: "addable", "items": encoded}
     return {_TAG: "mapping", "items": encoded} if _TAG in value else encoded
 
 
 def _encode_model(value: BaseModel) -> Any:
     kind = type(value)
     if _LANGCHAIN.get(kind.__name__) is kind:
-        return {_TAG: kind.__name__, "fields": _encode(dict(value))}
+        return {_TAG: kind.__name__, "fields": _encode(_simplified(dict(value)))}
     return {
         _TAG: "model",
         "class": [kind.__module__, kind.__qualname__],
         "fields": value.model_dump(mode="json", by_alias=True, warnings="none"),
     }
+
+
+def _simplified(value: Any) -> Any:
+    """Bring what a provider or a retriever put into a field to plain types.
+
+    A score that is numpy's, or headers that are a mapping of their own, are metadata:
+    nobody adds them up.
+    """
+    if isinstance(value, BaseModel | Enum | AddableDict | TextAccessor):
+        return value
+    if isinstance(value, dict):
+        return {key: _simplified(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_simplified(item) for item in value]
+    plain = next((kind for kind in (str, float) if isinstance(value, kind)), None)
+    return value if plain is None else plain(value)
 
 
 def _decode(data: Any) -> Any:
@@ -184,8 +202,11 @@ def _decode_tagged(data: dict[str, Any]) -> Any:
     kind = data[_TAG]
     if kind == "tuple":
         return tuple(_decode(item) for item in data["items"])
-    if kind == "mapping":
-        return {key: _decode(inner) for key, inner in data["items"].items()}
+    if kind in {"mapping", "addable"}:
+        items = {key: _decode(inner) for key, inner in data["items"].items()}
+        return AddableDict(items) if kind == "addable" else items
+    if kind == "text":
+        return TextAccessor(data["items"])
     if kind == "model":
         return _find_model(*data["class"]).model_validate(data["fields"])
     return _LANGCHAIN[kind](**_decode(data["fields"]))

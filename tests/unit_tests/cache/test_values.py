@@ -5,9 +5,11 @@ import datetime as dt
 import enum
 import json
 import sys
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +23,7 @@ from langchain_core.messages import (
     ToolMessage,
 )
 from langchain_core.outputs import ChatGeneration, Generation
+from langchain_core.runnables.utils import AddableDict
 from pydantic import BaseModel, Field
 
 from langchain_prodpatterns.cache.values import (
@@ -38,6 +41,16 @@ from langchain_prodpatterns.usage import CACHE_KEY
 
 class Color(enum.StrEnum):
     RED = "red"
+
+
+class Shouting(str):
+    """Equal to the plain text, and more."""
+
+    __slots__ = ()
+
+
+class Listed(list[int]):
+    """Equal to the plain list, and more."""
 
 
 class Answer(BaseModel):
@@ -95,6 +108,8 @@ def test_plain_values_come_back_with_their_types(value: Any) -> None:
         {"messages": [HumanMessage("q"), AIMessage("a")], "docs": [Document("d")]},
         ({"$": "tuple"}, {"$": "mapping", "items": {}}),
         "broken \ud800",
+        AddableDict(answer="a", docs=[Document("d")]),
+        AIMessage("hi").text,
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -103,6 +118,15 @@ def test_what_langchain_gives_comes_back_equal(value: Any) -> None:
 
     assert returned == value
     assert type(returned) is type(value)
+
+
+def test_metadata_comes_back_in_plain_types() -> None:
+    document = Document("d", metadata={"score": np.float64(0.5), "n": Shouting("a")})
+
+    (returned,) = unpack(pack([document]))
+
+    assert returned == document
+    assert {type(value) for value in returned.metadata.values()} == {float, str}
 
 
 def test_every_copy_is_fresh() -> None:
@@ -126,6 +150,11 @@ def test_every_copy_is_fresh() -> None:
         float("inf"),
         Calling(value=float("nan")),
         dt.date(2026, 1, 1),
+        OrderedDict(a=1),
+        Shouting("a"),
+        [Shouting("a")],
+        Listed([1]),
+        np.float64(1.5),
         AIMessage("x", response_metadata={"client": object()}),
         [[]] * 3 + [lambda: None],
     ],
