@@ -1,32 +1,28 @@
 """A whole chain behind the cache: its three to six calls are one entry."""
 
-import copy
 import time
-from collections.abc import AsyncIterator, Iterator
-from functools import cached_property
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from functools import cached_property, partial
 from typing import Any, ClassVar, TypeVar, cast
 
 from langchain_core.callbacks import (
     AsyncCallbackManagerForChainRun,
     CallbackManagerForChainRun,
 )
-from langchain_core.messages import BaseMessageChunk, message_chunk_to_message
 from langchain_core.runnables import Runnable, RunnableConfig
-from langchain_core.runnables.config import run_in_executor
 from langchain_core.runnables.utils import ConfigurableFieldSpec
 from pydantic import BaseModel, Field, SkipValidation
 
 from langchain_prodpatterns.cache.arguments import check_text
-from langchain_prodpatterns.cache.flights import Flight
-from langchain_prodpatterns.cache.identity import (
-    Identity,
-    identify_input,
-    runnable_fingerprint,
-)
+from langchain_prodpatterns.cache.chains import remembers, runnable_fingerprint
+from langchain_prodpatterns.cache.flights import Flight, Landing
+from langchain_prodpatterns.cache.identity import Identity, identify_input
 from langchain_prodpatterns.cache.inputs import InputKey, as_json, read_input
 from langchain_prodpatterns.cache.lookups import Lookup
 from langchain_prodpatterns.cache.semantic_judge_cache import SemanticJudgeCache
 from langchain_prodpatterns.cache.steps import RunHands, Steps
+from langchain_prodpatterns.cache.tapes import Tape, replay
+from langchain_prodpatterns.cache.workers import off_loop
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.runnable import (
     PatternRun,
@@ -42,7 +38,7 @@ _STEP = "chain"
 
 
 class _Call:
-    """One call of a cached chain: the lookup, the chain if need be, the decision."""
+    """One call of a cached chain: the lookup, the update, the decision."""
 
     def __init__(
         self, chain: "CachedRunnable[Any, Any]", run: PatternRun, identity: Identity
@@ -84,19 +80,21 @@ class _Call:
         """Return the config of the chain: its calls are the caller's own."""
         return self.run.wrapped(_STEP, self.probe)
 
-    def keep(self, output: Any, chunks: list[Any] | None) -> bool:
+    def keep(self, value: Callable[[], Any]) -> Landing:
         """Store what the chain gave."""
+        stored = False
         with self.cache.quiet("update"):
-            return self.cache.take(self._entry(output, chunks), self._hands)
-        return False
+            stored = self.cache.take(self._entry(value), self._hands)
+        return "stored" if stored else "not stored"
 
-    async def akeep(self, output: Any, chunks: list[Any] | None) -> bool:
+    async def akeep(self, value: Callable[[], Any]) -> Landing:
         """Store what the chain gave."""
+        stored = False
         with self.cache.quiet("update"):
-            return await self.cache.atake(self._entry(output, chunks), self._hands)
-        return False
+            stored = await self.cache.atake(self._entry(value), self._hands)
+        return "stored" if stored else "not stored"
 
-    def _entry(self, output: Any, chunks: list[Any] | None) -> Steps[bool]:
+    def _entry(self, value: Callable[[], Any]) -> Steps[bool]:
         used = self.probe.usage
         saved = Usage(
             calls=used.calls,
@@ -107,7 +105,6 @@ class _Call:
             unmetered_calls=used.unmetered_calls,
         )
         vector = self.found.vector if self.found else None
-        value = {"output": output, "chunks": chunks}
         return self.cache.tiers.keep(self.identity, value, saved, vector=vector)
 
     def _decision(self) -> tuple[str, str, dict[str, Any]]:
@@ -129,9 +126,10 @@ class CachedRunnable(PatternRunnable[In, Out]):
     Of the input, only the semantic text is compared by meaning; the rest of the input,
     the chain, bound arguments, the namespace (`config["configurable"]["namespace"]`,
     else the cache's) and all else in `config["configurable"]`, such as a `user_id`,
-    have to be equal. Of LangGraph's own keys (`thread_id`, `checkpoint_id` and their
-    like) only those that are configurable fields of the chain count. An input or a
-    config that cannot be told from others is not cached.
+    have to be equal. In a node of a graph, the graph's own `thread_id`,
+    `checkpoint_id` and their like do not count, unless they are configurable fields of
+    the chain. An input or a config that cannot be told from others is not cached, nor
+    is a chain that remembers: a graph with a checkpointer, or a message history.
     """
 
     pattern: ClassVar[str] = "cache"
@@ -205,51 +203,31 @@ class CachedRunnable(PatternRunnable[In, Out]):
 
     def _run(self, value: In, run: PatternRun, **kwargs: Any) -> Out:
         call = self._begin(value, run, kwargs)
-        if call is None:
-            run.decide("miss", _UNKNOWN)
+        if isinstance(call, str):
+            run.decide("miss", call)
             return self.bound.invoke(value, run.wrapped(_STEP), **kwargs)
-        for place in self.cache.flights.places(call.identity.exact):
-            if place.leads:
-                with place.flight:
-                    return self._answer(value, call, place.flight, kwargs)
-            if place.flight.wait() != "failed":
-                break
-        return self._answer(value, call, None, kwargs)
-
-    def _answer(
-        self, value: In, call: _Call, flight: Flight | None, kwargs: dict[str, Any]
-    ) -> Out:
-        found = call.look_up()
-        if found is not None:
-            _land(flight, stored=True)
-            return cast("Out", found.serve(call.run.run_id))
-        output = self.bound.invoke(value, call.inner_config(), **kwargs)
-        _land(flight, stored=call.keep(output, None))
-        return output
+        with self.cache.flights.board(call.identity.exact) as flight:
+            found = call.look_up()
+            if found is not None:
+                flight.ended = "stored"
+                return cast("Out", found.serve(run.run_id))
+            output = self.bound.invoke(value, call.inner_config(), **kwargs)
+            flight.ended = call.keep(partial(_whole, output))
+            return output
 
     async def _arun(self, value: In, run: PatternRun, **kwargs: Any) -> Out:
-        call = self._begin(value, run, kwargs)
-        if call is None:
-            await run.adecide("miss", _UNKNOWN)
+        call = await off_loop(partial(self._begin, value, run, kwargs))
+        if isinstance(call, str):
+            await run.adecide("miss", call)
             return await self.bound.ainvoke(value, run.wrapped(_STEP), **kwargs)
-        for place in self.cache.flights.places(call.identity.exact):
-            if place.leads:
-                with place.flight:
-                    return await self._aanswer(value, call, place.flight, kwargs)
-            if await place.flight.await_landing() != "failed":
-                break
-        return await self._aanswer(value, call, None, kwargs)
-
-    async def _aanswer(
-        self, value: In, call: _Call, flight: Flight | None, kwargs: dict[str, Any]
-    ) -> Out:
-        found = await call.alook_up()
-        if found is not None:
-            _land(flight, stored=True)
-            return cast("Out", found.serve(call.run.run_id))
-        output = await self.bound.ainvoke(value, call.inner_config(), **kwargs)
-        _land(flight, stored=await call.akeep(output, None))
-        return output
+        with await self.cache.flights.aboard(call.identity.exact) as flight:
+            found = await call.alook_up()
+            if found is not None:
+                flight.ended = "stored"
+                return cast("Out", found.serve(run.run_id))
+            output = await self.bound.ainvoke(value, call.inner_config(), **kwargs)
+            flight.ended = await call.akeep(partial(_whole, output))
+            return output
 
     def stream(
         self, input: In, config: RunnableConfig | None = None, **kwargs: Any
@@ -307,33 +285,28 @@ class CachedRunnable(PatternRunnable[In, Out]):
         (value,) = inputs
         run = PatternRun(self.pattern, run_manager, config)
         call = self._begin(value, run, kwargs)
-        if call is None:
-            run.decide("miss", _UNKNOWN)
+        if isinstance(call, str):
+            run.decide("miss", call)
             yield from self.bound.stream(value, run.wrapped(_STEP), **kwargs)
             return
-        for place in self.cache.flights.places(call.identity.exact):
-            if place.leads:
-                with place.flight:
-                    yield from self._pour(value, call, place.flight, kwargs)
+        with self.cache.flights.board(call.identity.exact) as flight:
+            found = call.look_up()
+            if found is None:
+                yield from self._pour(value, call, flight, kwargs)
                 return
-            if place.flight.wait() != "failed":
-                break
-        yield from self._pour(value, call, None, kwargs)
+            flight.ended = "stored"
+        yield from replay(found, run.run_id)
 
     def _pour(
-        self, value: In, call: _Call, flight: Flight | None, kwargs: dict[str, Any]
+        self, value: In, call: _Call, flight: Flight, kwargs: dict[str, Any]
     ) -> Iterator[Out]:
-        found = call.look_up()
-        if found is not None:
-            _land(flight, stored=True)
-            yield from _replay(found, call.run.run_id)
-            return
-        chunks: list[Any] = []
+        """Stream the chain, and store what it streamed to the end."""
+        tape = Tape()
         for chunk in self.bound.stream(value, call.inner_config(), **kwargs):
-            # A copy: the caller may change what it is given.
-            chunks.append(copy.deepcopy(chunk))
-            yield chunk
-        _land(flight, stored=bool(chunks) and call.keep(*_summed(chunks)))
+            tape.record(chunk)
+            with flight.paused():
+                yield chunk
+        flight.ended = call.keep(tape.value)
 
     async def _astreamed(
         self,
@@ -344,61 +317,51 @@ class CachedRunnable(PatternRunnable[In, Out]):
     ) -> AsyncIterator[Out]:
         (value,) = [item async for item in inputs]
         run = PatternRun(self.pattern, run_manager, config)
-        call = self._begin(value, run, kwargs)
-        if call is None:
-            await run.adecide("miss", _UNKNOWN)
+        call = await off_loop(partial(self._begin, value, run, kwargs))
+        if isinstance(call, str):
+            await run.adecide("miss", call)
             async for chunk in self.bound.astream(value, run.wrapped(_STEP), **kwargs):
                 yield chunk
             return
-        for place in self.cache.flights.places(call.identity.exact):
-            if place.leads:
-                with place.flight:
-                    async for chunk in self._apour(value, call, place.flight, kwargs):
-                        yield chunk
+        with await self.cache.flights.aboard(call.identity.exact) as flight:
+            found = await call.alook_up()
+            if found is None:
+                async for chunk in self._apour(value, call, flight, kwargs):
+                    yield chunk
                 return
-            if await place.flight.await_landing() != "failed":
-                break
-        async for chunk in self._apour(value, call, None, kwargs):
+            flight.ended = "stored"
+        for chunk in replay(found, run.run_id):
             yield chunk
 
     async def _apour(
-        self, value: In, call: _Call, flight: Flight | None, kwargs: dict[str, Any]
+        self, value: In, call: _Call, flight: Flight, kwargs: dict[str, Any]
     ) -> AsyncIterator[Out]:
-        found = await call.alook_up()
-        if found is not None:
-            _land(flight, stored=True)
-            for chunk in _replay(found, call.run.run_id):
-                yield chunk
-            return
-        chunks: list[Any] = []
+        """Stream the chain, and store what it streamed to the end."""
+        tape = Tape()
         async for chunk in self.bound.astream(value, call.inner_config(), **kwargs):
-            # A copy: the caller may change what it is given.
-            chunks.append(copy.deepcopy(chunk))
-            yield chunk
-        stored = False
-        if chunks:
-            summed = await run_in_executor(None, _summed, chunks)
-            stored = await call.akeep(*summed)
-        _land(flight, stored=stored)
+            tape.record(chunk)
+            with flight.paused():
+                yield chunk
+        flight.ended = await call.akeep(tape.value)
 
-    def _begin(
-        self, value: In, run: PatternRun, kwargs: dict[str, Any]
-    ) -> _Call | None:
-        """Identify the request; what cannot be identified is not cached."""
+    def _begin(self, value: In, run: PatternRun, kwargs: dict[str, Any]) -> _Call | str:
+        """Identify the request, or say why it is not cached."""
         with self.cache.quiet("reading the input"):
+            if self._remembers:
+                return _REMEMBERS
             return _Call(self, run, self._identify(value, run.config, kwargs))
-        return None
+        return _UNKNOWN
 
     def _identify(
         self, value: In, config: RunnableConfig, kwargs: dict[str, Any]
     ) -> Identity:
         configured = config.get("configurable") or {}
         read = read_input(value, self.key)
-        used = {spec.id for spec in self.config_specs}
+        declared = {spec.id for spec in self.config_specs}
         fields = {
             name: as_json(given)
             for name, given in configured.items()
-            if name in used or not _is_bookkeeping(name)
+            if name in declared or not _is_bookkeeping(name, configured)
         }
         namespace = configured.get("namespace")
         return identify_input(
@@ -411,42 +374,30 @@ class CachedRunnable(PatternRunnable[In, Out]):
 
     @cached_property
     def _fingerprint(self) -> str:
-        return runnable_fingerprint(self.bound)
+        return runnable_fingerprint(self.bound, told_apart=self.scope is not None)
+
+    @cached_property
+    def _remembers(self) -> bool:
+        return remembers(self.bound)
 
 
 _UNKNOWN = "the input or the config cannot be told from others"
-_BOOKKEEPING = frozenset(
-    {"checkpoint_id", "checkpoint_map", "checkpoint_ns", "namespace", "thread_id"}
+_REMEMBERS = "the chain remembers what was said: its answer is not of its input alone"
+_OF_CONVERSATIONS = frozenset(
+    {"checkpoint_id", "checkpoint_map", "checkpoint_ns", "thread_id"}
 )
 
 
-def _is_bookkeeping(name: str) -> bool:
-    """Whether it is a key of LangGraph's, or the namespace, which counts anyway."""
-    return name in _BOOKKEEPING or name.startswith("__")
+def _is_bookkeeping(name: str, configured: Mapping[str, Any]) -> bool:
+    """Whether a key says nothing to the chain.
+
+    The namespace counts anyway. In a node of a graph, the ids of the conversation are
+    the graph's own: without a memory in the chain they do not reach the answer.
+    """
+    if name in _OF_CONVERSATIONS:
+        return any(key.startswith("__pregel_") for key in configured)
+    return name == "namespace" or name.startswith("__")
 
 
-def _land(flight: Flight | None, *, stored: bool) -> None:
-    if flight is not None:
-        flight.ended = "stored" if stored else "not stored"
-
-
-def _replay(found: Lookup, run_id: str) -> Iterator[Any]:
-    """Yield an answer as it was streamed, or in one piece."""
-    if found.value.get("chunks"):
-        yield from found.serve(run_id, "chunks")
-    else:
-        yield found.serve(run_id)
-
-
-def _summed(chunks: list[Any]) -> tuple[Any, list[Any] | None]:
-    """Return the sum of chunks, and the chunks where they are more than the sum."""
-    total = chunks[0]
-    for chunk in chunks[1:]:
-        try:
-            total = total + chunk
-        except TypeError:
-            # As in core: of what does not add up, the last one is all of it.
-            total = chunk
-    if isinstance(total, BaseMessageChunk):
-        total = message_chunk_to_message(total)
-    return total, chunks if len(chunks) > 1 else None
+def _whole(output: Any) -> dict[str, Any]:
+    return {"output": output, "chunks": None}

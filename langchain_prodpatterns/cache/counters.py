@@ -76,11 +76,9 @@ class Counters:
         self._lock = threading.Lock()
         self._counts: Counter[Event] = Counter()
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {}
-
-    def __setstate__(self, _: dict[str, Any]) -> None:
-        self.__init__()  # type: ignore[misc]  # a copy counts from zero
+    def __reduce__(self) -> Any:
+        # A copy counts from zero.
+        return Counters, ()
 
     def count(self, event: Event) -> None:
         """Count one event."""

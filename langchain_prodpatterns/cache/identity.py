@@ -1,19 +1,13 @@
 """What a request is: the text that may be similar, and all that must be equal."""
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from langchain_core.load import dumpd
 from langchain_core.messages import HumanMessage
-from langchain_core.runnables import Runnable
 
 from langchain_prodpatterns.cache.digests import canonical_json, digest
-from langchain_prodpatterns.cache.parameters import (
-    canonical_parameters,
-    strip_transport,
-)
+from langchain_prodpatterns.cache.parameters import canonical_parameters
 from langchain_prodpatterns.cache.prompts import (
     PLACEHOLDER,
     KeyFunction,
@@ -28,8 +22,6 @@ from langchain_prodpatterns.cache.prompts import (
 
 SCHEMA_VERSION = 1
 """Raised whenever equal requests would get another digest than before."""
-
-_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]{1,16}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,33 +136,3 @@ def _identity(
     # The whole, too: a text that contains the placeholder must not pass for another.
     exact = digest(partition, whole, text)
     return Identity(partition, exact, text, scope.namespace, context)
-
-
-def runnable_fingerprint(runnable: Runnable[Any, Any]) -> str:
-    """Return what tells one chain from another: LangChain's JSON of it.
-
-    Args:
-        runnable: The chain.
-
-    Returns:
-        A digest without keys, base URLs and deadlines. Of a function only the name,
-        of a lambda the source is seen.
-    """
-    return digest(_without_addresses(strip_transport(_without_graph(dumpd(runnable)))))
-
-
-def _without_graph(value: Any) -> Any:
-    """Drop the drawings of graphs, which carry random ids."""
-    if isinstance(value, Mapping):
-        return {
-            key: _without_graph(inner)
-            for key, inner in value.items()
-            if not (key == "graph" and "lc" in value)
-        }
-    return (
-        [_without_graph(item) for item in value] if isinstance(value, list) else value
-    )
-
-
-def _without_addresses(value: Any) -> Any:
-    return _ADDRESS.sub("", canonical_json(value))

@@ -7,17 +7,12 @@ provider, and not what to answer, is left out.
 
 import ast
 import json
-import re
-import sys
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
-from weakref import WeakKeyDictionary
 
-from pydantic import BaseModel, TypeAdapter
-from pydantic.errors import PydanticUserError
-
-from langchain_prodpatterns.cache.digests import canonical_json, digest
+from langchain_prodpatterns.cache.digests import canonical_json
+from langchain_prodpatterns.cache.schemas import with_schemas
 
 _TRANSPORT = frozenset(
     {
@@ -41,9 +36,7 @@ _TRANSPORT = frozenset(
         "verbose",
     }
 )
-_CLASS = re.compile(r"<class '([\w.]{1,400})'>")
 _SEPARATOR = "---"
-_schemas: "WeakKeyDictionary[type, str]" = WeakKeyDictionary()
 
 
 def canonical_parameters(llm_string: str) -> str:
@@ -62,7 +55,7 @@ def canonical_parameters(llm_string: str) -> str:
     if "<class '" not in llm_string:
         return _remembered(llm_string)
     # Not remembered: a class may be another one by the next call.
-    return _canonical(_CLASS.sub(_with_schema, llm_string))
+    return _canonical(with_schemas(llm_string))
 
 
 @lru_cache(maxsize=256)
@@ -122,39 +115,3 @@ def _literal(text: str) -> str:
         return repr(sorted(_kept(items).items()))
     except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
         return text
-
-
-def _with_schema(match: re.Match[str]) -> str:
-    """Write a class as a literal that says what it looks like."""
-    found = _resolve(match[1])
-    schema = None if found is None else _schema_digest(found)
-    return f"'<class {match[1]} {schema}>'" if schema else f"'<class {match[1]}>'"
-
-
-def _resolve(path: str) -> type | None:
-    """Find a class among the imported modules, without running any code."""
-    names = path.split(".")
-    for cut in range(len(names) - 1, 0, -1):
-        found: Any = sys.modules.get(".".join(names[:cut]))
-        if found is None:
-            continue
-        for name in names[cut:]:
-            # `vars`, since `getattr` may run a module's own `__getattr__`.
-            found = getattr(found, "__dict__", {}).get(name)
-        return found if isinstance(found, type) else None
-    return None
-
-
-def _schema_digest(found: type) -> str | None:
-    """Return the digest of a class's JSON Schema, or `None` where it has none."""
-    if found not in _schemas:
-        try:
-            schema = (
-                found.model_json_schema()
-                if issubclass(found, BaseModel)
-                else TypeAdapter(found).json_schema()
-            )
-        except (PydanticUserError, TypeError, NameError, AttributeError):
-            return None
-        _schemas[found] = digest(schema)
-    return _schemas[found]

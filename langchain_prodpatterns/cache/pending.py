@@ -45,11 +45,9 @@ class PendingMisses:
         self._lock = threading.Lock()
         self._misses: OrderedDict[tuple[_Where, str], Miss] = OrderedDict()
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {}
-
-    def __setstate__(self, _: dict[str, Any]) -> None:
-        self.__init__()  # type: ignore[misc]  # a copy has missed nothing yet
+    def __reduce__(self) -> Any:
+        # A copy has missed nothing yet.
+        return PendingMisses, ()
 
     def note(self, exact: str, vector: Vector | None) -> None:
         """Remember a miss."""

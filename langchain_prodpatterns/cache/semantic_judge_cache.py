@@ -5,10 +5,11 @@ Only the last user text is ever compared by meaning; all else has to be equal.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -16,7 +17,6 @@ from langchain_core.caches import RETURN_VAL_TYPE, BaseCache
 from langchain_core.embeddings import Embeddings
 from langchain_core.outputs import Generation
 from langchain_core.runnables import Runnable
-from langchain_core.runnables.config import run_in_executor
 
 from langchain_prodpatterns import ledger
 from langchain_prodpatterns.cache.arguments import (
@@ -35,6 +35,7 @@ from langchain_prodpatterns.cache.questions import bind_judge
 from langchain_prodpatterns.cache.steps import Hands, Steps, awalk, walk
 from langchain_prodpatterns.cache.stores import LocalStore, Selection
 from langchain_prodpatterns.cache.tiers import Tiers
+from langchain_prodpatterns.cache.workers import off_loop
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.fingerprints import Fingerprint, fingerprint_of
 from langchain_prodpatterns.judging import JudgeLike
@@ -245,7 +246,7 @@ class SemanticJudgeCache(BaseCache):
         identity = self.identify(prompt, llm_string)
         miss = self._pending.take(identity.exact)
         seconds = time.perf_counter() - miss.at if miss else 0.0
-        value = {"output": list(generations)}
+        value: Callable[[], Any] = partial(dict, output=list(generations))
         saved = cost_of(generations, seconds)
         vector = miss.vector if miss else None
         return self.tiers.keep(identity, value, saved, vector=vector)
@@ -402,7 +403,7 @@ class SemanticJudgeCache(BaseCache):
         Args:
             **kwargs: Of LangChain's interface; there is nothing to give.
         """
-        await run_in_executor(None, self._store.clear)
+        await off_loop(self._store.clear)
 
     def close(self) -> None:
         """Release the file. A lookup after it is a failed one: a miss."""

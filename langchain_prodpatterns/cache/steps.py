@@ -12,9 +12,9 @@ from typing import Any, Protocol, TypeAlias, TypeVar, cast
 import numpy as np
 from langchain_core.embeddings import Embeddings
 from langchain_core.runnables import RunnableConfig
-from langchain_core.runnables.config import run_in_executor
 
 from langchain_prodpatterns.cache.stores.base import Vector
+from langchain_prodpatterns.cache.workers import off_loop
 from langchain_prodpatterns.judging import BoundJudge, YesNoVerdict
 from langchain_prodpatterns.runnable import PatternRun
 from langchain_prodpatterns.verdicts import JudgeRequest
@@ -174,7 +174,7 @@ async def _atake(step: Step, hands: Hands) -> Any:
         case Ask(judge, request):
             return await judge.aask(request, hands.judge_config())
         case Call(function):
-            return await run_in_executor(None, function)
+            return await off_loop(function)
 
 
 def unit_vector(values: list[float]) -> Vector | None:

@@ -1,6 +1,7 @@
 """The tiers of a lookup: the same request, an alias, a near one; and what is kept."""
 
 import logging
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -194,7 +195,7 @@ class Tiers:
     def keep(
         self,
         identity: Identity,
-        value: dict[str, Any],
+        value: Callable[[], dict[str, Any] | None],
         saved: Usage,
         *,
         vector: Vector | None = None,
@@ -203,21 +204,22 @@ class Tiers:
 
         Args:
             identity: The request.
-            value: The output, under `output`, and what else belongs to it.
+            value: Gives the output, under `output`, and what else belongs to it;
+                `None` if there is nothing. May raise `Unstorable`.
             saved: What the output had cost.
             vector: The question's vector, where it is known.
 
         Returns:
             The steps of the update, which end with whether it was stored.
         """
-        if objection(value["output"]) is not None:
-            self._counters.count("not stored")
-            return False
         try:
-            packed = yield Call(partial(pack, value))
+            packed: str | None = yield Call(partial(self._packed, value))
         except Unstorable as error:
             self._counters.count("unserializable")
             self._warn_once(error)
+            return False
+        if packed is None:
+            self._counters.count("not stored")
             return False
         if vector is None and identity.text is not None:
             vector = yield from self._vector(identity.text)
@@ -233,6 +235,13 @@ class Tiers:
         yield Call(partial(self._store.add, entry, vector))
         self._counters.count("stored")
         return True
+
+    def _packed(self, value: Callable[[], dict[str, Any] | None]) -> str | None:
+        """Write a value as JSON, if it is worth storing."""
+        given = value()
+        if given is None or objection(given["output"]) is not None:
+            return None
+        return pack(given)
 
     def _warn_once(self, error: Unstorable) -> None:
         """Tell that answers are passed through unstored, the first time."""

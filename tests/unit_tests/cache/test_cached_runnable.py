@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from langchain.agents import create_agent
+from langchain_core.chat_history import InMemoryChatMessageHistory
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from langchain_core.output_parsers import JsonOutputParser, StrOutputParser
@@ -18,12 +20,15 @@ from langchain_core.runnables import (
     RunnableConfig,
     RunnableGenerator,
     RunnableLambda,
+    RunnableParallel,
     RunnablePassthrough,
 )
+from langchain_core.runnables.history import RunnableWithMessageHistory
+from langgraph.checkpoint.memory import InMemorySaver
 from pydantic import BaseModel
 
 from langchain_prodpatterns import track
-from langchain_prodpatterns.cache import CachedRunnable, SemanticJudgeCache
+from langchain_prodpatterns.cache import CachedRunnable, SemanticJudgeCache, flights
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.testing import Reply, ScriptedChatModel
 from tests.unit_tests.cache.conftest import CLONES, CountingEmbeddings, ScriptedJudge
@@ -201,7 +206,7 @@ def test_configured_fields_and_bound_arguments_partition(
         for configured in (
             {"heat": 0.1},
             {"heat": 0.9},
-            {"heat": 0.1, "thread_id": "1"},
+            {"heat": 0.1, "thread_id": "1", "__pregel_send": print},
         )
     ]
 
@@ -652,3 +657,135 @@ async def test_where_all_calls_fail_nobody_waits_for_all_of_them(
 
     failures = await asyncio.gather(*(ask() for _ in range(6)), return_exceptions=True)
     assert [type(failure) for failure in failures] == [ConnectionError] * 6
+
+
+@pytest.mark.parametrize("checkpointer", [True, False])
+async def test_no_conversation_is_served_to_another(
+    cache: SemanticJudgeCache, *, checkpointer: bool
+) -> None:
+    def recall(request: Any) -> Reply:
+        return Reply(f"I read: {request.prompt_text}")
+
+    saver = InMemorySaver() if checkpointer else None
+    agent = create_agent(ScriptedChatModel(respond=recall), checkpointer=saver)
+    chain = cache.wrap(agent)
+
+    async def ask(thread: str, text: str) -> str:
+        value: Any = {"messages": [("user", text)]}
+        config: RunnableConfig = {"configurable": {"thread_id": thread}}
+        heard = [chain.invoke(value, config), await chain.ainvoke(value, config)]
+        return str([state["messages"][-1].content for state in heard])
+
+    await ask("alice", "my PIN is 4711")
+
+    assert ("4711" in await ask("alice", "what did I say?")) == checkpointer
+    assert "4711" not in await ask("bob", "what did I say?")
+
+
+def test_a_thread_counts_unless_a_graph_around_has_set_it(
+    cache: SemanticJudgeCache, run: Run
+) -> None:
+    counted = Counted()
+    chain = cache.wrap(counted.chain)
+    for configurable in ({"thread_id": "1"}, {"thread_id": "2"}, {"thread_id": "1"}):
+        run(chain, "Why?", {"configurable": configurable})
+    assert counted.calls == 2
+
+    for thread in ("1", "2"):
+        inside = {"thread_id": thread, "checkpoint_ns": thread, "__pregel_read": print}
+        run(chain, "Why?", {"configurable": inside})
+    assert counted.calls == 3
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_chain_that_remembers_is_not_cached(
+    cache: SemanticJudgeCache, run: Run
+) -> None:
+    counted = Counted("x")
+    history = InMemoryChatMessageHistory()
+    chain = cache.wrap(RunnableWithMessageHistory(counted.chain, lambda: history))
+    with track() as ledger:
+        for _ in range(2):
+            run(chain, "Why?")
+
+    assert counted.calls == 2
+    assert {r.reason for r in ledger.to_records() if r.pattern == "cache"} == {
+        "the chain remembers what was said: its answer is not of its input alone"
+    }
+
+
+def test_a_stream_of_mappings_adds_up_on_a_hit_too(cache: SemanticJudgeCache) -> None:
+    answered = RunnableParallel(
+        answer=ScriptedChatModel(replies=["one two three"]) | StrOutputParser()
+    )
+    chain = cache.wrap(answered) | RunnableLambda(lambda value: value["answer"])
+
+    assert list(chain.stream("Why?")) == ["one two three"]
+    assert list(chain.stream("Why?")) == ["one two three"]
+    assert cache.stats().exact == 1
+
+
+class Connection:
+    """What cannot be copied, as long as it is open."""
+
+    def __deepcopy__(self, _: Any) -> Any:
+        raise TypeError
+
+
+def test_a_stream_that_cannot_be_recorded_goes_on(cache: SemanticJudgeCache) -> None:
+    def talk(_: Iterator[Any]) -> Iterator[Any]:
+        yield from (Connection(), "b", "c")
+
+    chain = cache.wrap(RunnableGenerator(talk))
+
+    assert [type(c) for c in chain.stream("Why?")] == [Connection, str, str]
+    assert (cache.stats().unserializable, cache.stats().errors) == (1, 0)
+
+
+async def test_an_async_stream_that_cannot_be_recorded_goes_on(
+    cache: SemanticJudgeCache,
+) -> None:
+    async def talk(_: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        yield Connection()
+        yield "b"
+
+    chain = cache.wrap(RunnableGenerator(talk))
+
+    assert len([c async for c in chain.astream("Why?")]) == 2
+    assert (cache.stats().unserializable, cache.stats().errors) == (1, 0)
+
+
+def test_a_reader_who_never_returns_holds_nobody(
+    cache: SemanticJudgeCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flights, "_PAUSE", 0.01)
+    model = ScriptedChatModel(cycle=True, replies=["one two"])
+    chain = cache.wrap(model)
+    left = chain.stream("Why?")
+    next(left)
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(chain.invoke, ["Why?"] * 4))
+
+    assert {answer.content for answer in answers} == {"one two"}
+    assert "".join(str(chunk.content) for chunk in left) == " two"
+    assert model.calls == 2
+
+
+async def test_threads_that_wait_do_not_starve_who_they_wait_for(
+    cache: SemanticJudgeCache,
+) -> None:
+    counted = Counted()
+    counted.ago = asyncio.Event()
+    chain = cache.wrap(counted.chain)
+    loop = asyncio.get_running_loop()
+    with ThreadPoolExecutor(1) as only:
+        loop.set_default_executor(only)
+        leader = asyncio.create_task(chain.ainvoke("Why?"))
+        assert await asyncio.to_thread(counted.begun.wait, 30)
+        follower = loop.run_in_executor(None, chain.invoke, "Why?")
+        counted.ago.set()
+
+        assert await asyncio.wait_for(leader, 20) == "answer to Why?"
+        assert await asyncio.wait_for(follower, 20) == "answer to Why?"
+    assert counted.calls == 1

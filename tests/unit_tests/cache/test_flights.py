@@ -10,7 +10,7 @@ import pytest
 
 from langchain_prodpatterns.cache import flights as module
 from langchain_prodpatterns.cache import pending
-from langchain_prodpatterns.cache.flights import Flights, Landing
+from langchain_prodpatterns.cache.flights import Flight, Flights, Landing, Place
 from tests.unit_tests.cache.conftest import CLONES
 
 
@@ -143,7 +143,83 @@ def test_a_stream_may_be_collected_while_another_joins(
     assert not joining.is_alive()
 
 
-def test_who_is_let_down_twice_does_not_wait_again() -> None:
-    flights = Flights()
+@pytest.fixture(params=[False, True], ids=["board", "aboard"])
+def board(request: pytest.FixtureRequest) -> Callable[[Flights], Flight]:
+    """Wait for a flight to lead, blocking or not."""
+    if request.param:
+        return lambda flights: asyncio.run(flights.aboard("k"))
+    return lambda flights: flights.board("k")
 
-    assert len(list(flights.places("k"))) == 2
+
+def test_who_is_let_down_twice_does_not_wait_again(
+    board: Callable[[Flights], Flight], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flights = Flights()
+    places: list[Place] = []
+
+    def join(_: str) -> Place:
+        flight = Flight(flights, "k")
+        with flight:
+            pass
+        flight._pilot = (0, None)
+        places.append(Place(flight, leads=False))
+        return places[-1]
+
+    monkeypatch.setattr(flights, "join", join)
+    alone = board(flights)
+
+    assert len(places) == 2
+    assert alone not in [place.flight for place in places]
+
+
+def test_who_flies_alone_leaves_the_flight_of_others_alone(
+    board: Callable[[Flights], Flight], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_PATIENCE", 0.001)
+    flights = Flights()
+    leader = _elsewhere(flights, ended="stored")
+    with board(flights):
+        pass
+
+    assert not flights.join("k").leads
+    leader.go.set()  # type: ignore[attr-defined]  # see above
+    leader.join()
+
+
+def test_a_reader_who_takes_long_is_taken_over_by_one_of_those_who_wait(
+    board: Callable[[Flights], Flight], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_PAUSE", 0.001)
+    flights = Flights()
+    reading, go = threading.Event(), threading.Event()
+
+    def stream() -> None:
+        with flights.join("k").flight as flight, flight.paused():
+            reading.set()
+            go.wait(30)
+
+    slow = threading.Thread(target=stream)
+    slow.start()
+    assert reading.wait(30)
+
+    with board(flights) as flight:
+        assert flights.join("k").flight is flight
+        # The reader comes back: what ends is the old flight, not the new one.
+        go.set()
+        slow.join(30)
+        assert flights.join("k").flight is flight
+
+
+def test_a_source_that_takes_long_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_PAUSE", 0.001)
+    flights = Flights()
+    leader = _elsewhere(flights, ended="stored")
+    flight = flights.join("k").flight
+    looks = flight._looks()
+    assert [next(looks) > 0 for _ in range(50)] == [True] * 50
+
+    leader.go.set()  # type: ignore[attr-defined]  # see above
+    assert flight.wait() == "stored"
+    leader.join()

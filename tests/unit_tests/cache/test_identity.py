@@ -20,16 +20,13 @@ from langchain_core.messages import (
     SystemMessage,
     ToolMessage,
 )
-from langchain_core.runnables import RunnableLambda
-from pydantic import BaseModel, create_model
+from pydantic import create_model
 
 from langchain_prodpatterns.cache.identity import (
     Identity,
     Scope,
     identify,
-    runnable_fingerprint,
 )
-from langchain_prodpatterns.testing import ScriptedChatModel
 from tests.unit_tests.cache.conftest import LLM, prompt_of
 
 SCOPE = Scope("default", "embedder")
@@ -447,25 +444,3 @@ def test_lone_surrogates_are_text() -> None:
 @given(st.text(max_size=200))
 def test_no_prompt_is_too_strange(prompt: str) -> None:
     assert identify(prompt, prompt, SCOPE) == identify(prompt, prompt, SCOPE)
-
-
-def test_a_chain_is_told_by_its_prompt_and_parameters() -> None:
-    class Settings(BaseModel):
-        pass
-
-    model = ScriptedChatModel(replies=["a"])
-    prints = {
-        runnable_fingerprint(chain)
-        for chain in (
-            model,
-            ScriptedChatModel(replies=["a"], temperature=0.3),
-            model.bind(stop=["x"]),
-            RunnableLambda(len),
-            RunnableLambda(str),
-        )
-    }
-
-    assert len(prints) == 5
-    assert runnable_fingerprint(model) == runnable_fingerprint(
-        ScriptedChatModel(replies=["a"])
-    )

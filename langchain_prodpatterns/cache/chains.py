@@ -1,0 +1,129 @@
+"""What a wrapped chain is: what tells it from others, and whether it remembers."""
+
+import dataclasses
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, get_args
+from uuid import uuid4
+from weakref import WeakKeyDictionary
+
+from langchain_core.documents import Document
+from langchain_core.load import dumpd
+from langchain_core.messages import BaseMessage
+from langchain_core.runnables import Runnable, RunnableLambda
+from pydantic import BaseModel
+
+from langchain_prodpatterns.cache.digests import canonical_json, digest
+from langchain_prodpatterns.cache.parameters import strip_transport
+from langchain_prodpatterns.cache.schemas import schema_digest, with_schemas
+
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]{1,16}")
+_MAX_PARTS = 10_000
+_DATA = (str, bytes, int, float, type, Document, BaseMessage, type(None))
+_tokens: "WeakKeyDictionary[Runnable[Any, Any], str]" = WeakKeyDictionary()
+
+
+def runnable_fingerprint(
+    runnable: Runnable[Any, Any], *, told_apart: bool = False
+) -> str:
+    """Return what tells one chain from another: LangChain's JSON of it.
+
+    Args:
+        runnable: The chain.
+        told_apart: Whether the user tells it from others, by a `scope`. Otherwise a
+            part that shows nothing of itself, such as a compiled graph, is like no
+            other.
+
+    Returns:
+        A digest without keys, base URLs and deadlines. Of a function only the name,
+        of a lambda the source is seen; a class stands for its JSON Schema.
+    """
+    parts = list(_parts(runnable))
+    classes = sorted(set(_schemas_of(parts)))
+    shown = canonical_json(strip_transport(_without_graph(dumpd(runnable))))
+    opaque = [] if told_apart else [_token(part) for part in parts if _is_opaque(part)]
+    text = with_schemas(_ADDRESS.sub("", shown), dict(classes))
+    return digest(text, classes, opaque)
+
+
+def remembers(runnable: Runnable[Any, Any]) -> bool:
+    """Whether a chain keeps what was said: its answer is not of its input alone.
+
+    Args:
+        runnable: The chain.
+
+    Returns:
+        Whether a graph with a checkpointer, or a message history, is found in it. In
+        the code of a function only what LangChain sees there is found.
+    """
+    return any(
+        _has_memory(part) for part in _parts(runnable) if isinstance(part, Runnable)
+    )
+
+
+def _has_memory(part: Runnable[Any, Any]) -> bool:
+    # A graph without a checkpointer has `None` or `False`; with `True`, its state is
+    # kept by the graph around it.
+    saver = getattr(part, "checkpointer", None)
+    keeps = saver is not None and saver is not False
+    # `RunnableWithMessageHistory`, which core is about to drop.
+    return keeps or hasattr(part, "get_session_history")
+
+
+def _parts(runnable: Runnable[Any, Any]) -> Iterator[Any]:
+    """Yield what a chain is made of, in any depth, each part once."""
+    # The parts themselves, too: the id of one that is gone would be given again.
+    seen: dict[int, Any] = {}
+    waiting: list[Any] = [runnable]
+    while waiting and len(seen) < _MAX_PARTS:
+        part = waiting.pop()
+        if id(part) not in seen:
+            seen[id(part)] = part
+            yield part
+            waiting.extend(_inside(part))
+
+
+def _inside(part: Any) -> Iterable[Any]:
+    if isinstance(part, _DATA):
+        return ()
+    if isinstance(part, list | tuple | set | frozenset | Mapping):
+        return part.values() if isinstance(part, Mapping) else part
+    if isinstance(part, RunnableLambda):
+        return part.deps
+    if isinstance(part, Runnable | BaseModel):
+        return vars(part).values()
+    if dataclasses.is_dataclass(part):
+        return [getattr(part, field.name) for field in dataclasses.fields(part)]
+    # A node of a graph is no Runnable, but has one; `list[Answer]` has arguments.
+    node = getattr(part, "bound", None)
+    return [node] if isinstance(node, Runnable) else get_args(part)
+
+
+def _schemas_of(parts: Iterable[Any]) -> Iterator[tuple[str, str]]:
+    """Yield full name and schema of the classes among a chain's parts."""
+    for part in parts:
+        schema = schema_digest(part) if isinstance(part, type) else None
+        if schema is not None:
+            yield f"{part.__module__}.{part.__qualname__}", schema
+
+
+def _is_opaque(part: Any) -> bool:
+    return isinstance(part, Runnable) and type(part).__repr__ is object.__repr__
+
+
+def _token(part: Runnable[Any, Any]) -> str:
+    """Return a random name for an object, the same for as long as it lives."""
+    return _tokens.setdefault(part, uuid4().hex)
+
+
+def _without_graph(value: Any) -> Any:
+    """Drop the drawings of graphs, which carry random ids."""
+    if isinstance(value, Mapping):
+        return {
+            key: _without_graph(inner)
+            for key, inner in value.items()
+            if not (key == "graph" and "lc" in value)
+        }
+    return (
+        [_without_graph(item) for item in value] if isinstance(value, list) else value
+    )
