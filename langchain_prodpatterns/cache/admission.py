@@ -45,6 +45,20 @@ def objection(output: Any) -> str | None:
     return next((reason for reason in (*reasons, *others) if reason), None)
 
 
+def broken_off(generation: Generation) -> str | None:
+    """Say how a model failed to finish what it says.
+
+    Args:
+        generation: One answer of a model.
+
+    Returns:
+        `refused`, or how the answer was cut off; `None` for one that is whole.
+    """
+    message = getattr(generation, "message", None)
+    reason = _unfinished(message) if isinstance(message, AIMessage) else None
+    return reason or _ended_early(generation.generation_info)
+
+
 def _generations(output: Any) -> Iterator[Generation]:
     for item in output if isinstance(output, list) else []:
         if isinstance(item, Generation):
@@ -64,6 +78,10 @@ def _of_message(message: Any) -> str | None:
         return None
     if message.invalid_tool_calls:
         return "invalid tool calls"
+    return _unfinished(message)
+
+
+def _unfinished(message: AIMessage) -> str | None:
     if message.additional_kwargs.get("refusal") or _has_refusal(message.content):
         return "refused"
     return _ended_early(message.response_metadata)

@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field, SkipValidation
 
 from langchain_prodpatterns.cache.arguments import check_text
 from langchain_prodpatterns.cache.chains import remembers, runnable_fingerprint
+from langchain_prodpatterns.cache.endings import Endings
 from langchain_prodpatterns.cache.flights import Flight, Landing
 from langchain_prodpatterns.cache.identity import Identity, identify_input
 from langchain_prodpatterns.cache.inputs import InputKey, as_json, read_input
@@ -47,6 +48,7 @@ class _Call:
         self.identity = identity
         self.run = run
         self.probe = UsageProbe()
+        self.endings = Endings()
         self.found: Lookup | None = None
         self._hands = RunHands(self.cache.embeddings, run)
         self._started = 0.0
@@ -78,7 +80,7 @@ class _Call:
 
     def inner_config(self) -> RunnableConfig:
         """Return the config of the chain: its calls are the caller's own."""
-        return self.run.wrapped(_STEP, self.probe)
+        return self.run.wrapped(_STEP, self.probe, self.endings)
 
     def keep(self, value: Callable[[], Any]) -> Landing:
         """Store what the chain gave."""
@@ -105,7 +107,13 @@ class _Call:
             unmetered_calls=used.unmetered_calls,
         )
         vector = self.found.vector if self.found else None
-        return self.cache.tiers.keep(self.identity, value, saved, vector=vector)
+        return self.cache.tiers.keep(
+            self.identity, partial(self._worth, value), saved, vector=vector
+        )
+
+    def _worth(self, value: Callable[[], Any]) -> Any:
+        """Return a value that is worth storing, or `None`."""
+        return value() if self.endings.objection is None else None
 
     def _decision(self) -> tuple[str, str, dict[str, Any]]:
         """Return what the run decided."""

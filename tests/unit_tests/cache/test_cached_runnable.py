@@ -233,6 +233,30 @@ def test_only_good_answers_are_stored(
     assert cache.stats().not_stored == 1
 
 
+@pytest.mark.parametrize("bad", [Reply.truncated("cut"), Reply.refused()])
+def test_a_parser_does_not_hide_that_an_answer_broke_off(
+    cache: SemanticJudgeCache, run: Run, bad: Reply
+) -> None:
+    model = ScriptedChatModel(replies=[bad, "good"])
+    chain = cache.wrap(RunnableLambda(lambda text: text) | model | StrOutputParser())
+    run(chain, "Why?")
+
+    assert [run(chain, "Why?") for _ in range(2)] == ["good", "good"]
+    assert (cache.stats().not_stored, cache.stats().exact) == (1, 1)
+
+
+def test_what_was_said_in_an_outage_is_not_kept(
+    cache: SemanticJudgeCache, run: Run
+) -> None:
+    counted = Counted()
+    counted.errors = [ConnectionError()]
+    sorry: Runnable[Any, str] = RunnableLambda(lambda _: "We are down.")
+    chain = cache.wrap(counted.chain.with_fallbacks([sorry]))
+
+    assert run(chain, "Why?") == "We are down."
+    assert run(chain, "Why?") == "answer to Why?"
+
+
 def test_a_failure_is_the_caller_s_and_is_not_stored(
     cache: SemanticJudgeCache, run: Run
 ) -> None:
