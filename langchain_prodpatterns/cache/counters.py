@@ -52,6 +52,10 @@ class CacheStats:
     """Entries removed to make room."""
     quarantined: int
     """Damaged rows put aside."""
+    aliases: int
+    """Requests known now to have the answer of another; an entry keeps the last 64."""
+    rejected: int
+    """Pairs known now not to have one answer; an entry keeps the last 64."""
 
     @property
     def hits(self) -> int:
@@ -118,4 +122,6 @@ class Counters:
             entries=store.entries,
             evicted=store.evicted,
             quarantined=store.quarantined,
+            aliases=store.aliases,
+            rejected=store.rejected,
         )

@@ -49,6 +49,11 @@ class Identity:
     context: str = ""
     """The instructions under which the question was put, for a judge to see."""
 
+    @property
+    def asked(self) -> str | None:
+        """The digest of the semantic text, where there is one."""
+        return None if self.text is None else digest(self.text)
+
 
 def identify(
     prompt: str, llm_string: str, scope: Scope, key: KeyFunction | None = None

@@ -26,6 +26,8 @@ from langchain_prodpatterns.usage import NO_USAGE, PATTERN_KEY, RUN_KEY, Usage
 Part = Literal["output", "chunks"]
 """The parts of a stored value: what was answered, and how it was streamed."""
 
+_PARTS_OF_A_HIT_ID = (2, 3)
+
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
@@ -136,23 +138,37 @@ def hit(
 
 def hit_id(entry: Entry, identity: Identity) -> str:
     """Name the pair of an entry and the request it was looked at for."""
-    return f"{entry.key}.{identity.exact}"
+    return ".".join(
+        part for part in (entry.key, identity.exact, identity.asked) if part
+    )
 
 
-def parse_hit_id(text: str) -> tuple[str, str]:
-    """Return the entry's key and the request's digest.
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """What a hit id names."""
+
+    key: str
+    """The entry's key."""
+    exact: str
+    """The request's digest."""
+    asked: str | None
+    """The digest of the request's semantic text, where it has one."""
+
+
+def parse_hit_id(text: str) -> Pair:
+    """Return the pair that a hit id names.
 
     Raises:
         ConfigurationError: When it is no hit id.
     """
-    key, dot, exact = text.partition(".") if isinstance(text, str) else ("", "", "")
-    if not (key and dot and exact):
-        msg = (
-            f"{text!r} is no hit id: take it from a served message's "
-            'response_metadata["prodpatterns.cache"]["hit_id"], or from `explain`'
-        )
-        raise ConfigurationError(msg)
-    return key, exact
+    parts = text.split(".") if isinstance(text, str) else []
+    if all(parts) and len(parts) in _PARTS_OF_A_HIT_ID:
+        return Pair(parts[0], parts[1], parts[2] if parts[2:] else None)
+    msg = (
+        f"{text!r} is no hit id: take it from a served message's "
+        'response_metadata["prodpatterns.cache"]["hit_id"], or from `explain`'
+    )
+    raise ConfigurationError(msg)
 
 
 @dataclass(frozen=True, slots=True)

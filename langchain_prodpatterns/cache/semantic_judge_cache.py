@@ -90,7 +90,8 @@ class SemanticJudgeCache(BaseCache):
 
         Args:
             embeddings: What embeds questions. A file that holds another model's
-                vectors is refused; to know, one text is embedded when it is opened.
+                vectors is refused; to know, one text is embedded when it is opened, if
+                the provider answers.
             judge: Decides whether a stored answer fits a new question: a chat model, or
                 a Runnable or callable from `SameAnswerRequest` to a yes or no. Without
                 a verdict in time there is no hit.
@@ -141,12 +142,19 @@ class SemanticJudgeCache(BaseCache):
         try:
             self._store.bind(fingerprint)
             if self._store.fingerprint is not None:
-                probe = self.embeddings.embed_query("dimension")
-                self._store.bind(Fingerprint(fingerprint.name, len(probe)))
+                self._store.bind(Fingerprint(fingerprint.name, self._dimensions()))
         except BaseException:
             self._store.close()
             raise
         return fingerprint
+
+    def _dimensions(self) -> int | None:
+        """Return the length of the embeddings' vectors, if they can be asked now."""
+        # A provider that is down must not keep answers from those who ask as before;
+        # of another length, a vector is like no other.
+        with self.quiet("asking the embeddings for their dimension"):
+            return len(self.embeddings.embed_query("dimension"))
+        return None
 
     def lookup(self, prompt: str, llm_string: str) -> RETURN_VAL_TYPE | None:
         """Look for an answer.
@@ -336,17 +344,17 @@ class SemanticJudgeCache(BaseCache):
         Raises:
             ConfigurationError: When it is no hit id.
         """
-        key, exact = parse_hit_id(hit_id)
-        entry = self._store.get(key)
+        pair = parse_hit_id(hit_id)
+        entry = self._store.get(pair.key)
         if entry is None:
             return
-        own = entry.exact == exact
+        own = entry.exact == pair.exact
         if not correct and own:
-            self._store.remove(Selection(key=key))
+            self._store.remove(Selection(key=pair.key))
         elif not correct:
-            self._store.reject(exact, key)
-        elif not own and self._store.find(exact) is None:
-            self._store.add_alias(exact, None, key)
+            self._store.reject(pair.exact, pair.key)
+        elif not own and self._store.find(pair.exact) is None:
+            self._store.add_alias(pair.exact, pair.asked, pair.key)
 
     def invalidate(
         self,
@@ -378,7 +386,7 @@ class SemanticJudgeCache(BaseCache):
         check_text("namespace", namespace)
         return self._store.remove(
             Selection(
-                key=None if hit_id is None else parse_hit_id(hit_id)[0],
+                key=None if hit_id is None else parse_hit_id(hit_id).key,
                 text=query,
                 namespace=namespace,
                 older_than=age_in_seconds(older_than),

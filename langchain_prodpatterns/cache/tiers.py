@@ -9,6 +9,7 @@ from uuid import uuid4
 from langchain_prodpatterns.cache.admission import objection
 from langchain_prodpatterns.cache.counters import Counters
 from langchain_prodpatterns.cache.decision import (
+    CacheDecision,
     Candidate,
     Decision,
     Outcome,
@@ -82,11 +83,15 @@ class Tiers:
         else:
             lookup = yield from self._similar(identity, dry=dry)
         if not dry:
+            self._touch(lookup.decision)
             self._counters.count(lookup.decision.decision)
-        if not dry and lookup.decision.hit:
-            key, _ = parse_hit_id(lookup.decision.hit_id or "")
-            yield Call(partial(self._store.touch, key))
         return lookup
+
+    def _touch(self, decision: CacheDecision) -> None:
+        """Note that an entry is served. What is found is served without that, too."""
+        if decision.hit:
+            with self._counters.quiet("noting a hit"):
+                self._store.touch(parse_hit_id(decision.hit_id or "").key)
 
     def _equal(self, identity: Identity, found: Found) -> Steps[Lookup]:
         """Serve what answers this very request."""
@@ -167,10 +172,11 @@ class Tiers:
         remember = partial(self._store.reject, identity.exact, entry.key)
         if judgement.yes:
             remember = partial(
-                self._store.add_alias, identity.exact, identity.text, entry.key
+                self._store.add_alias, identity.exact, identity.asked, entry.key
             )
         if not dry:
-            yield Call(remember)
+            with self._counters.quiet("remembering a verdict"):
+                yield Call(remember)
         if judgement.yes:
             return "judged hit", f"{decision.reason}; the judge said yes"
         return "judged miss", f"{decision.reason}; the judge said no"
@@ -189,7 +195,9 @@ class Tiers:
         except UnknownType:
             logger.warning("an answer's type is not imported here: a miss")
         except Unreadable:
-            yield Call(partial(self._store.quarantine, entry.key, "unreadable value"))
+            with self._counters.quiet("putting an entry aside"):
+                reason = "unreadable value"
+                yield Call(partial(self._store.quarantine, entry.key, reason))
         return None
 
     def keep(

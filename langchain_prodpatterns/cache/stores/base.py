@@ -78,6 +78,10 @@ class StoreCounts:
     """Entries removed to make room."""
     quarantined: int
     """Rows that were damaged, and put aside."""
+    aliases: int = 0
+    """Requests in it that are known to have the answer of another."""
+    rejected: int = 0
+    """Pairs in it of a request and an entry that does not answer it."""
 
 
 class CacheStore(Protocol):
@@ -125,8 +129,14 @@ class CacheStore(Protocol):
         """Store an entry, in place of one of the same request."""
         ...
 
-    def add_alias(self, exact: str, text: str | None, key: str) -> None:
-        """Remember that an entry answers this request, too."""
+    def add_alias(self, exact: str, asked: str | None, key: str) -> None:
+        """Remember that an entry answers this request, too.
+
+        Args:
+            exact: The request.
+            asked: The digest of its semantic text, where it has one.
+            key: The entry.
+        """
         ...
 
     def reject(self, exact: str, key: str) -> None:

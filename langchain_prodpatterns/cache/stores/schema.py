@@ -5,11 +5,13 @@ from pathlib import Path
 
 from langchain_prodpatterns.errors import StoreError
 
-VERSION = 1
+VERSION = 2
 """`PRAGMA user_version` of the tables below."""
 
+BUSY_SECONDS = 5.0
+"""How long to wait, by default, for another process that writes."""
+
 _APPLICATION = 0x70706361  # "ppca": tells our file from any other SQLite file
-_BUSY_SECONDS = 5.0
 _TABLES = """
 CREATE TABLE entries (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -29,18 +31,26 @@ CREATE TABLE entries (
 CREATE INDEX entries_used ON entries (used);
 CREATE INDEX entries_expires ON entries (expires) WHERE expires IS NOT NULL;
 CREATE TABLE aliases (
-    exact TEXT PRIMARY KEY,
-    text BLOB,
+    id INTEGER PRIMARY KEY,
+    exact TEXT NOT NULL UNIQUE,
+    asked TEXT,
     key TEXT NOT NULL REFERENCES entries (key) ON DELETE CASCADE
-) WITHOUT ROWID;
+);
+CREATE INDEX aliases_asked ON aliases (asked);
 CREATE INDEX aliases_key ON aliases (key);
 CREATE TABLE rejected (
+    id INTEGER PRIMARY KEY,
     exact TEXT NOT NULL,
     key TEXT NOT NULL REFERENCES entries (key) ON DELETE CASCADE,
-    PRIMARY KEY (exact, key)
-) WITHOUT ROWID;
+    UNIQUE (exact, key)
+);
 CREATE INDEX rejected_key ON rejected (key);
-CREATE TABLE quarantine (key TEXT PRIMARY KEY, reason TEXT NOT NULL, value BLOB);
+CREATE TABLE quarantine (
+    id INTEGER PRIMARY KEY,
+    key TEXT NOT NULL UNIQUE,
+    reason TEXT NOT NULL,
+    value BLOB
+);
 CREATE TABLE embedder (name TEXT NOT NULL, dimensions INTEGER);
 """
 
@@ -60,7 +70,7 @@ def connect(path: Path | None) -> sqlite3.Connection:
     try:
         connection = sqlite3.connect(
             path or ":memory:",
-            timeout=_BUSY_SECONDS,
+            timeout=BUSY_SECONDS,
             isolation_level=None,
             check_same_thread=False,
         )

@@ -334,6 +334,16 @@ def test_right_feedback_makes_a_pair_exact(
     assert said(cache.lookup(TYPO, LLM))["decision"] == "alias"
 
 
+def test_an_answer_found_by_feedback_is_invalidated_by_that_question(
+    cache: SemanticJudgeCache,
+) -> None:
+    cache.update(RESET, LLM, ANSWER)
+    cache.feedback(cache.explain(TYPO, LLM).hit_id or "", correct=True)
+
+    assert cache.invalidate(query="How do I reset my pasword?") == 1
+    assert cache.lookup(TYPO, LLM) is None
+
+
 def test_right_feedback_on_an_exact_hit_changes_nothing(
     cache: SemanticJudgeCache,
 ) -> None:
@@ -346,7 +356,7 @@ def test_right_feedback_on_an_exact_hit_changes_nothing(
 
 def test_feedback_on_what_is_gone_or_no_id(cache: SemanticJudgeCache) -> None:
     cache.feedback("gone.exact", correct=False)
-    for wrong in ("", "x", ".x", "x."):
+    for wrong in ("", "x", ".x", "x.", "x..y", "a.b.c.d"):
         with pytest.raises(ConfigurationError, match="no hit id"):
             cache.feedback(wrong, correct=True)
 
@@ -480,6 +490,29 @@ async def test_a_closed_cache_is_a_miss(
     await update(cache, RESET, ANSWER, by_async=by_async)
 
     assert await look_up(cache, RESET, by_async=by_async) is None
+
+
+@pytest.mark.parametrize("method", ["touch", "add_alias", "reject"])
+async def test_what_is_found_is_served_also_where_nothing_can_be_noted(
+    open_cache: Open,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    by_async: bool,
+) -> None:
+    cache = open_cache(judge=lambda _: method != "reject")
+    await update(cache, RESET, ANSWER, by_async=by_async)
+
+    def busy(*_: Any) -> None:
+        msg = "busy"
+        raise StoreError(msg)
+
+    monkeypatch.setattr(cache._store, method, busy)
+    hits = [await look_up(cache, p, by_async=by_async) for p in (RESET, TYPO)]
+
+    assert [hit is not None for hit in hits] == [True, method != "reject"]
+    stats = cache.stats()
+    assert (stats.exact, stats.judged_hits + stats.judged_misses) == (1, 1)
+    assert stats.errors == (2 if method == "touch" else 1)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
@@ -711,6 +744,35 @@ def test_a_file_of_other_embeddings_is_refused(
         open_cache(other, bool, path=path)
     assert "CountingEmbeddings(lexical), dimension 128" in str(caught.value)
     assert type(other).__name__ in str(caught.value).partition("embeddings given")[2]
+
+
+def test_a_file_is_opened_also_while_the_embeddings_are_down(
+    open_cache: Open, embeddings: CountingEmbeddings, tmp_path: Path
+) -> None:
+    path = tmp_path / "c.db"
+    open_cache(judge=bool, path=path).update(RESET, LLM, ANSWER)
+    embeddings.error = ConnectionError("down")
+
+    again = open_cache(judge=bool, path=path)
+    assert again.lookup(RESET, LLM)
+    assert again.lookup(TYPO, LLM) is None
+    embeddings.error = None
+    assert again.lookup(TYPO, LLM)
+
+
+def test_vectors_of_another_length_are_like_no_other(
+    open_cache: Open, tmp_path: Path
+) -> None:
+    path = tmp_path / "c.db"
+    open_cache(judge=bool, path=path).update(RESET, LLM, ANSWER)
+    other = CountingEmbeddings(dimensions=64)
+    other.error = ConnectionError("down")
+    again = open_cache(other, bool, path=path)
+    other.error = None
+
+    assert again.lookup(TYPO, LLM) is None
+    again.update(TYPO, LLM, ANSWER)
+    assert (again.stats().stored, again.stats().entries) == (0, 1)
 
 
 def test_a_file_is_opened_again_with_answers_verdicts_and_aliases(

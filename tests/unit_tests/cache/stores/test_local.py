@@ -5,6 +5,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from langchain_prodpatterns.cache.digests import digest
 from langchain_prodpatterns.cache.stores import Entry, LocalStore, Selection, local
 from langchain_prodpatterns.cache.stores.base import Vector
 from langchain_prodpatterns.errors import StoreError
@@ -233,7 +235,7 @@ def test_removal_by_criteria(
     store = open_store(clock=clock)
     store.add(entry("a"), EAST)
     store.add(entry("b"), EAST)
-    store.add_alias("q", "said", "b")
+    store.add_alias("q", digest("said"), "b")
     clock.now += 5
     store.add(entry("c", namespace="mine"), EAST)
 
@@ -276,7 +278,7 @@ def test_another_embedding_model_is_refused_by_name(
 
 
 def _tamper(store: LocalStore, statement: str, *values: Any) -> None:
-    with store._db() as db:
+    with store._database.write() as db:
         db.execute(statement, values)
 
 
@@ -330,10 +332,140 @@ def test_quarantine_by_hand(store: LocalStore) -> None:
     assert store.counts().quarantined == 1
 
 
+@contextmanager
+def _another_writes(path: Path) -> Iterator[None]:
+    """Hold the file as another process does that is in the middle of a write."""
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        other.execute("ROLLBACK")
+        other.close()
+
+
+def test_reading_never_waits_for_who_writes(path: Path) -> None:
+    store = LocalStore(path, max_entries=9)
+    store.bind(MODEL)
+    store.add(entry("a"), EAST)
+    reads: list[Any] = []
+
+    def read() -> None:
+        reads.extend([store.find("x-a"), near(store), store.counts().entries])
+        for _ in range(200):
+            store.touch("a")
+
+    def write() -> None:
+        with store._database.write(patience=60):
+            pass
+
+    writing, reading = (threading.Thread(target=work) for work in (write, read))
+    with _another_writes(path):
+        writing.start()
+        reading.start()
+        reading.join(30)
+        assert not reading.is_alive()
+    writing.join(30)
+
+    assert reads[1:] == [["a"], 1]
+    store.close()
+
+
+def test_a_damaged_row_is_not_served_while_another_writes(path: Path) -> None:
+    store = LocalStore(path)
+    store.bind(MODEL)
+    store.add(entry("a"), EAST)
+    _tamper(store, "UPDATE entries SET value = 'junk'")
+
+    with _another_writes(path):
+        assert store.find("x-a") is None
+    assert store.counts().quarantined == 0
+    assert store.find("x-a") is None
+    assert store.counts().quarantined == 1
+    store.close()
+
+
+def test_verdicts_on_an_entry_are_bounded(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "_VERDICTS_AN_ENTRY", 3)
+    store.add(entry("a"), EAST)
+    store.add(entry("b"), NORTH)
+    store.add_alias("other", None, "b")
+    for number in range(5):
+        store.add_alias(f"alias {number}", None, "a")
+        store.reject(f"other {number}", "a")
+
+    assert (store.counts().aliases, store.counts().rejected) == (4, 3)
+    assert [bool(store.find(f"alias {n}")) for n in range(5)] == [False] * 2 + [
+        True
+    ] * 3
+    assert near(store, exact="other 4") == ["b"]
+
+
+def test_the_quarantine_is_bounded(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "_MAX_QUARANTINED", 2)
+    for number in range(5):
+        store.add(entry(str(number)), EAST)
+        store.quarantine(str(number), "unreadable")
+
+    with store._database.read() as db:
+        kept = db.execute("SELECT key FROM quarantine ORDER BY id").fetchall()
+    assert kept == [("3",), ("4",)]
+    assert store.counts().quarantined == 5
+
+
+def test_notes_of_hits_are_written_in_bunches_and_at_the_end(path: Path) -> None:
+    def used(store: LocalStore) -> list[str]:
+        with store._database.read() as db:
+            rows = db.execute("SELECT key FROM entries ORDER BY used").fetchall()
+        return [key for (key,) in rows]
+
+    store = LocalStore(path, max_entries=200)
+    for number in range(100):
+        store.add(entry(str(number)), None)
+    for number in range(64):
+        store.touch(str(number))
+    assert used(store)[-1] == "63"
+    store.touch("7")
+    assert used(store)[-1] == "63"
+    store.close()
+
+    again = LocalStore(path)
+    assert used(again)[-1] == "7"
+    again.close()
+
+
+def test_a_damaged_file_is_refused_with_what_to_do(path: Path) -> None:
+    store = LocalStore(path)
+    store.bind(MODEL)
+    for number in range(50):
+        store.add(entry(str(number)), EAST)
+    store.close()
+    page = 4096
+    content = path.read_bytes()
+    path.write_bytes(content[:page] + b"\xab" * (len(content) - page))
+
+    damaged = LocalStore(path)
+    with pytest.raises(StoreError, match=r"store\.db failed .* another path"):
+        damaged.bind(MODEL)
+    damaged.close()
+
+
+def test_what_is_asked_of_a_closed_store_is_refused(store: LocalStore) -> None:
+    store.close()
+
+    for ask in (store.counts, store.clear, lambda: store.find("x")):
+        with pytest.raises(StoreError, match="is closed"):
+            ask()
+
+
 def test_a_failed_write_changes_nothing(store: LocalStore) -> None:
     store.add(entry("a"), EAST)
 
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises(StoreError, match="UNIQUE constraint failed"):
         store.add(entry("a", exact="x-b"), EAST)
     assert near(store) == ["a"]
     assert store.find("x-a") is not None
@@ -439,12 +571,12 @@ def test_a_forked_process_opens_the_file_anew(path: Path) -> None:
     store = LocalStore(path)
     store.bind(MODEL)
     store.add(entry("a"), EAST)
-    inherited = store._connection
+    inherited = store._opened
     child = os.fork()
     if child == 0:  # pragma: no cover - in the child
         try:
             store.add(entry("b"), None)
-            os._exit(0 if store._connection is not inherited else 1)
+            os._exit(0 if store._opened is not inherited else 1)
         finally:
             os._exit(2)
     _, status = os.waitpid(child, 0)
@@ -478,7 +610,8 @@ def test_an_interrupt_anywhere_leaves_no_transaction_open(
     store: LocalStore, statement: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(store, "_connection", Interrupting(store._connection, statement))
+        database = store._database
+        patch.setattr(database, "_writer", Interrupting(database._writer, statement))
         with pytest.raises(KeyboardInterrupt):
             store.add(entry("a"), EAST)
 

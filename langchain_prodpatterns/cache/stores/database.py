@@ -1,0 +1,126 @@
+"""One SQLite database, read by many threads while one writes."""
+
+import sqlite3
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from langchain_prodpatterns.cache.stores.schema import BUSY_SECONDS, connect
+from langchain_prodpatterns.errors import StoreError
+
+
+class Database:
+    """The connections to a file, or to a database in memory. Safe for many threads.
+
+    A file has one connection to read and one to write: in WAL mode a reader never waits
+    for a writer, here or in another process. In memory one connection does both, and
+    nobody else writes.
+    """
+
+    def __init__(self, path: Path | None, content: bytes | None = None) -> None:
+        """Open a database, and make its tables if there are none.
+
+        Args:
+            path: The file, or `None` for memory.
+            content: What a database in memory begins with, as `content` gives it.
+
+        Raises:
+            StoreError: When the file cannot be opened, or is not of this version.
+        """
+        self._path = path
+        self._closed = False
+        self._writer = connect(path)
+        self._writing = threading.RLock()
+        self._reader, self._reading = self._writer, self._writing
+        if path is not None:
+            self._reader, self._reading = connect(path), threading.RLock()
+        if content is not None:
+            self._writer.deserialize(content)
+        # Closes what nobody closed, without a `ResourceWarning`.
+        self._finalizer = weakref.finalize(self, _close, self._reader, self._writer)
+
+    @contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """Hold the connection to read from.
+
+        Raises:
+            StoreError: When SQLite cannot do what is asked in the block.
+        """
+        with self._reported(), self._reading:
+            yield self._reader
+
+    @contextmanager
+    def write(self, patience: float = BUSY_SECONDS) -> Iterator[sqlite3.Connection]:
+        """Hold the connection to write to, in one transaction.
+
+        Args:
+            patience: Seconds to wait, at most, for another thread that writes, and
+                then for another process.
+
+        Raises:
+            StoreError: When SQLite cannot do what is asked in the block, or another
+                writes for so long. Nothing is written then.
+        """
+        if not self._writing.acquire(timeout=patience):
+            msg = f"the cache at {self._name} is being written to: try again"
+            raise StoreError(msg)
+        try:
+            with self._reported(), self._transaction(patience):
+                yield self._writer
+        finally:
+            self._writing.release()
+
+    @contextmanager
+    def _transaction(self, patience: float) -> Iterator[None]:
+        db = self._writer
+        try:
+            db.execute(f"PRAGMA busy_timeout = {round(1000 * patience)}")
+            # Inside: an interrupt may come while it waits for another process.
+            db.execute("BEGIN IMMEDIATE")
+            yield
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        """Tell of SQLite's errors in this package's own, with what to do."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            if self._closed:
+                msg = f"the cache at {self._name} is closed: open another"
+            else:
+                msg = (
+                    f"the cache at {self._name} failed ({error}): if that stays so, "
+                    "remove the file or give another path"
+                )
+            raise StoreError(msg) from error
+
+    @property
+    def _name(self) -> str:
+        return str(self._path or "memory")
+
+    def content(self) -> bytes:
+        """Return all of a database in memory."""
+        with self.read() as db:
+            return db.serialize()
+
+    def close(self) -> None:
+        """Close the connections. Nothing may be asked after it."""
+        with self._writing, self._reading:
+            self._closed = True
+            self._finalizer()
+
+    def abandon(self) -> None:
+        """Leave the connections as they are: they are of the process that forked."""
+        self._finalizer.detach()
+
+
+def _close(*connections: sqlite3.Connection) -> None:
+    for connection in connections:
+        connection.close()
