@@ -41,7 +41,8 @@ class Candidate:
     similarity: float
     """Its cosine to the new question."""
     guards: tuple[str, ...] = ()
-    """The guards that found a difference: `number`, `negation`, `entity`, `order`."""
+    """The guards that found a difference: `number`, `symbol`, `negation`, `entity`,
+    `order`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Differences that embeddings overlook: numbers, negation, names, word order.
+"""Differences that embeddings overlook: numbers, signs, negation, names, word order.
 
 A vector of "not refundable" is next to that of "refundable". A guard that fires
 proves nothing, it only asks for a judge; so it may fire too often, and may know a few
@@ -11,8 +11,21 @@ from collections import Counter
 from collections.abc import Sequence
 
 _MAX_CHARACTERS = 20_000
-# A number with its separators; a word with its apostrophes and inner hyphens.
-_TOKEN = re.compile(r"\d+(?:[.,:/]\d+)*|[^\W\d_]+(?:['\u2019-]?[^\W_]+)*")
+# A number with its separators; a word with its apostrophes and inner hyphens, and with
+# what makes C++ or C# of a letter.
+_TOKEN = re.compile(
+    r"\d+(?:[.,:/]\d+)*|[^\W\d_]+(?:['\u2019-]?[^\W_]+)*(?:(?:\+\+|#)(?!\w))?"
+)
+# A hyphen that is no dash: a sign before a number, a minus between two numbers or
+# letters, a grade such as A-.
+_MINUS = re.compile(
+    r"(?<!\w)-(?=\.?\d)|(?<=\d )-(?= \w)"
+    r"|(?<=\b[^\W\d_] )-(?= \w)|(?<=\b[^\W\d_])-(?!\w)"
+)
+_MARK = re.compile(r"[^\w\s]")
+_MARKS = frozenset("%#*/&@^\u00b0")
+# Of the others, "a", "y" or "s" are words, or ends of words.
+_NAMES_OF_A_LETTER = frozenset("bcdfghjklmnpqrvwxz")
 _SENTENCE_END = re.compile(r"[.!?:\n]\s*$")
 
 _NUMBER_WORDS = {
@@ -53,6 +66,7 @@ _NUMBER_WORDS = {
     }.items()
     for word in words.split()
 }
+_PRONOUNS = frozenset("I")
 _NEGATIVE_WORDS = """
     not no never none nobody nothing nowhere neither nor without cannot except unless
     nicht kein keine keinen keinem keiner nie niemals nichts ohne weder
@@ -74,12 +88,13 @@ def fired(new: str, stored: str) -> tuple[str, ...]:
         stored: The question whose answer is stored.
 
     Returns:
-        Any of `number`, `negation`, `entity` and `order`.
+        Any of `number`, `symbol`, `negation`, `entity` and `order`.
     """
     left, right = _read(new), _read(stored)
     checks = {
         "number": _numbers(left) != _numbers(right),
-        "negation": _negations(left, new) != _negations(right, stored),
+        "symbol": _symbols(left) != _symbols(right),
+        "negation": _negations(left) != _negations(right),
         "entity": _names_differ(left, right),
         "order": _order_differs(left, right),
     }
@@ -89,7 +104,8 @@ def fired(new: str, stored: str) -> tuple[str, ...]:
 class _Text:
     """The tokens of a text, with what a guard needs to know of each."""
 
-    def __init__(self, tokens: list[str], initial: list[bool]) -> None:
+    def __init__(self, source: str, tokens: list[str], initial: list[bool]) -> None:
+        self.source = source
         self.tokens = tokens
         self.words = [token.casefold() for token in tokens]
         self.initial = initial
@@ -97,6 +113,7 @@ class _Text:
 
 def _read(text: str) -> _Text:
     text = unicodedata.normalize("NFKC", text[:_MAX_CHARACTERS])
+    text = text.replace("\u2212", "-")
     tokens: list[str] = []
     initial: list[bool] = []
     end = 0
@@ -108,7 +125,7 @@ def _read(text: str) -> _Text:
             initial.append(first)
             first = False
         end = match.end()
-    return _Text(tokens, initial)
+    return _Text(text, tokens, initial)
 
 
 def _characters(token: str) -> Sequence[str]:
@@ -138,9 +155,21 @@ def _number(word: str) -> str | None:
     return plain
 
 
-def _negations(text: _Text, source: str) -> int:
+def _symbols(text: _Text) -> list[str]:
+    """Return the signs of arithmetic, comparison, currency and the like, in order."""
+    minus = {match.start() for match in _MINUS.finditer(text.source)}
+    return [
+        match[0]
+        for match in _MARK.finditer(text.source)
+        if match.start() in minus
+        or match[0] in _MARKS
+        or unicodedata.category(match[0]) in {"Sc", "Sm"}
+    ]
+
+
+def _negations(text: _Text) -> int:
     words = sum(word in _NEGATIONS or word.endswith(_NOT) for word in text.words)
-    return words + sum(source.count(sign) for sign in _NEGATIVE_SIGNS)
+    return words + sum(text.source.count(sign) for sign in _NEGATIVE_SIGNS)
 
 
 def _names_differ(left: _Text, right: _Text) -> bool:
@@ -162,12 +191,21 @@ def _names(text: _Text) -> set[str]:
 
 
 def _is_name(token: str, *, initial: bool) -> bool:
-    if len(token) < 2 or not token[0].isalpha():  # noqa: PLR2004 - "I", "A"
+    if not token[0].isalpha():
         return False
+    if len(token) == 1:
+        return _is_name_of_a_letter(token, initial=initial)
     if token[1:] != token[1:].lower():  # GPU, iPhone
         return True
     mixed = any(character.isdigit() for character in token)
     return mixed or (token[0].isupper() and not initial and not token.startswith("I'"))
+
+
+def _is_name_of_a_letter(token: str, *, initial: bool) -> bool:
+    """Whether a single letter tells one thing from another: hepatitis B, x, plan A."""
+    if token.casefold() in _NAMES_OF_A_LETTER:
+        return True
+    return token.isupper() and token not in _PRONOUNS and not initial
 
 
 def _order_differs(left: _Text, right: _Text) -> bool:

@@ -61,9 +61,9 @@ class SemanticJudgeCache(BaseCache):
     Only the last user text is compared by meaning. The system prompt, the history,
     tools, parameters, the namespace and the embedding model have to be equal. A near
     hit is served when its cosine is at least `hi` and no guard sees a difference in
-    numbers, negation, names or word order; in the grey band, or when a guard fires,
-    the judge decides, and what it decided is remembered. Without a `band` nothing is
-    served unjudged.
+    numbers, signs, negation, names or word order; in the grey band, or when a guard
+    fires, the judge decides, and what it decided is remembered. Without a `band`
+    nothing is served unjudged.
 
     No exception reaches the caller from `lookup` and `update`: a failure is logged by
     its type, counted in `stats()`, and is a miss. Safe to use from many threads, event
