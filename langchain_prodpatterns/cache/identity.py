@@ -9,7 +9,6 @@ from langchain_core.messages import HumanMessage
 from langchain_prodpatterns.cache.digests import canonical_json, digest
 from langchain_prodpatterns.cache.parameters import canonical_parameters
 from langchain_prodpatterns.cache.prompts import (
-    PLACEHOLDER,
     KeyFunction,
     build_messages,
     canonical_messages,
@@ -17,6 +16,7 @@ from langchain_prodpatterns.cache.prompts import (
     looks_like_chat,
     read_messages,
     system_text,
+    without_part,
     without_text,
 )
 
@@ -101,7 +101,7 @@ def _of_text(
 ) -> Identity:
     part = key([HumanMessage(prompt)]) if key else prompt
     text = part if part and part.strip() else None
-    rest = prompt if text is None else prompt.replace(text, PLACEHOLDER)
+    rest = prompt if text is None else without_part(prompt, text)
     return _identity(scope, ["text", rest, parameters], prompt, text)
 
 

@@ -1,7 +1,7 @@
 """What identifies the input of a wrapped chain: its semantic text, and the rest."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, time, timedelta
 from decimal import Decimal
@@ -20,6 +20,7 @@ from langchain_prodpatterns.cache.prompts import (
     RawMessage,
     canonical_messages,
     last_user_text,
+    without_part,
     without_text,
 )
 
@@ -67,7 +68,7 @@ def read_input(value: Any, key: InputKey[Any] | None) -> ReadInput:
         text = key(value)
         if not text or not text.strip():
             return ReadInput(whole, None, whole)
-        return ReadInput(whole, text, _hollow(whole, text))
+        return ReadInput(whole, text, _without(whole, text))
     text, rest = _default(value, whole)
     return ReadInput(whole, text, rest)
 
@@ -166,12 +167,34 @@ def _name(key: Any) -> str:
     raise NotCanonical(msg)
 
 
-def _hollow(value: Any, text: str) -> Any:
-    """Put a placeholder where the semantic text occurs."""
+def _without(whole: Any, text: str) -> Any:
+    """Put a placeholder in the place of the semantic text.
+
+    That is the value that equals it, or else the only place where it occurs. Where
+    there are several, the whole stays: `{"user": "anna", "question": "anna"}` is not
+    the question of a user of another name.
+    """
+    values = list(_texts(whole))
+    if text in values:
+        once = values.count(text) == 1
+        return _replaced(whole, text, text) if once else whole
+    holders = [value for value in values if text in value]
+    return _replaced(whole, holders[0], text) if len(holders) == 1 else whole
+
+
+def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
-        return value.replace(text, PLACEHOLDER)
+        yield value
+    elif isinstance(value, list | dict):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts(inner)
+
+
+def _replaced(value: Any, holder: str, text: str) -> Any:
+    if value == holder:
+        return without_part(holder, text)
     if isinstance(value, list):
-        return [_hollow(item, text) for item in value]
+        return [_replaced(item, holder, text) for item in value]
     if isinstance(value, dict):
-        return {key: _hollow(inner, text) for key, inner in value.items()}
+        return {key: _replaced(inner, holder, text) for key, inner in value.items()}
     return value

@@ -42,14 +42,16 @@ _TYPES: dict[str, type[BaseMessage]] = {
 _PAST = frozenset(
     {
         "artifact",
+        "chunk_position",
+        "example",
         "id",
         "response_metadata",
         "tool_call_chunks",
         "type",
         "usage_metadata",
     }
-    | {"chunk_position", "example"}
 )
+_OF_CHUNKS = frozenset({"chunk_position", "tool_call_chunks", "type"})
 _ID_KEYS = frozenset({"id", "tool_call_id", "tool_use_id", "call_id"})
 _CHAT_JSON = '[{"lc":'
 _MAX_DEPTH = 100
@@ -118,8 +120,11 @@ def _dicts(value: Any, depth: int) -> Iterator[dict[str, Any]]:
 
 
 def build_messages(raw: Sequence[RawMessage]) -> list[BaseMessage]:
-    """Build the messages for a user's `key` function."""
-    return [_TYPES[name](**fields) for name, fields in raw]
+    """Build the messages for a user's `key` function; a chunk becomes a message."""
+    return [
+        _TYPES[name](**{k: v for k, v in fields.items() if k not in _OF_CHUNKS})
+        for name, fields in raw
+    ]
 
 
 def canonical_messages(raw: Sequence[RawMessage]) -> list[dict[str, Any]]:
@@ -219,8 +224,9 @@ def without_text(
 
     Args:
         messages: Canonical messages, the last a user's with text.
-        text: The semantic text where it is only a part of the user's text. A text
-            that does not occur there leaves the whole to partition.
+        text: The semantic text where it is only a part of the user's text. Unless it
+            occurs there exactly once, the whole partitions: which of several is asked
+            about is not known, and what else they say would not count.
 
     Returns:
         What partitions.
@@ -228,16 +234,28 @@ def without_text(
     *history, last = messages
     content = last.get("content")
     blocks = content if isinstance(content, list) else [content]
+    if text is not None and sum(_count(block, text) for block in blocks) != 1:
+        return list(messages)
     hollow = [_hollow(block, text) for block in blocks]
     return [*history, {**last, "content": hollow}]
 
 
+def _count(block: Any, text: str) -> int:
+    return sum(found.count(text) for found in _texts([block]))
+
+
 def _hollow(block: Any, text: str | None) -> Any:
     if isinstance(block, str):
-        return PLACEHOLDER if text is None else block.replace(text, PLACEHOLDER)
+        return without_part(block, block if text is None else text)
     if isinstance(block, dict) and block.get("type") == "text":
         return {**block, "text": _hollow(str(block.get("text", "")), text)}
     return block
+
+
+def without_part(whole: str, text: str) -> str:
+    """Return a text with a placeholder for the part that occurs exactly once."""
+    once = whole.count(text) == 1
+    return whole.replace(text, PLACEHOLDER) if once else whole
 
 
 def system_text(messages: Sequence[dict[str, Any]]) -> str:

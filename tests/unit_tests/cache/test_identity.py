@@ -404,6 +404,38 @@ def test_a_key_text_that_does_not_occur_leaves_the_whole_to_partition() -> None:
     assert keyed("a").partition != keyed("b").partition
 
 
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_key_text_that_occurs_twice_leaves_the_whole_to_partition(
+    *, plain: bool
+) -> None:
+    def keyed(name: str) -> Identity:
+        text = f"I am {name}. Question: {name}"
+        prompt = text if plain else prompt_of(HumanMessage(text))
+        return identify(prompt, LLM, SCOPE, _question_in)
+
+    assert (keyed("anna").text, keyed("anne").text) == ("anna", "anne")
+    assert keyed("anna").partition != keyed("anne").partition
+
+
+def test_key_sees_a_streamed_answer_in_the_history_as_a_message() -> None:
+    chunk = AIMessageChunk(
+        content="a",
+        tool_call_chunks=[{"name": "f", "args": "{}", "id": "1", "index": 0}],
+        chunk_position="last",
+    )
+    seen: list[BaseMessage] = []
+
+    def key(messages: list[BaseMessage]) -> str:
+        seen.extend(messages)
+        return "Why?"
+
+    identify(prompt_of(HumanMessage("q"), chunk, QUESTION), LLM, SCOPE, key)
+
+    answer = seen[1]
+    assert type(answer) is AIMessage
+    assert [call["name"] for call in answer.tool_calls] == ["f"]
+
+
 def test_a_key_without_text_leaves_the_exact_tier() -> None:
     identity = identify(prompt_of(QUESTION), LLM, SCOPE, _question_in)
 

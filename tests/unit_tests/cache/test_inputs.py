@@ -63,10 +63,36 @@ def test_everything_else_is_the_rest() -> None:
     assert read.rest == {"question": PLACEHOLDER, "lang": "en", "input": "more"}
 
 
-def test_a_key_s_text_is_hollowed_out_wherever_it_occurs() -> None:
-    read = read_input({"a": ["x Why? y", {"b": "Why?"}], "n": 1}, lambda _: "Why?")
+@pytest.mark.parametrize(
+    ("value", "rest"),
+    [
+        ("Why?", PLACEHOLDER),
+        ("x Why? y", f"x {PLACEHOLDER} y"),
+        ({"a": "Why?", "b": "x Why? y"}, {"a": PLACEHOLDER, "b": "x Why? y"}),
+        ({"a": ["x Why? y", {"n": 1}]}, {"a": [f"x {PLACEHOLDER} y", {"n": 1}]}),
+    ],
+)
+def test_a_key_s_text_leaves_a_placeholder(value: Any, rest: Any) -> None:
+    read = read_input(value, lambda _: "Why?")
 
-    assert read.rest == {"a": [f"x {PLACEHOLDER} y", {"b": PLACEHOLDER}], "n": 1}
+    assert (read.text, read.rest) == ("Why?", rest)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "Why? Why?",
+        {"a": "Why?", "b": "Why?"},
+        {"a": "x Why?", "b": "y Why?"},
+        {"a": "Why? Why?"},
+        {"a": "How?"},
+        {"Why?": "x"},
+    ],
+)
+def test_a_key_s_text_that_could_be_several_leaves_the_whole(value: Any) -> None:
+    read = read_input(value, lambda _: "Why?")
+
+    assert (read.text, read.rest) == ("Why?", value)
 
 
 @pytest.mark.parametrize("text", [None, "", "  "])
