@@ -8,6 +8,8 @@ from langchain_core.outputs import ChatGeneration, Generation
 
 from langchain_prodpatterns.cache.values import messages_in
 
+_ANSWERS = ("answer", "output", "result")
+_MESSAGES = "messages"
 _REASON_KEYS = ("finish_reason", "stop_reason", "done_reason", "status")
 _INCOMPLETE = frozenset(
     {
@@ -38,7 +40,7 @@ def objection(output: Any) -> str | None:
         `empty`, `refused`, `invalid tool calls`, or how the answer ended; `None` for
         an answer that may be stored.
     """
-    if _is_empty(output):
+    if _is_empty(output) or _lacks_an_answer(output):
         return "empty"
     reasons = (_of_generation(item) for item in _generations(output))
     others = (_of_message(message) for message in messages_in(output))
@@ -95,6 +97,23 @@ def _is_empty(output: Any) -> bool:
     if isinstance(output, str):
         return not output.strip()
     return output is None or (isinstance(output, list | tuple | dict) and not output)
+
+
+def _lacks_an_answer(output: Any) -> bool:
+    """Whether the answer is missing from what a chain gives along with it.
+
+    That is the conversation, whose last message is the answer, or a mapping with the
+    question and the sources.
+    """
+    if isinstance(output, list | tuple):
+        last = output[-1] if output else None
+        return isinstance(last, AIMessage) and _is_empty(last)
+    if not isinstance(output, dict):
+        return False
+    if all(_is_empty(value) for value in output.values()):
+        return True
+    named = (output[name] for name in _ANSWERS if name in output)
+    return any(map(_is_empty, named)) or _lacks_an_answer(output.get(_MESSAGES))
 
 
 def _has_content(content: Any) -> bool:

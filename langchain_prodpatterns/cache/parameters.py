@@ -11,8 +11,10 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
+from langchain_core.language_models import BaseLanguageModel
+
 from langchain_prodpatterns.cache.digests import canonical_json
-from langchain_prodpatterns.cache.schemas import with_schemas
+from langchain_prodpatterns.cache.schemas import resolve_class, with_schemas
 
 _TRANSPORT = frozenset(
     {
@@ -36,6 +38,7 @@ _TRANSPORT = frozenset(
         "verbose",
     }
 )
+_MODEL_FOLDERS = frozenset({"chat_models", "language_models", "llms"})
 _SEPARATOR = "---"
 
 
@@ -65,7 +68,7 @@ def _remembered(llm_string: str) -> str:
 
 def _canonical(llm_string: str) -> str:
     model, rest = _split(llm_string)
-    return canonical_json([strip_transport(model), _literal(rest)])
+    return canonical_json([strip_transport(_bare(model)), _literal(rest)])
 
 
 def _split(llm_string: str) -> tuple[Any, str]:
@@ -83,11 +86,13 @@ def _split(llm_string: str) -> tuple[Any, str]:
 def strip_transport(value: Any) -> Any:
     """Drop what says how to reach a provider from LangChain's JSON of a Runnable.
 
+    Only of models: the `endpoint` of a retriever or a tool says what it finds there.
+
     Args:
         value: The JSON value.
 
     Returns:
-        A copy without base URLs, deadlines, retries and keys.
+        A copy without keys, and of models without base URLs, deadlines and retries.
     """
     if isinstance(value, list):
         return [strip_transport(item) for item in value]
@@ -95,10 +100,27 @@ def strip_transport(value: Any) -> Any:
         return value
     if value.get("type") == "secret":
         return "secret"
-    fields = value.get("kwargs") if "lc" in value else None
-    if isinstance(fields, dict):
-        value = {**value, "kwargs": _kept(fields.items())}
+    if "lc" in value and _is_model(value.get("id")):
+        value = _bare(value)
     return {key: strip_transport(inner) for key, inner in value.items()}
+
+
+def _bare(model: Any) -> Any:
+    """Drop a model's own transport parameters."""
+    fields = model.get("kwargs") if isinstance(model, dict) else None
+    if not isinstance(fields, dict):
+        return model
+    return {**model, "kwargs": _kept(fields.items())}
+
+
+def _is_model(path: Any) -> bool:
+    """Whether LangChain's name of a class is a language model's."""
+    if not isinstance(path, list) or not all(isinstance(name, str) for name in path):
+        return False
+    found = resolve_class(".".join(path))
+    known = found is not None and issubclass(found, BaseLanguageModel)
+    # LangChain's own names are not where the classes are.
+    return known or not _MODEL_FOLDERS.isdisjoint(path)
 
 
 def _kept(items: Iterable[tuple[str, Any]]) -> dict[str, Any]:

@@ -16,10 +16,12 @@ from langchain_core.runnables import (
     RunnableConfig,
     RunnableLambda,
     RunnableParallel,
+    RunnableSerializable,
 )
 from langchain_core.runnables.history import RunnableWithMessageHistory
+from langchain_openai import ChatOpenAI
 from langgraph.checkpoint.memory import InMemorySaver
-from pydantic import BaseModel, create_model
+from pydantic import BaseModel, SecretStr, create_model
 
 from langchain_prodpatterns.cache.chains import remembers, runnable_fingerprint
 from langchain_prodpatterns.structured import SchemaParser, StructuredRetryParser
@@ -59,6 +61,38 @@ def test_a_chain_is_told_by_its_prompt_and_parameters() -> None:
     assert runnable_fingerprint(model) == runnable_fingerprint(
         ScriptedChatModel(replies=["a"])
     )
+
+
+class Service(RunnableSerializable[str, str]):
+    """What answers by where it asks."""
+
+    endpoint: str
+
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        return True
+
+    @classmethod
+    def get_lc_namespace(cls) -> list[str]:
+        return ["app"]
+
+    def invoke(
+        self, input: str, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> str:
+        return self.endpoint
+
+
+def test_transport_parameters_are_those_of_models() -> None:
+    prices, weather = (
+        Service(endpoint=url) | {"a": Service(endpoint="b")} for url in ("p", "w")
+    )
+    here, there = (
+        RunnableLambda(str) | ChatOpenAI(base_url=url, api_key=SecretStr("k"))
+        for url in ("http://a", "http://b")
+    )
+
+    assert runnable_fingerprint(prices) != runnable_fingerprint(weather)
+    assert runnable_fingerprint(here) == runnable_fingerprint(there)
 
 
 PARSERS = [
