@@ -44,20 +44,20 @@ class _Call:
     def __init__(
         self, chain: "CachedRunnable[Any, Any]", run: PatternRun, identity: Identity
     ) -> None:
-        self.cache = chain.cache
+        self._core = chain.cache.core
         self.identity = identity
         self.run = run
         self.probe = UsageProbe()
         self.endings = Endings()
         self.found: Lookup | None = None
-        self._hands = RunHands(self.cache.embeddings, run)
+        self._hands = RunHands(self._core.embeddings, run)
         self._started = 0.0
 
     def look_up(self) -> Lookup | None:
         """Return the hit, if there is one."""
-        with self.cache.quiet("lookup"):
-            self.found = self.cache.take(
-                self.cache.tiers.find(self.identity), self._hands
+        with self._core.quiet("lookup"):
+            self.found = self._core.take(
+                self._core.tiers.find(self.identity), self._hands
             )
         # Now, not at the end: the chain's time is the chain's, not the cache's.
         decision, reason, facts = self._decision()
@@ -66,9 +66,9 @@ class _Call:
 
     async def alook_up(self) -> Lookup | None:
         """Return the hit, if there is one."""
-        with self.cache.quiet("lookup"):
-            self.found = await self.cache.atake(
-                self.cache.tiers.find(self.identity), self._hands
+        with self._core.quiet("lookup"):
+            self.found = await self._core.atake(
+                self._core.tiers.find(self.identity), self._hands
             )
         decision, reason, facts = self._decision()
         await self.run.adecide(decision, reason, **facts)
@@ -85,15 +85,15 @@ class _Call:
     def keep(self, value: Callable[[], Any]) -> Landing:
         """Store what the chain gave."""
         stored = False
-        with self.cache.quiet("update"):
-            stored = self.cache.take(self._entry(value), self._hands)
+        with self._core.quiet("update"):
+            stored = self._core.take(self._entry(value), self._hands)
         return "stored" if stored else "not stored"
 
     async def akeep(self, value: Callable[[], Any]) -> Landing:
         """Store what the chain gave."""
         stored = False
-        with self.cache.quiet("update"):
-            stored = await self.cache.atake(self._entry(value), self._hands)
+        with self._core.quiet("update"):
+            stored = await self._core.atake(self._entry(value), self._hands)
         return "stored" if stored else "not stored"
 
     def _entry(self, value: Callable[[], Any]) -> Steps[bool]:
@@ -107,7 +107,7 @@ class _Call:
             unmetered_calls=used.unmetered_calls,
         )
         vector = self.found.vector if self.found else None
-        return self.cache.tiers.keep(
+        return self._core.tiers.keep(
             self.identity, partial(self._worth, value), saved, vector=vector
         )
 
@@ -214,7 +214,7 @@ class CachedRunnable(PatternRunnable[In, Out]):
         if isinstance(call, str):
             run.decide("miss", call)
             return self.bound.invoke(value, run.wrapped(_STEP), **kwargs)
-        with self.cache.flights.board(call.identity.exact) as flight:
+        with self.cache.core.flights.board(call.identity.exact) as flight:
             found = call.look_up()
             if found is not None:
                 flight.ended = "stored"
@@ -228,7 +228,7 @@ class CachedRunnable(PatternRunnable[In, Out]):
         if isinstance(call, str):
             await run.adecide("miss", call)
             return await self.bound.ainvoke(value, run.wrapped(_STEP), **kwargs)
-        with await self.cache.flights.aboard(call.identity.exact) as flight:
+        with await self.cache.core.flights.aboard(call.identity.exact) as flight:
             found = await call.alook_up()
             if found is not None:
                 flight.ended = "stored"
@@ -297,7 +297,7 @@ class CachedRunnable(PatternRunnable[In, Out]):
             run.decide("miss", call)
             yield from self.bound.stream(value, run.wrapped(_STEP), **kwargs)
             return
-        with self.cache.flights.board(call.identity.exact) as flight:
+        with self.cache.core.flights.board(call.identity.exact) as flight:
             found = call.look_up()
             if found is None:
                 yield from self._pour(value, call, flight, kwargs)
@@ -331,7 +331,7 @@ class CachedRunnable(PatternRunnable[In, Out]):
             async for chunk in self.bound.astream(value, run.wrapped(_STEP), **kwargs):
                 yield chunk
             return
-        with await self.cache.flights.aboard(call.identity.exact) as flight:
+        with await self.cache.core.flights.aboard(call.identity.exact) as flight:
             found = await call.alook_up()
             if found is None:
                 async for chunk in self._apour(value, call, flight, kwargs):
@@ -354,7 +354,7 @@ class CachedRunnable(PatternRunnable[In, Out]):
 
     def _begin(self, value: In, run: PatternRun, kwargs: dict[str, Any]) -> _Call | str:
         """Identify the request, or say why it is not cached."""
-        with self.cache.quiet("reading the input"):
+        with self.cache.core.quiet("reading the input"):
             if self._remembers:
                 return _REMEMBERS
             return _Call(self, run, self._identify(value, run.config, kwargs))
@@ -371,12 +371,13 @@ class CachedRunnable(PatternRunnable[In, Out]):
             for name, given in configured.items()
             if name in declared or not _is_bookkeeping(name, configured)
         }
-        namespace = configured.get("namespace")
+        given = configured.get("namespace")
+        namespace = self.cache.namespace if given is None else str(given)
         return identify_input(
             read.whole,
             read.text,
             read.rest,
-            scope=self.cache.scope(None if namespace is None else str(namespace)),
+            scope=self.cache.core.scope(namespace),
             chain=[self._fingerprint, self.scope, as_json(kwargs), fields],
         )
 

@@ -5,9 +5,7 @@ Only the last user text is ever compared by meaning; all else has to be equal.
 """
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -24,20 +22,18 @@ from langchain_prodpatterns.cache.arguments import (
     check_arguments,
     check_text,
 )
-from langchain_prodpatterns.cache.counters import CacheStats, Counters
+from langchain_prodpatterns.cache.core import Core
+from langchain_prodpatterns.cache.counters import CacheStats
 from langchain_prodpatterns.cache.decision import CacheDecision, policy_of
-from langchain_prodpatterns.cache.flights import Flights
-from langchain_prodpatterns.cache.identity import Identity, Scope, identify
+from langchain_prodpatterns.cache.identity import Identity, identify
 from langchain_prodpatterns.cache.lookups import Lookup, Visit, cost_of, parse_hit_id
 from langchain_prodpatterns.cache.pending import PendingMisses
 from langchain_prodpatterns.cache.prompts import KeyFunction
 from langchain_prodpatterns.cache.questions import bind_judge
-from langchain_prodpatterns.cache.steps import Hands, Steps, awalk, walk
+from langchain_prodpatterns.cache.steps import Steps
 from langchain_prodpatterns.cache.stores import LocalStore, Selection
-from langchain_prodpatterns.cache.tiers import Tiers
 from langchain_prodpatterns.cache.workers import off_loop
 from langchain_prodpatterns.errors import ConfigurationError
-from langchain_prodpatterns.fingerprints import Fingerprint, fingerprint_of
 from langchain_prodpatterns.judging import JudgeLike
 
 if TYPE_CHECKING:
@@ -46,9 +42,8 @@ if TYPE_CHECKING:
 
 In = TypeVar("In")
 Out = TypeVar("Out")
-T = TypeVar("T")
 
-_active: ContextVar[tuple[int, ...]] = ContextVar("prodpatterns_cache", default=())
+_LONG_PROMPT = 100_000
 
 
 class SemanticJudgeCache(BaseCache):
@@ -124,37 +119,13 @@ class SemanticJudgeCache(BaseCache):
         """What embeds questions."""
         self.namespace = namespace
         """Keeps tenants apart."""
-        self.flights = Flights()
-        """The calls of wrapped chains that are under way."""
         self._key = key
         policy = policy_of(band, judged=judge is not None)
         bound = None if judge is None else bind_judge(judge, judge_timeout)
-        self._counters = Counters()
         self._pending = PendingMisses()
         self._store = LocalStore(path, ttl=ttl, max_entries=max_entries)
-        self._embedder = self._bind()
-        self.tiers = Tiers(self._store, policy, bound, self._counters)
-        """The steps of a lookup, for what wraps a chain."""
-
-    def _bind(self) -> Fingerprint:
-        """Refuse a store whose vectors are of other embeddings."""
-        fingerprint = fingerprint_of(self.embeddings)
-        try:
-            self._store.bind(fingerprint)
-            if self._store.fingerprint is not None:
-                self._store.bind(Fingerprint(fingerprint.name, self._dimensions()))
-        except BaseException:
-            self._store.close()
-            raise
-        return fingerprint
-
-    def _dimensions(self) -> int | None:
-        """Return the length of the embeddings' vectors, if they can be asked now."""
-        # A provider that is down must not keep answers from those who ask as before;
-        # of another length, a vector is like no other.
-        with self.quiet("asking the embeddings for their dimension"):
-            return len(self.embeddings.embed_query("dimension"))
-        return None
+        self.core = Core(embeddings, self._store, policy, bound)
+        """What `wrap` builds upon; nothing in it is for use elsewhere."""
 
     def lookup(self, prompt: str, llm_string: str) -> RETURN_VAL_TYPE | None:
         """Look for an answer.
@@ -167,12 +138,14 @@ class SemanticJudgeCache(BaseCache):
             Fresh copies of the stored generations, or `None`. A served message says so
             in `response_metadata["prodpatterns.cache"]`.
         """
-        if self._is_active():
+        if self.core.is_active:
             return None
-        with self.quiet("lookup"):
+        with self.core.quiet("lookup"):
             visit = Visit()
-            identity = self.identify(prompt, llm_string)
-            found = self.take(self.tiers.find(identity), visit.hands(self.embeddings))
+            identity = self._identify(prompt, llm_string)
+            found = self.core.take(
+                self.core.tiers.find(identity), visit.hands(self.embeddings)
+            )
             ledger.report(visit.entry(found), visit.config)
             return self._settle(identity, found, visit)
         return None
@@ -187,25 +160,27 @@ class SemanticJudgeCache(BaseCache):
         Returns:
             As `lookup`.
         """
-        if self._is_active():
+        if self.core.is_active:
             return None
-        with self.quiet("lookup"):
+        with self.core.quiet("lookup"):
             visit = Visit()
-            identity = self.identify(prompt, llm_string)
-            steps = self.tiers.find(identity)
-            found = await self.atake(steps, visit.hands(self.embeddings))
+            identity = await self._aidentify(prompt, llm_string)
+            steps = self.core.tiers.find(identity)
+            found = await self.core.atake(steps, visit.hands(self.embeddings))
             await ledger.areport(visit.entry(found), visit.config)
             return self._settle(identity, found, visit)
         return None
 
-    def identify(self, prompt: str, llm_string: str) -> Identity:
+    def _identify(self, prompt: str, llm_string: str) -> Identity:
         """Say what must be equal, and what may be similar."""
-        return identify(prompt, llm_string, self.scope(), self._key)
+        scope = self.core.scope(self.namespace)
+        return identify(prompt, llm_string, scope, self._key)
 
-    def scope(self, namespace: str | None = None) -> Scope:
-        """Return what partitions every request, in this namespace or another."""
-        given = self.namespace if namespace is None else namespace
-        return Scope(given, self._embedder.name)
+    async def _aidentify(self, prompt: str, llm_string: str) -> Identity:
+        """Identify a request; one with images in it takes long to read."""
+        if len(prompt) < _LONG_PROMPT:
+            return self._identify(prompt, llm_string)
+        return await off_loop(partial(self._identify, prompt, llm_string))
 
     def _settle(
         self, identity: Identity, found: Lookup, visit: Visit
@@ -226,11 +201,12 @@ class SemanticJudgeCache(BaseCache):
             return_val: The generations. Empty, refused and cut-off answers and invalid
                 tool calls are not stored.
         """
-        if self._is_active():
+        if self.core.is_active:
             return
-        with self.quiet("update"):
-            steps = self._keep_generations(prompt, llm_string, return_val)
-            self.take(steps, Visit().hands(self.embeddings))
+        with self.core.quiet("update"):
+            identity = self._identify(prompt, llm_string)
+            steps = self._keep_generations(identity, return_val)
+            self.core.take(steps, Visit().hands(self.embeddings))
 
     async def aupdate(
         self, prompt: str, llm_string: str, return_val: RETURN_VAL_TYPE
@@ -242,48 +218,22 @@ class SemanticJudgeCache(BaseCache):
             llm_string: As at the lookup.
             return_val: As for `update`.
         """
-        if self._is_active():
+        if self.core.is_active:
             return
-        with self.quiet("update"):
-            steps = self._keep_generations(prompt, llm_string, return_val)
-            await self.atake(steps, Visit().hands(self.embeddings))
+        with self.core.quiet("update"):
+            identity = await self._aidentify(prompt, llm_string)
+            steps = self._keep_generations(identity, return_val)
+            await self.core.atake(steps, Visit().hands(self.embeddings))
 
     def _keep_generations(
-        self, prompt: str, llm_string: str, generations: RETURN_VAL_TYPE
+        self, identity: Identity, generations: RETURN_VAL_TYPE
     ) -> Steps[bool]:
-        identity = self.identify(prompt, llm_string)
         miss = self._pending.take(identity.exact)
         seconds = time.perf_counter() - miss.at if miss else 0.0
         value: Callable[[], Any] = partial(dict, output=list(generations))
         saved = cost_of(generations, seconds)
         vector = miss.vector if miss else None
-        return self.tiers.keep(identity, value, saved, vector=vector)
-
-    def quiet(self, what: str) -> AbstractContextManager[None]:
-        """Swallow, log and count an error: the call that is served must not fail."""
-        return self._counters.quiet(what)
-
-    def take(self, steps: Steps[T], hands: Hands) -> T:
-        """Take the steps of a lookup or an update, blocking this thread."""
-        with self._as_active():
-            return walk(steps, hands)
-
-    async def atake(self, steps: Steps[T], hands: Hands) -> T:
-        """Take the steps of a lookup or an update without blocking the event loop."""
-        with self._as_active():
-            return await awalk(steps, hands)
-
-    @contextmanager
-    def _as_active(self) -> Iterator[None]:
-        """Keep the judge's own calls out of the cache that asks it."""
-        token = _active.set((*_active.get(), id(self)))
-        try:
-            yield
-        finally:
-            _active.reset(token)
-
-    def _is_active(self) -> bool:
-        return id(self) in _active.get()
+        return self.core.tiers.keep(identity, value, saved, vector=vector)
 
     def wrap(
         self,
@@ -302,7 +252,8 @@ class SemanticJudgeCache(BaseCache):
             scope: Partitions besides, such as the version of a prompt or of the
                 documents behind the chain. The code of its functions is not seen, nor
                 what an object like a vector store holds: two chains that differ in
-                nothing else share their answers unless each has a `scope`.
+                nothing else share their answers unless each has a `scope`. A compiled
+                graph shows nothing at all: with a `scope`, its answers outlive it.
 
         Returns:
             The cached chain.
@@ -326,8 +277,10 @@ class SemanticJudgeCache(BaseCache):
         Returns:
             The decision.
         """
-        steps = self.tiers.find(self.identify(prompt, llm_string), dry=True)
-        return self.take(steps, Visit().hands(self.embeddings, booked=False)).decision
+        steps = self.core.tiers.find(self._identify(prompt, llm_string), dry=True)
+        return self.core.take(
+            steps, Visit().hands(self.embeddings, booked=False)
+        ).decision
 
     def feedback(self, hit_id: str, correct: bool) -> None:  # noqa: FBT001 - the design has it so
         """Tell whether a served answer was right.
@@ -395,7 +348,7 @@ class SemanticJudgeCache(BaseCache):
 
     def stats(self) -> CacheStats:
         """Return what the cache did since it was opened, in this process."""
-        return self._counters.stats(self._store.counts())
+        return self.core.counters.stats(self._store.counts())
 
     def clear(self, **kwargs: Any) -> None:
         """Forget every answer and verdict, in every namespace.

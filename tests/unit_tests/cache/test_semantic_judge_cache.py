@@ -565,7 +565,7 @@ def test_a_value_that_cannot_be_read_is_a_miss_and_put_aside(
     cache: SemanticJudgeCache,
 ) -> None:
     cache.update(RESET, LLM, ANSWER)
-    found = cache._store.find(cache.identify(RESET, LLM).exact)
+    found = cache._store.find(cache._identify(RESET, LLM).exact)
     assert found is not None
     broken = replace(found.entry, value='{"$": "nothing"}', key="k2")
     cache._store.add(broken, None)
@@ -578,7 +578,7 @@ def test_a_near_answer_that_cannot_be_read_is_a_miss(
     cache: SemanticJudgeCache, judge: ScriptedJudge
 ) -> None:
     cache.update(RESET, LLM, ANSWER)
-    found = cache._store.find(cache.identify(RESET, LLM).exact)
+    found = cache._store.find(cache._identify(RESET, LLM).exact)
     assert found is not None
     vector = unit_vector(cache.embeddings.embed_query(found.entry.text or ""))
     cache._store.add(replace(found.entry, value="[", key="k2"), vector)
@@ -862,3 +862,26 @@ async def test_answers_are_read_and_written_off_the_event_loop(
 
     assert len(threads) == len(["pack", "unpack", "fired", "unpack"])
     assert threading.get_ident() not in threads
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+async def test_what_is_long_is_read_off_the_event_loop(
+    open_cache: Open, *, wrapped: bool
+) -> None:
+    readers: list[int] = []
+
+    def key(_: Any) -> None:
+        readers.append(threading.get_ident())
+
+    text = "long " * 50_000
+    if wrapped:
+        chain = open_cache(judge=bool).wrap(RunnableLambda(len), key=key)
+        await chain.ainvoke(text)
+        assert [chunk async for chunk in chain.astream(text)] == [len(text)]
+    else:
+        cache = open_cache(judge=bool, key=key)
+        await cache.alookup(prompt_of(HumanMessage(text)), LLM)
+        await cache.aupdate(prompt_of(HumanMessage(text)), LLM, ANSWER)
+
+    assert len(readers) == 2
+    assert threading.get_ident() not in readers
