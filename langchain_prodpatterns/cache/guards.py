@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+from functools import cached_property
 
 _MAX_CHARACTERS = 20_000
 # A number with its separators; a word with its apostrophes and inner hyphens, and with
@@ -110,6 +111,17 @@ class _Text:
         self.words = [token.casefold() for token in tokens]
         self.initial = initial
 
+    @cached_property
+    def names(self) -> set[str]:
+        """Its words that are names."""
+        return {
+            word
+            for word, token, initial in zip(
+                self.words, self.tokens, self.initial, strict=True
+            )
+            if _is_name(token, initial=initial)
+        }
+
 
 def _read(text: str) -> _Text:
     text = unicodedata.normalize("NFKC", text[:_MAX_CHARACTERS])
@@ -177,17 +189,7 @@ def _names_differ(left: _Text, right: _Text) -> bool:
     if left.words[1:] == right.words[1:] and left.words[:1] != right.words[:1]:
         # "Rome weather", "Oslo weather": a name at the head is not told by its case.
         return True
-    return bool(_names(left) - set(right.words) or _names(right) - set(left.words))
-
-
-def _names(text: _Text) -> set[str]:
-    return {
-        word
-        for word, token, initial in zip(
-            text.words, text.tokens, text.initial, strict=True
-        )
-        if _is_name(token, initial=initial)
-    }
+    return bool(left.names - set(right.words) or right.names - set(left.words))
 
 
 def _is_name(token: str, *, initial: bool) -> bool:
@@ -217,7 +219,7 @@ def _order_differs(left: _Text, right: _Text) -> bool:
 
 def _marks(text: _Text, other: _Text) -> list[str]:
     """Return the names and numbers that both texts have once, in a text's order."""
-    marked = _names(text) | _names(other)
+    marked = text.names | other.names
     marked |= {word for word in text.words if word[0].isdigit()}
     mine, others = Counter(text.words), Counter(other.words)
     return [

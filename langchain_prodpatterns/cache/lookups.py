@@ -138,9 +138,10 @@ def hit(
 
 def hit_id(entry: Entry, identity: Identity) -> str:
     """Name the pair of an entry and the request it was looked at for."""
-    return ".".join(
-        part for part in (entry.key, identity.exact, identity.asked) if part
-    )
+    pair = f"{entry.key}.{identity.exact}"
+    if entry.exact == identity.exact or identity.text is None:
+        return pair
+    return f"{pair}.{identity.asked}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +153,7 @@ class Pair:
     exact: str
     """The request's digest."""
     asked: str | None
-    """The digest of the request's semantic text, where it has one."""
+    """The digest of the request's semantic text, if that is not the entry's own."""
 
 
 def parse_hit_id(text: str) -> Pair:

@@ -48,8 +48,11 @@ class Database:
         Raises:
             StoreError: When SQLite cannot do what is asked in the block.
         """
-        with self._reported(), self._reading:
-            yield self._reader
+        with self._reading:
+            try:
+                yield self._reader
+            except sqlite3.Error as error:
+                raise self._trouble(error) from error
 
     @contextmanager
     def write(self, patience: float = BUSY_SECONDS) -> Iterator[sqlite3.Connection]:
@@ -67,8 +70,10 @@ class Database:
             msg = f"the cache at {self._name} is being written to: try again"
             raise StoreError(msg)
         try:
-            with self._reported(), self._transaction(patience):
+            with self._transaction(patience):
                 yield self._writer
+        except sqlite3.Error as error:
+            raise self._trouble(error) from error
         finally:
             self._writing.release()
 
@@ -86,20 +91,14 @@ class Database:
                 db.execute("ROLLBACK")
             raise
 
-    @contextmanager
-    def _reported(self) -> Iterator[None]:
-        """Tell of SQLite's errors in this package's own, with what to do."""
-        try:
-            yield
-        except sqlite3.Error as error:
-            if self._closed:
-                msg = f"the cache at {self._name} is closed: open another"
-            else:
-                msg = (
-                    f"the cache at {self._name} failed ({error}): if that stays so, "
-                    "remove the file or give another path"
-                )
-            raise StoreError(msg) from error
+    def _trouble(self, error: sqlite3.Error) -> StoreError:
+        """Tell of SQLite's error in this package's own, with what to do."""
+        if self._closed:
+            return StoreError(f"the cache at {self._name} is closed: open another")
+        return StoreError(
+            f"the cache at {self._name} failed ({error}): if that stays so, remove the "
+            "file or give another path"
+        )
 
     @property
     def _name(self) -> str:
