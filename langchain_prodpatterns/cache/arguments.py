@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
 from langchain_core.embeddings import Embeddings
 
+from langchain_prodpatterns.arguments import check_count, check_seconds, is_number
 from langchain_prodpatterns.errors import ConfigurationError
 
 
@@ -32,15 +32,9 @@ def check_arguments(
     if path is not None and not isinstance(path, str | Path):
         msg = f"path must be the path of a file or None, got {path!r}"
         raise ConfigurationError(msg)
-    _check_seconds("ttl", ttl)
-    _check_seconds("judge_timeout", judge_timeout)
-    whole = isinstance(max_entries, Integral) and not isinstance(max_entries, bool)
-    if max_entries is not None and not (whole and max_entries >= 1):
-        msg = (
-            f"max_entries must be a whole number, at least 1, or None, got "
-            f"{max_entries!r}"
-        )
-        raise ConfigurationError(msg)
+    check_seconds("ttl", ttl)
+    check_seconds("judge_timeout", judge_timeout)
+    check_count("max_entries", max_entries)
     if not isinstance(namespace, str) or not namespace:
         msg = f"namespace must be a text that is not empty, got {namespace!r}"
         raise ConfigurationError(msg)
@@ -69,17 +63,7 @@ def age_in_seconds(older_than: float | timedelta | None) -> float | None:
     seconds = older_than
     if isinstance(seconds, timedelta):
         seconds = seconds.total_seconds()
-    if seconds is None or (_is_number(seconds) and seconds >= 0):
+    if seconds is None or (is_number(seconds) and seconds >= 0):
         return seconds
     msg = f"older_than must be seconds, 0 or more, or a timedelta, got {older_than!r}"
     raise ConfigurationError(msg)
-
-
-def _check_seconds(argument: str, value: float | None) -> None:
-    if value is not None and not (_is_number(value) and value > 0):
-        msg = f"{argument} must be a number of seconds above 0 or None, got {value!r}"
-        raise ConfigurationError(msg)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)

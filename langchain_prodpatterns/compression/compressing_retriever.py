@@ -12,7 +12,7 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import ensure_config, patch_config
 
-from langchain_prodpatterns.compression.arguments import check_count
+from langchain_prodpatterns.arguments import check_count
 from langchain_prodpatterns.compression.context_compressor import ContextCompressor
 from langchain_prodpatterns.errors import ConfigurationError
 

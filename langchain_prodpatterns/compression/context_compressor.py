@@ -15,7 +15,7 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import run_in_executor
 from typing_extensions import TypedDict
 
-from langchain_prodpatterns.compression.arguments import check_count, is_finite
+from langchain_prodpatterns.arguments import check_count, is_number
 from langchain_prodpatterns.compression.bm25 import Scores
 from langchain_prodpatterns.compression.packer import Limits
 from langchain_prodpatterns.compression.passages import Passage, cut_passages
@@ -394,12 +394,12 @@ def _check_limits(
     token_budget: int | None, ratio: float | None, min_score: float | None
 ) -> None:
     check_count("token_budget", token_budget)
-    if ratio is not None and not (is_finite(ratio) and 0 < ratio <= 1):
+    if ratio is not None and not (is_number(ratio) and 0 < ratio <= 1):
         msg = (
             f"ratio is the share of the tokens that may stay, above 0 and at most 1, "
             f"got {ratio!r}; for four times less pass 0.25"
         )
         raise ConfigurationError(msg)
-    if min_score is not None and not is_finite(min_score):
+    if min_score is not None and not is_number(min_score):
         msg = f"min_score must be a finite number, got {min_score!r}"
         raise ConfigurationError(msg)

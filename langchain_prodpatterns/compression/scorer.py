@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from langchain_prodpatterns.compression.arguments import is_finite
+from langchain_prodpatterns.arguments import is_number
 from langchain_prodpatterns.compression.bm25 import Scores, bm25, words
 from langchain_prodpatterns.compression.passages import Passage
 from langchain_prodpatterns.errors import ConfigurationError
@@ -66,7 +66,7 @@ class EvidenceScorer:
     def __post_init__(self) -> None:
         for each in fields(self):
             value = getattr(self, each.name)
-            if not (is_finite(value) and value >= 0):
+            if not (is_number(value) and value >= 0):
                 msg = f"{each.name} must be 0 or more, got {value!r}"
                 raise ConfigurationError(msg)
 

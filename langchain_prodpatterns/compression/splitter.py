@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from langchain_prodpatterns.compression.arguments import check_count
+from langchain_prodpatterns.arguments import check_count
 from langchain_prodpatterns.compression.sentences import joins_back, sentence_ends
 from langchain_prodpatterns.errors import ConfigurationError
 
@@ -53,7 +53,7 @@ class MarkdownSplitter:
     about 300 tokens of English."""
 
     def __post_init__(self) -> None:
-        check_count("max_chars", self.max_chars)
+        check_count("max_chars", self.max_chars, optional=False)
 
     def split(self, text: str) -> list[Span]:
         """Split a text.

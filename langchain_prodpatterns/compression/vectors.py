@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from langchain_core.embeddings import Embeddings
 
-from langchain_prodpatterns.compression.arguments import check_count
+from langchain_prodpatterns.arguments import check_count
 from langchain_prodpatterns.compression.bm25 import Scores
 from langchain_prodpatterns.fingerprints import Fingerprint, fingerprint_of
 
@@ -34,7 +34,7 @@ class VectorCache:
         Raises:
             ConfigurationError: When `max_entries` is less than 1.
         """
-        check_count("max_entries", max_entries)
+        check_count("max_entries", max_entries, optional=False)
         self.max_entries = max_entries
         self._vectors: OrderedDict[bytes, Vector] = OrderedDict()
         self._lock = threading.Lock()

@@ -17,6 +17,7 @@ from langchain_core.output_parsers import BaseOutputParser
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
+from langchain_prodpatterns.arguments import is_number
 from langchain_prodpatterns.budget import Ticket
 from langchain_prodpatterns.deadlines import call_with_deadline
 from langchain_prodpatterns.errors import ConfigurationError
@@ -150,7 +151,7 @@ class Criteria:
             problem = f"takes texts that are not empty, got {self.texts!r}"
         elif self.scale not in get_args(Scale):
             problem = f"takes scale='1-5' or 'yes/no', got {self.scale!r}"
-        elif not _is_positive(self.weight):
+        elif not (is_number(self.weight) and self.weight > 0):
             problem = f"takes a weight above 0, got {self.weight!r}"
         elif model is not None and judge is not None:
             problem = "takes model= or judge=, not both"
@@ -427,9 +428,3 @@ def _short(feedback: str) -> str:
         tail = room // 2
         feedback = f"{feedback[: room - tail]}{_LEFT_OUT}{feedback[-tail:]}"
     return encodable(feedback)
-
-
-def _is_positive(weight: Any) -> bool:
-    if isinstance(weight, bool) or not isinstance(weight, int | float):
-        return False
-    return math.isfinite(weight) and weight > 0

@@ -14,7 +14,7 @@ from langchain_core.runnables.utils import (
 from langchain_core.utils.pydantic import TypeBaseModel
 from pydantic import BaseModel
 
-from langchain_prodpatterns.arguments import refuse_unknown
+from langchain_prodpatterns.arguments import check_count, is_number, refuse_unknown
 from langchain_prodpatterns.budget import Budget, BudgetMeter
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.judging import is_language_model
@@ -255,20 +255,11 @@ def _as_runnable(
 
 def _check_numbers(target_score: float | None, max_rounds: int) -> None:
     if target_score is not None and not (
-        _is_number(target_score) and 0.0 < target_score <= 1.0
+        is_number(target_score) and 0.0 < target_score <= 1.0
     ):
         msg = f"target_score must be above 0 and at most 1, got {target_score!r}"
         raise ConfigurationError(msg)
-    if isinstance(max_rounds, bool) or not isinstance(max_rounds, int):
-        msg = f"max_rounds must be a whole number, got {max_rounds!r}"
-        raise ConfigurationError(msg)
-    if max_rounds < 1:
-        msg = f"max_rounds must be at least 1, got {max_rounds}"
-        raise ConfigurationError(msg)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    check_count("max_rounds", max_rounds, optional=False)
 
 
 def _in_words(result: RefineResult) -> str:

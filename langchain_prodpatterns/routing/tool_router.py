@@ -13,7 +13,12 @@ from langchain_core.runnables import Runnable
 from langchain_core.runnables.utils import ConfigurableFieldSpec
 from pydantic import Field
 
-from langchain_prodpatterns.arguments import refuse_unknown
+from langchain_prodpatterns.arguments import (
+    check_count,
+    check_range,
+    check_seconds,
+    refuse_unknown,
+)
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.judging import Judge, JudgeLike, is_language_model
 from langchain_prodpatterns.routing.decision import (
@@ -140,12 +145,10 @@ class ToolRouter(PatternRunnable[LanguageModelInput, RouteDecision]):
             ConfigurationError: When an argument cannot work.
         """
         refuse_unknown("ToolRouter", kwargs, "name", "index")
-        _check_range("threshold", threshold, -1, 1)
-        _check_range("margin", margin, 0, 2)
-        if not _is_count(top_k):
-            msg = f"top_k must be a whole number, at least 1, got {top_k!r}"
-            raise ConfigurationError(msg)
-        _check_seconds("fallback_timeout", fallback_timeout)
+        check_range("threshold", threshold, -1, 1)
+        check_range("margin", margin, 0, 2)
+        check_count("top_k", top_k, optional=False)
+        check_seconds("fallback_timeout", fallback_timeout)
         if not isinstance(embeddings, Embeddings):
             kind = type(embeddings).__name__
             msg = f"embeddings must be LangChain Embeddings, got {kind}"
@@ -349,9 +352,7 @@ def _selection(query: LanguageModelInput, k: int) -> tuple[str, int]:
     if not text:
         msg = "the query is empty: no tool is near to it"
         raise ValueError(msg)
-    if not _is_count(k):
-        msg = f"k must be a whole number, at least 1, got {k!r}"
-        raise ValueError(msg)
+    check_count("k", k, optional=False)
     return text, k
 
 
@@ -360,23 +361,3 @@ def _not_compared(error: Exception) -> Standing:
     kind = type(error).__name__
     logger.warning("routing: the embeddings failed (%s), asking the fallback", kind)
     return Standing((), f"the query could not be compared ({kind})")
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _check_seconds(argument: str, value: float | None) -> None:
-    if value is not None and not (_is_number(value) and value > 0):
-        msg = f"{argument} must be a number of seconds above 0 or None, got {value!r}"
-        raise ConfigurationError(msg)
-
-
-def _check_range(argument: str, value: float, low: float, high: float) -> None:
-    if not _is_number(value) or not low <= value <= high:
-        msg = f"{argument} must be a number from {low} to {high}, got {value!r}"
-        raise ConfigurationError(msg)

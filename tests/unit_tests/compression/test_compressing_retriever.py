@@ -95,10 +95,13 @@ def test_its_settings() -> None:
             "configure the default",
         ),
         ({"compressor": "llm"}, "compressor must be a ContextCompressor.*got str"),
-        ({"token_budget": 0}, "token_budget must be at least 1"),
-        ({"k": 0}, "k must be at least 1, got 0"),
-        ({"k": "3"}, "k must be a whole number, got '3'"),
-        ({"k": True}, "k must be a whole number, got True"),
+        (
+            {"token_budget": 0},
+            "token_budget must be a whole number, at least 1, or None",
+        ),
+        ({"k": 0}, "k must be a whole number, at least 1, or None, got 0"),
+        ({"k": "3"}, "k must be a whole number, at least 1, or None, got '3'"),
+        ({"k": True}, "k must be a whole number, at least 1, or None, got True"),
         ({"retriever": "store"}, "retriever must be a Runnable, got str.*as_retriever"),
     ],
 )
@@ -119,7 +122,9 @@ async def test_k() -> None:
     assert ids(retriever.invoke(QUESTION)) == ["cup", "laurent"]
     assert ids(retriever.invoke(QUESTION, k=1)) == ["cup"]
     assert ids(await retriever.ainvoke(QUESTION, k=1)) == ["cup"]
-    with pytest.raises(ConfigurationError, match="k must be at least 1, got 0"):
+    with pytest.raises(
+        ConfigurationError, match="k must be a whole number, at least 1, or None, got 0"
+    ):
         retriever.invoke(QUESTION, k=0)
 
 

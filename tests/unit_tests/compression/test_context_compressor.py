@@ -325,14 +325,19 @@ def test_wrong_input(value: Any, message: str) -> None:
 def test_wrong_keywords() -> None:
     with pytest.raises(TypeError, match="takes k and nothing else, got top_k"):
         compressor().invoke(asked(), top_k=3)
-    with pytest.raises(ConfigurationError, match="k must be at least 1, got 0"):
+    with pytest.raises(
+        ConfigurationError, match="k must be a whole number, at least 1, or None, got 0"
+    ):
         compressor().invoke(asked(), k=0)
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"token_budget": 0}, "token_budget must be at least 1, got 0"),
+        (
+            {"token_budget": 0},
+            "token_budget must be a whole number, at least 1, or None, got 0",
+        ),
         ({"ratio": 4}, "for four times less pass 0.25"),
         ({"ratio": 0}, "above 0 and at most 1, got 0"),
         ({"min_score": float("nan")}, "min_score must be a finite number"),
@@ -600,9 +605,18 @@ def test_threads_share_one_compressor() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"token_budget": "500"}, "token_budget must be a whole number, got '500'"),
-        ({"token_budget": 1.5}, "token_budget must be a whole number, got 1.5"),
-        ({"token_budget": True}, "token_budget must be a whole number, got True"),
+        (
+            {"token_budget": "500"},
+            "token_budget must be a whole number, at least 1, or None, got '500'",
+        ),
+        (
+            {"token_budget": 1.5},
+            "token_budget must be a whole number, at least 1, or None, got 1.5",
+        ),
+        (
+            {"token_budget": True},
+            "token_budget must be a whole number, at least 1, or None, got True",
+        ),
         ({"ratio": "0.25"}, "ratio is the share.*got '0.25'"),
         ({"min_score": "x"}, "min_score must be a finite number, got 'x'"),
         ({"splitter": lambda: MarkdownSplitter("9")}, "max_chars must be a whole"),  # type: ignore[arg-type]  # what is refused

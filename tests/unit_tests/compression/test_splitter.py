@@ -127,7 +127,9 @@ def test_what_is_one_character_without_end_is_cut_all_the_same() -> None:
 
 
 def test_max_chars_is_checked() -> None:
-    with pytest.raises(ConfigurationError, match="max_chars must be at least 1, got 0"):
+    with pytest.raises(
+        ConfigurationError, match="max_chars must be a whole number, at least 1, got 0"
+    ):
         MarkdownSplitter(max_chars=0)
 
 

@@ -36,7 +36,8 @@ def test_the_least_recently_used_is_forgotten() -> None:
 
 def test_max_entries_is_checked() -> None:
     with pytest.raises(
-        ConfigurationError, match="max_entries must be at least 1, got 0"
+        ConfigurationError,
+        match="max_entries must be a whole number, at least 1, got 0",
     ):
         VectorCache(max_entries=0)
 
