@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from langchain_prodpatterns.demo.sums import to_expression
 from langchain_prodpatterns.testing import (
     Reply,
     ScriptedProvider,
@@ -20,7 +21,8 @@ from langchain_prodpatterns.testing import (
 
 _NONCE = re.compile(r'"nonce" set to "(\w{8,64})"')
 _SECTION = re.compile(r"<<(\w{8,64}) (\w+)>>\n(.*?)\n<<end \1 \2>>", re.DOTALL)
-_EXTRACT = re.compile(r"^\[1\] ([^:\n]+)[^\n]*\n\s*(?:#[^\n]*\s+)?(.+)$", re.MULTILINE)
+_EXTRACT = re.compile(r"^\[1\] ([^:\n]+)(?:: )?([^\n]*)\n", re.MULTILINE)
+_SECOND_EXTRACT = re.compile(r"^\[2\] |^Question: ", re.MULTILINE)
 _ATTACKS = ("ignore all previous", "ignore your rules")
 _NO_EXTRACT = {"answer": "The documents do not say.", "citations": []}
 
@@ -132,8 +134,7 @@ class Understudy:
 
     def _fill_in(self, request: ScriptedRequest) -> Reply:
         row = self._script.question(request.user_text)
-        sums = re.sub(r"[^\d.+*/()x-]", "", request.user_text).strip(".")
-        default = {"expression": sums.replace("x", "*")}
+        default = {"expression": to_expression(request.user_text)}
         arguments = default if row is None else row["arguments"]
         return Reply(tool_calls=[ToolCall(request.forced_tools[0], arguments)])
 
@@ -188,5 +189,15 @@ def _first_extract(prompt: str) -> dict[str, Any]:
     found = _EXTRACT.search(prompt)
     if found is None:
         return _NO_EXTRACT
-    page, text = found.groups()
-    return {"answer": text.strip()[:280], "citations": [page]}
+    page, heading = found.groups()
+    extract = _SECOND_EXTRACT.split(prompt[found.end() :], maxsplit=1)[0]
+    lines = [line.strip() for line in extract.splitlines() if line.strip()]
+    if not lines:
+        return _NO_EXTRACT
+    text = next((line for line in lines if not _is_heading(line, heading)), lines[-1])
+    return {"answer": text[:280], "citations": [page]}
+
+
+def _is_heading(line: str, heading: str) -> bool:
+    """Whether a line is marked as a heading, or is the page's title in plain text."""
+    return line.startswith("#") or (line == heading and line[-1] not in ".!?")

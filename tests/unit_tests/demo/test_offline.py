@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from langchain_prodpatterns.demo.app import DATA
 from langchain_prodpatterns.demo.offline import Script, Understudy
+from langchain_prodpatterns.demo.options import DATA
 from langchain_prodpatterns.testing import ScriptedChatModel
 from langchain_prodpatterns.testing.scripting import ScriptedRequest
 
@@ -52,6 +52,36 @@ def test_an_unknown_question_is_answered_from_the_first_extract() -> None:
         "answer": "The shop opens at nine.",
         "citations": ["a.md"],
     }
+
+
+@pytest.mark.parametrize(
+    ("extract", "answer"),
+    [
+        ("[1] a.txt: Expenses\nExpenses\n\nTaxis are paid.\n", "Taxis are paid."),
+        ("[1] a.md: Expenses\n# Expenses\n## Taxis\nPaid.\n", "Paid."),
+        ("[1] a.txt: Taxis are paid.\nTaxis are paid.\nOften.\n", "Taxis are paid."),
+        ("[1] a.md: Top\n# Top\n\n[2] b.md: Other\nNot this.\n", "# Top"),
+    ],
+)
+def test_a_heading_is_no_answer_where_there_is_a_text(
+    extract: str, answer: str
+) -> None:
+    prompt = f"Extracts:\n{extract}\n\nQuestion: Taxis?"
+
+    given = json.loads(_ask(Understudy(Script.read(None)), prompt))
+
+    assert given["answer"] == answer
+
+
+def test_a_sum_that_the_script_does_not_know_is_read(script: Script) -> None:
+    tool = {"type": "function", "function": {"name": "calculator"}}
+    params = {"tools": [tool], "tool_choice": tool}
+    message = {"role": "user", "content": "What is 17% of 2340?"}
+
+    reply = Understudy(script).respond(ScriptedRequest("m", (message,), params))
+
+    (call,) = reply.tool_calls
+    assert json.loads(call.arguments) == {"expression": "(17 / 100) * 2340"}
 
 
 def test_without_an_extract_it_says_so() -> None:
