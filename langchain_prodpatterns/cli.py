@@ -21,9 +21,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == ["demo"]:
-        from langchain_prodpatterns.demo.app import main as demo
+        from langchain_prodpatterns.demo.launch import launch
 
-        return demo(arguments[1:])
+        return launch(arguments[1:])
     asked = bool(arguments) and arguments[0] in {"-h", "--help"}
     sys.stdout.write(USAGE) if asked else sys.stderr.write(USAGE)
     return 0 if asked else 2

@@ -2,7 +2,7 @@
 
 import sys
 
-from langchain_prodpatterns.demo.app import main
+from langchain_prodpatterns.demo.launch import launch
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(launch())

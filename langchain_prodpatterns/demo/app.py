@@ -1,12 +1,13 @@
-"""The command: arguments, progress, answers and the ledger at the end."""
+"""The command: progress, answers and the ledger at the end."""
 
-import argparse
-import json
+import io
+import logging
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from langchain_core.documents import Document
 from langchain_core.runnables import Runnable
@@ -14,28 +15,27 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from langchain_prodpatterns import GuardRunnable
-from langchain_prodpatterns.demo.assistant import build_assistant
+from langchain_prodpatterns.demo.assistant import admit_pages, build_assistant
 from langchain_prodpatterns.demo.documents import load_pages
 from langchain_prodpatterns.demo.errors import DemoError
+from langchain_prodpatterns.demo.failures import (
+    ProviderTrouble,
+    describe,
+    grouped,
+    is_undecided,
+    provider_errors,
+)
+from langchain_prodpatterns.demo.figures import compare, verdict
+from langchain_prodpatterns.demo.interrupts import (
+    INTERRUPTED,
+    Interrupts,
+    remembered_interrupts,
+)
+from langchain_prodpatterns.demo.options import DATA, Options, read_options
 from langchain_prodpatterns.demo.providers import Models, open_models
 from langchain_prodpatterns.demo.tools import Orders, build_tools
 from langchain_prodpatterns.errors import GuardBlocked, StructuredOutputError
 from langchain_prodpatterns.ledger import Ledger, track
-
-DATA = Path(__file__).parent / "data"
-INTERRUPTED = 130
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the user asked for."""
-
-    docs: Path
-    questions: list[str]
-    shown: list[str]
-    """The questions as they may be printed."""
-    script: Path | None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,13 +47,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0, 2 for what the user can mend, 130 for Ctrl-C.
     """
+    _print_what_can_be_printed()
+    # What fails is said below, in one line; nothing else writes to stderr.
+    logging.getLogger("langchain_prodpatterns").addHandler(logging.NullHandler())
     console = Console(highlight=False)
     try:
-        options = _options(argv)
-        pages = load_pages(options.docs)
-        with open_models(options.script) as models:
-            console.print(escape(models.headline), soft_wrap=True)
-            return _run(console, options, pages, models)
+        with remembered_interrupts() as interrupts:
+            options = read_options(argv)
+            pages = load_pages(options.docs)
+            with open_models(options.script) as models:
+                Job(console, options, models, interrupts).run(pages)
+            interrupts.check()
     except DemoError as error:
         Console(stderr=True, highlight=False).print(
             f"[red]error:[/] {escape(str(error))}", soft_wrap=True
@@ -62,44 +66,133 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         console.print("Interrupted.")
         return INTERRUPTED
-
-
-def _run(
-    console: Console, options: Options, pages: list[Document], models: Models
-) -> int:
-    with track(prices=models.prices) as ledger, tempfile.TemporaryDirectory() as folder:
-        orders = Orders.from_csv(DATA / "orders.csv", Path(folder) / "orders.sqlite")
-        with console.status("reading the documents"):
-            assistant = build_assistant(models, pages, build_tools(orders))
-        console.print(f"{len(pages)} pages read. {escape(_dropped(ledger))}".rstrip())
-        try:
-            _answer_all(console, assistant, options)
-        finally:
-            _show_ledger(console, ledger, models)
     return 0
 
 
-def _answer_all(
-    console: Console, assistant: Runnable[str, str], options: Options
-) -> None:
-    columns = (TextColumn("answering"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        asked = zip(options.questions, options.shown, strict=True)
-        for question, shown in progress.track(asked, total=len(options.questions)):
-            with track() as turn:
-                answer = _answer(assistant, question)
-            console.print(f"\n[bold]{escape(shown)}[/]")
-            console.print(escape(answer))
-            console.print(f"[dim]{escape(_how(turn))}[/]")
+def _print_what_can_be_printed() -> None:
+    """Replace what the terminal's encoding lacks: an answer may hold any character."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
-def _answer(assistant: Runnable[str, str], question: str) -> str:
+class Said(NamedTuple):
+    """What is shown under a question."""
+
+    text: str
+    failures: tuple[str, ...] = ()
+    """Why it is no answer, where the provider had none."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of the demo."""
+
+    console: Console
+    options: Options
+    models: Models
+    interrupts: Interrupts
+
+    def run(self, pages: list[Document]) -> None:
+        """Answer the questions from the pages, and show the ledger.
+
+        Raises:
+            DemoError: When the provider fails.
+        """
+        with track(prices=self.models.prices) as ledger:
+            self.models.check()
+            self.console.print(escape(self.models.headline), soft_wrap=True)
+            try:
+                with tempfile.TemporaryDirectory() as folder:
+                    assistant = self._prepare(pages, Path(folder))
+                    self._answer_all(assistant)
+            finally:
+                self._show(ledger)
+
+    def _prepare(self, pages: list[Document], folder: Path) -> Runnable[str, str]:
+        """Guard the pages and build the chain."""
+        orders = Orders.from_csv(DATA / "orders.csv", folder / "orders.sqlite")
+        trouble = ProviderTrouble()
+        with self.console.status("reading the documents"):
+            admitted = admit_pages(self.models, pages, trouble)
+            if trouble.errors:
+                reasons = grouped(trouble.reasons())
+                msg = f"the guard could not judge the documents: {reasons}"
+                raise DemoError(msg)
+            if not admitted:
+                msg = "the guard let no document through"
+                raise DemoError(msg)
+            try:
+                assistant = build_assistant(self.models, admitted, build_tools(orders))
+            except provider_errors() as error:
+                msg = f"the documents could not be embedded: {describe(error)}"
+                raise DemoError(msg) from None
+        self.interrupts.check()
+        self.console.print(escape(_read(pages, admitted)), soft_wrap=True)
+        return assistant
+
+    def _answer_all(self, assistant: Runnable[str, str]) -> None:
+        columns = (TextColumn("answering"), BarColumn(), MofNCompleteColumn())
+        count = len(self.options.questions)
+        unanswered: list[Said] = []
+        with Progress(*columns, console=self.console, transient=True) as progress:
+            asked = zip(self.options.questions, self.options.shown, strict=True)
+            for question, shown in progress.track(asked, total=count):
+                said = self._answer(assistant, question, shown)
+                self.interrupts.check()
+                if said.failures:
+                    unanswered.append(said)
+        if unanswered:
+            reasons = grouped(reason for said in unanswered for reason in said.failures)
+            msg = f"{len(unanswered)} of {count} questions got no answer: {reasons}"
+            raise DemoError(msg)
+
+    def _answer(self, assistant: Runnable[str, str], question: str, shown: str) -> Said:
+        trouble = ProviderTrouble()
+        with track() as turn:
+            said = _ask(assistant, question, trouble)
+        self.console.print(f"\n[bold]{escape(shown)}[/]")
+        self.console.print(escape(said.text))
+        self.console.print(f"[dim]{escape(_how(turn))}[/]")
+        if said.failures and trouble.refused:
+            msg = f"the provider has begun to refuse the key: {grouped(said.failures)}"
+            raise DemoError(msg)
+        return said
+
+    def _show(self, ledger: Ledger) -> None:
+        self.console.print()
+        self.console.print(escape(ledger.table()), soft_wrap=True)
+        rows, unheard = compare(ledger, self.models)
+        if not rows:
+            return
+        in_flight = unheard if self.interrupts.seen else 0
+        table = ["\n                provider     ledger"]
+        for row in rows:
+            word = verdict(row, in_flight=in_flight)
+            table.append(f"{row.name:<12}{row.provider:>12}{row.ledger:>11}   {word}")
+        if in_flight:
+            table.append(f"Calls in flight when it was interrupted: {in_flight}.")
+        self.console.print("\n".join(table), soft_wrap=True)
+
+
+def _ask(
+    assistant: Runnable[str, str], question: str, trouble: ProviderTrouble
+) -> Said:
+    """Put a question to the assistant."""
     try:
-        return assistant.invoke(question)
+        return Said(assistant.invoke(question, {"callbacks": [trouble]}))
     except GuardBlocked as error:
-        return f"Blocked: {error.rule}."
+        undecided = is_undecided(error)
+        text = f"Blocked: {error.reason if undecided else error.rule}."
     except StructuredOutputError as error:
-        return f"No valid answer: {error}"
+        undecided = is_undecided(error)
+        text = f"No valid answer: {error}"
+    except provider_errors() as error:
+        undecided, text = True, ""
+        trouble.note(error)
+    if not undecided or not trouble.errors:
+        return Said(text)
+    return Said(f"No answer: {grouped(trouble.reasons())}.", trouble.reasons())
 
 
 def _how(turn: Ledger) -> str:
@@ -109,89 +202,14 @@ def _how(turn: Ledger) -> str:
     return f"{' · '.join(steps)} · {calls} model call{'s' * (calls != 1)}"
 
 
-def _dropped(ledger: Ledger) -> str:
-    reasons = [
-        record.reason
-        for record in ledger.to_records()
-        if record.pattern == "guard" and record.decision not in {"clean", "redacted"}
-    ]
-    return f"Guard on the documents: {'; '.join(reasons)}." if reasons else ""
-
-
-def _show_ledger(console: Console, ledger: Ledger, models: Models) -> None:
-    summary = ledger.summary()
-    console.print()
-    console.print(escape(ledger.table()), soft_wrap=True)
-    if models.provider is None:
-        return
-    provider = models.provider
-    provider.wait_idle()
-    console.print("\n                provider     ledger")
-    for name, theirs, ours in (
-        ("calls", provider.calls, summary.calls),
-        ("tokens in", provider.input_tokens, summary.input_tokens),
-        ("tokens out", provider.output_tokens, summary.output_tokens),
-    ):
-        verdict = "equal" if theirs == ours else "[red]DIFFERENT[/]"
-        console.print(f"{name:<12}{theirs:>12}{ours:>11}   {verdict}")
-
-
-def _options(argv: Sequence[str] | None) -> Options:
-    parser = argparse.ArgumentParser(
-        prog="prodpatterns demo",
-        description="A support assistant that pipes through every pattern.",
+def _read(pages: Sequence[Document], admitted: Sequence[Document]) -> str:
+    """Say how many pages were read, and which of them the guard dropped."""
+    kept = {page.metadata["number"] for page in admitted}
+    dropped = [p.metadata["page"] for p in pages if p.metadata["number"] not in kept]
+    read = f"{len(pages)} page{'s' * (len(pages) != 1)} read."
+    if not dropped:
+        return read
+    names = ", ".join(dropped)
+    return (
+        f"{read} The guard dropped {len(dropped)} of {len(pages)} documents: {names}."
     )
-    parser.add_argument(
-        "--docs",
-        type=Path,
-        help="a folder of .md and .txt files (default: the handbook of the package)",
-    )
-    asked = parser.add_mutually_exclusive_group()
-    asked.add_argument(
-        "--questions",
-        type=Path,
-        help='a file with one question a line, or JSON lines with "question"',
-    )
-    asked.add_argument("--question", help="one question")
-    arguments = parser.parse_args(argv)
-    own_docs = arguments.docs is not None
-    if arguments.question is not None:
-        if not arguments.question.strip():
-            msg = "--question: the question is empty"
-            raise DemoError(msg)
-        questions = [arguments.question]
-    else:
-        questions = _read_questions(arguments.questions or DATA / "questions.jsonl")
-    return Options(
-        docs=arguments.docs or DATA / "handbook",
-        questions=questions,
-        shown=[GuardRunnable().invoke(question) for question in questions],
-        script=None if own_docs else DATA,
-    )
-
-
-def _read_questions(path: Path) -> list[str]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError:
-        msg = f"--questions: {path} is not UTF-8 text"
-        raise DemoError(msg) from None
-    except OSError as error:
-        msg = f"--questions: cannot read {path}: {error.strerror}"
-        raise DemoError(msg) from None
-    questions = [_question(line, path) for line in lines if line.strip()]
-    if not questions:
-        msg = f"--questions: {path} holds no question"
-        raise DemoError(msg)
-    return questions
-
-
-def _question(line: str, path: Path) -> str:
-    if not line.lstrip().startswith("{"):
-        return line.strip()
-    try:
-        row: Any = json.loads(line)
-        return str(row["question"])
-    except (ValueError, KeyError, TypeError):
-        msg = f'--questions: a line of {path} is JSON without "question"'
-        raise DemoError(msg) from None

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any
 
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessage
 from langchain_core.prompts import ChatPromptTemplate
@@ -86,8 +87,7 @@ def build_assistant(
 
     Args:
         models: The models and embeddings.
-        pages: The documents to answer from; a page that the guard takes for an
-            injection is left out.
+        pages: The documents to answer from, as `admit_pages` returned them.
         tools: The tools to route to.
 
     Returns:
@@ -95,11 +95,7 @@ def build_assistant(
     """
     guard_input = GuardRunnable(judge=models.small)
     guard_output = GuardRunnable(direction="output")
-    sections = [
-        part
-        for page in guard_input.invoke(list(pages))
-        for part in split_sections(page)
-    ]
+    sections = [part for page in pages for part in split_sections(page)]
     router = build_router(models, tools, sections)
     answer = build_answer(models, sections)
     cache = SemanticJudgeCache(models.embeddings, models.small)
@@ -116,6 +112,20 @@ def build_assistant(
         | guard_output
     )
     return assistant
+
+
+def admit_pages(
+    models: Models, pages: Sequence[Document], *handlers: BaseCallbackHandler
+) -> list[Document]:
+    """Return the pages without private values, and without those that the guard drops.
+
+    Args:
+        models: The models, of which the small one judges.
+        pages: The documents as they were read.
+        *handlers: What listens to the calls.
+    """
+    guard = GuardRunnable(judge=models.small)
+    return guard.invoke(list(pages), {"callbacks": list(handlers)})
 
 
 def build_router(
@@ -179,11 +189,24 @@ def _routed_to(tool: BaseTool) -> Runnable[dict[str, object], bool]:
 def _fill_in_and_run(models: Models, tool: BaseTool) -> Runnable[dict[str, str], str]:
     """Have the model fill in the arguments of one tool, and run it."""
     model = models.small.bind_tools([tool], tool_choice=tool.name)
-    return itemgetter("question") | model | RunnableLambda(_first_call) | tool
+    # Not every server honors `tool_choice`: a model may answer in words all the same.
+    return (
+        itemgetter("question")
+        | model
+        | RunnableBranch((_is_call, RunnableLambda(_arguments) | tool), _in_words)
+    )
 
 
-def _first_call(message: AIMessage) -> dict[str, object]:
+def _is_call(message: AIMessage) -> bool:
+    return bool(message.tool_calls)
+
+
+def _arguments(message: AIMessage) -> dict[str, object]:
     return dict(message.tool_calls[0]["args"])
+
+
+def _in_words(message: AIMessage) -> str:
+    return message.text or "The model neither called the tool nor said anything."
 
 
 def _with_citations(answer: Answer) -> str:

@@ -11,9 +11,7 @@ from langchain_core.runnables.config import run_in_executor
 
 if TYPE_CHECKING:
     from fastembed import TextEmbedding
-    from loguru import logger  # fastembed's own, which would report what is not there
 
-    logger.disable("fastembed")
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 # A batch is padded to its longest text; on a CPU small batches waste the least.
 BATCH_SIZE = 4
@@ -49,7 +47,7 @@ def find_local_embeddings() -> FastEmbeddings | None:
     """Return fastembed's MiniLM if it is installed and on disk; download nothing.
 
     The model is looked for in the folder `models/all-MiniLM-L6-v2` below
-    `PRODPATTERNS_SHARED`, then in fastembed's own cache.
+    `PRODPATTERNS_SHARED`, where that is set, then in fastembed's own cache.
     """
     if find_spec("fastembed") is None:
         return None
@@ -58,11 +56,12 @@ def find_local_embeddings() -> FastEmbeddings | None:
 
     logger.disable("fastembed")
     load = partial(TextEmbedding, MODEL)
-    shared = Path(os.environ.get("PRODPATTERNS_SHARED", "../shared"))
-    folder = shared / "models" / "all-MiniLM-L6-v2"
     where: dict[str, Any] = {"local_files_only": True}
-    if folder.is_dir():
-        where["specific_model_path"] = str(folder)
+    shared = os.environ.get("PRODPATTERNS_SHARED")
+    if shared:
+        folder = Path(shared) / "models" / "all-MiniLM-L6-v2"
+        if folder.is_dir():
+            where["specific_model_path"] = str(folder)
     try:
         return FastEmbeddings(load(**where))
     except Exception:  # noqa: BLE001 - fastembed raises whatever its hub client raises

@@ -1,4 +1,4 @@
-"""What can go wrong before the demo can start."""
+"""What the user can mend."""
 
 
 class DemoError(Exception):

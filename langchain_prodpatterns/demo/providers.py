@@ -1,7 +1,7 @@
 """Which models the demo talks to: the user's provider, or the offline one."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from langchain_core.language_models import BaseChatModel
 
 from langchain_prodpatterns.demo.embedding import find_local_embeddings
 from langchain_prodpatterns.demo.errors import DemoError
+from langchain_prodpatterns.demo.failures import describe, provider_errors
 from langchain_prodpatterns.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -22,6 +23,18 @@ EXAMPLE_PRICES: Mapping[str, tuple[float, float]] = {
     "scripted-large": (2.50, 10.00),
 }
 """Invented usd per million tokens, so that the offline ledger has money to count."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """A model to ask for a first answer."""
+
+    model: str
+    """Its name."""
+    variable: str
+    """The environment variable that names another."""
+    ask: Callable[[str], object]
+    """What asks it."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +53,28 @@ class Models:
     """One line that says who answers."""
     provider: "ScriptedProvider | None" = None
     """The offline provider, whose records are the truth about calls and tokens."""
+    where: str = "the offline provider"
+    """Where the models are."""
+    checks: Sequence[Check] = ()
+    """What has to answer before the work begins."""
+
+    def check(self) -> None:
+        """Ask every model for a first answer.
+
+        A wrong name must be told here: a guard whose judge fails blocks everything.
+
+        Raises:
+            DemoError: When one of them has none.
+        """
+        for check in self.checks:
+            try:
+                check.ask("Hello")
+            except provider_errors() as error:
+                msg = (
+                    f"{self.where}: no answer from {check.model!r} "
+                    f"({describe(error)}); {check.variable} names another"
+                )
+                raise DemoError(msg) from None
 
 
 @contextmanager
@@ -65,12 +100,17 @@ def open_models(script: Path | None) -> Iterator[Models]:
     except MissingExtraError as error:
         raise DemoError(str(error)) from None
     with starting as provider:
-        yield _offline(provider)
+        yield _offline(provider, scripted=script is not None)
 
 
-def _offline(provider: "ScriptedProvider") -> Models:
+def _offline(provider: "ScriptedProvider", *, scripted: bool) -> Models:
     local = find_local_embeddings()
     knows = "MiniLM in this process" if local else "spelling only"
+    answers = (
+        "the answers and prices are scripted"
+        if scripted
+        else "an answer is the first extract found, and prices are invented"
+    )
     return Models(
         small=provider.chat_model("scripted-small"),
         large=provider.chat_model("scripted-large"),
@@ -78,14 +118,14 @@ def _offline(provider: "ScriptedProvider") -> Models:
         prices=EXAMPLE_PRICES,
         headline=(
             "No OPENAI_API_KEY: offline provider. The flow, calls, tokens and timings "
-            f"are real; the answers and prices are scripted. Embeddings: {knows}."
+            f"are real; {answers}. Embeddings: {knows}."
         ),
         provider=provider,
     )
 
 
 def _online() -> Models:
-    """Talk to the user's provider, once every model there has answered."""
+    """Talk to the user's provider, once it has taken the key."""
     try:
         import openai
         from langchain_openai import ChatOpenAI, OpenAIEmbeddings
@@ -103,26 +143,23 @@ def _online() -> Models:
         raise DemoError(msg) from None
     # A key that no header can hold is a ValueError.
     except (openai.OpenAIError, ValueError) as error:
-        msg = f"cannot use {where}: {type(error).__name__}"
+        msg = f"cannot use {where}: {describe(error)}"
         raise DemoError(msg) from None
-    models = Models(
-        small=ChatOpenAI(model=small, stream_usage=True),
-        large=ChatOpenAI(model=large, stream_usage=True),
-        # Servers other than OpenAI's take text, not token ids.
-        embeddings=OpenAIEmbeddings(model=embedding, check_embedding_ctx_length=False),
+    # Without usage, a streamed call could not be booked.
+    cheap = ChatOpenAI(model=small, stream_usage=True)
+    strong = ChatOpenAI(model=large, stream_usage=True)
+    # Servers other than OpenAI's take text, not token ids.
+    embeddings = OpenAIEmbeddings(model=embedding, check_embedding_ctx_length=False)
+    return Models(
+        small=cheap,
+        large=strong,
+        embeddings=embeddings,
         prices=None,
         headline=f"Answers by {small} and {large} at {where}; embeddings: {embedding}.",
+        where=where,
+        checks=[
+            Check(small, "OPENAI_MODEL", cheap.invoke),
+            Check(large, "OPENAI_STRONG_MODEL", strong.invoke),
+            Check(embedding, "OPENAI_EMBEDDING_MODEL", embeddings.embed_query),
+        ],
     )
-    for name, variable, ask in (
-        (small, "OPENAI_MODEL", models.small.invoke),
-        (large, "OPENAI_STRONG_MODEL", models.large.invoke),
-        (embedding, "OPENAI_EMBEDDING_MODEL", models.embeddings.embed_query),
-    ):
-        try:
-            ask("Hello")
-        # A wrong name must be told here: a guard whose judge fails blocks everything.
-        except openai.OpenAIError as error:
-            kind = type(error).__name__
-            msg = f"{where}: no answer from {name!r} ({kind}); {variable} names another"
-            raise DemoError(msg) from None
-    return models

@@ -116,6 +116,8 @@ def build_tools(orders: Orders) -> list[BaseTool]:
         calculate,
         name="calculator",
         description="Calculate a sum, a product, a percentage or a division.",
+        # A model may fill in what is no expression; that is no reason to stop.
+        handle_validation_error="The model gave the calculator no sum.",
     )
     order_lookup = StructuredTool.from_function(
         orders.look_up,

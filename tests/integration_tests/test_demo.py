@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from langchain_prodpatterns.demo.offline import Script, Understudy, start_provider
+from langchain_prodpatterns.demo.options import DATA
 from langchain_prodpatterns.testing import Fault, Rule, ScriptedProvider
 
 _NO_MODEL = Fault.http(404, "no such model", code="model_not_found")
@@ -126,6 +128,19 @@ def test_own_documents_and_one_question(tmp_path: Path) -> None:
     assert "[hours.md]" in run.stdout
 
 
+def test_with_own_documents_the_headline_says_what_an_answer_is(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "expenses.txt").write_text(
+        "Expenses\n\nTaxis are paid after ten at night.\n", encoding="utf-8"
+    )
+
+    run = _run(tmp_path, "--docs", str(tmp_path), "--question", "When are taxis paid?")
+
+    assert "an answer is the first extract found" in run.stdout.splitlines()[0]
+    assert "Taxis are paid after ten at night. [expenses.txt]" in run.stdout
+
+
 @pytest.mark.parametrize("kind", ["missing", "empty", "unreadable"])
 def test_a_wrong_folder_is_one_clear_line(tmp_path: Path, kind: str) -> None:
     docs = tmp_path / "docs"
@@ -213,9 +228,6 @@ def test_lines_are_not_wrapped(tmp_path: Path) -> None:
 
 
 def test_with_a_key_it_talks_to_the_users_provider(tmp_path: Path) -> None:
-    from langchain_prodpatterns.demo.app import DATA
-    from langchain_prodpatterns.demo.offline import start_provider
-
     with start_provider(DATA) as provider:
         run = _run(
             tmp_path,
@@ -228,6 +240,29 @@ def test_with_a_key_it_talks_to_the_users_provider(tmp_path: Path) -> None:
     assert run.returncode == 0, run.stderr
     assert run.stdout.startswith("Answers by gpt-4o-mini and gpt-4o at http://")
     assert "4 years" in run.stdout
+    total = next(line for line in run.stdout.splitlines() if " total " in line)
+    assert int(total.split()[2]) == provider.calls
+
+
+def test_embeddings_that_fail_in_the_middle_are_one_clear_line(
+    tmp_path: Path,
+) -> None:
+    respond = Understudy(Script.read(DATA)).respond
+    faults = (None, None, None, *[_NO_MODEL] * 20)
+    with ScriptedProvider(respond=respond, embedding_faults=faults) as provider:
+        run = _run(
+            tmp_path,
+            "--question",
+            "How long is a gift card valid?",
+            OPENAI_API_KEY=provider.api_key,
+            OPENAI_BASE_URL=provider.base_url,
+        )
+
+    assert run.returncode == 2
+    assert run.stderr == (
+        "error: 1 of 1 questions got no answer: HTTP 404 (NotFoundError)\n"
+    )
+    assert "No answer: HTTP 404 (NotFoundError)." in run.stdout
 
 
 def test_ctrl_c_ends_it_cleanly(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from langchain_core.documents import Document
 
-from langchain_prodpatterns.demo.app import DATA
 from langchain_prodpatterns.demo.documents import load_pages, split_sections
 from langchain_prodpatterns.demo.errors import DemoError
+from langchain_prodpatterns.demo.options import DATA
 
 
 def test_reads_markdown_and_text_below_a_folder(tmp_path: Path) -> None:
@@ -88,3 +90,53 @@ def test_no_line_of_the_handbook_is_lost() -> None:
         joined = "\n".join(part.page_content for part in split_sections(page))
         for line in page.page_content.splitlines():
             assert line.strip() in joined
+
+
+def test_a_byte_order_mark_is_no_part_of_a_page(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_bytes(b"\xef\xbb\xbf# A")
+
+    (page,) = load_pages(tmp_path)
+
+    assert page.page_content == "# A"
+
+
+def test_hidden_files_and_folders_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv" / "licence.txt").write_text("no page", encoding="utf-8")
+    (tmp_path / "._a.md").write_bytes(b"\xff")
+    (tmp_path / "a.md").write_text("# A", encoding="utf-8")
+
+    (page,) = load_pages(tmp_path)
+
+    assert page.metadata["page"] == "a.md"
+
+
+def test_a_folder_that_cannot_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The tests may run as root, who can read everything.
+    inner, scandir = tmp_path / "inner", os.scandir
+    inner.mkdir()
+    (tmp_path / "a.md").write_text("# A", encoding="utf-8")
+
+    def refusing(path: Any) -> Any:
+        if os.fspath(path) == os.fspath(inner):
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+
+    with pytest.raises(DemoError, match=r"cannot read .*inner: Permission denied"):
+        load_pages(tmp_path)
+
+
+def test_a_folder_below_one_that_is_closed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, **_: Any) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "stat", refuse)
+
+    with pytest.raises(DemoError, match=r"cannot read .*: Permission denied"):
+        load_pages(tmp_path)

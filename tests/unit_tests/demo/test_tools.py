@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_prodpatterns.demo import app
+from langchain_prodpatterns.demo.options import DATA
 from langchain_prodpatterns.demo.tools import Orders, build_tools, calculate
 
 
@@ -57,7 +57,7 @@ def test_adds_like_python(first: int, second: int) -> None:
 
 @pytest.fixture
 def orders(tmp_path: Path) -> Orders:
-    return Orders.from_csv(app.DATA / "orders.csv", tmp_path / "orders.sqlite")
+    return Orders.from_csv(DATA / "orders.csv", tmp_path / "orders.sqlite")
 
 
 def test_finds_an_order_by_the_number_in_a_question(orders: Orders) -> None:
@@ -81,3 +81,11 @@ def test_the_tools_run_as_langchain_tools(orders: Orders) -> None:
 
     assert calculator.invoke({"expression": "1 + 1"}) == "2"
     assert "FC-10201" in order_lookup.invoke("order FC-10201")
+
+
+def test_arguments_that_are_no_expression_are_an_answer(orders: Orders) -> None:
+    calculator, _ = build_tools(orders)
+
+    assert (
+        calculator.invoke({"sum": "1 + 1"}) == "The model gave the calculator no sum."
+    )
