@@ -11,6 +11,8 @@ ARGS ?=
 help: ## Show this list.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-14s %s\n", $$1, $$2}'
 
+# A checkout may stand beside the folder with models and evaluation data.
+demo: export PRODPATTERNS_SHARED ?= ../shared
 demo: $(VENV)/.demo ## Run the support assistant; ARGS="--question '...'" for one question.
 	@$(BIN)/python -m langchain_prodpatterns.demo $(ARGS)
 
