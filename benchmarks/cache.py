@@ -315,7 +315,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=60, help="unrelated pairs")
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
-    local = find_local_embeddings()
+    local = find_local_embeddings(SHARED)
     if local is None:
         sys.exit("no embeddings: install fastembed and set PRODPATTERNS_SHARED")
     rng = random.Random(options.seed)

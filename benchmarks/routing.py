@@ -189,7 +189,7 @@ def main() -> None:
     args = parser.parse_args()
     if not (SHARED / "data" / "routing").is_dir():
         sys.exit(f"no data in {SHARED / 'data' / 'routing'}: set PRODPATTERNS_SHARED")
-    embeddings = find_local_embeddings()
+    embeddings = find_local_embeddings(SHARED)
     if embeddings is None:
         sys.exit("no embeddings: install fastembed and set PRODPATTERNS_SHARED")
     halves = {}

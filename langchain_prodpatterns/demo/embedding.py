@@ -43,11 +43,12 @@ class FastEmbeddings(Embeddings):
         return await run_in_executor(None, self.embed_query, text)
 
 
-def find_local_embeddings() -> FastEmbeddings | None:
+def find_local_embeddings(shared: Path | None = None) -> FastEmbeddings | None:
     """Return fastembed's MiniLM if it is installed and on disk; download nothing.
 
-    The model is looked for in the folder `models/all-MiniLM-L6-v2` below
-    `PRODPATTERNS_SHARED`, where that is set, then in fastembed's own cache.
+    Args:
+        shared: The folder whose `models/all-MiniLM-L6-v2` is looked at before
+            fastembed's own cache; by default what `PRODPATTERNS_SHARED` names, if set.
     """
     if find_spec("fastembed") is None:
         return None
@@ -57,9 +58,10 @@ def find_local_embeddings() -> FastEmbeddings | None:
     logger.disable("fastembed")
     load = partial(TextEmbedding, MODEL)
     where: dict[str, Any] = {"local_files_only": True}
-    shared = os.environ.get("PRODPATTERNS_SHARED")
-    if shared:
-        folder = Path(shared) / "models" / "all-MiniLM-L6-v2"
+    named = os.environ.get("PRODPATTERNS_SHARED")
+    shared = shared or (Path(named) if named else None)
+    if shared is not None:
+        folder = shared / "models" / "all-MiniLM-L6-v2"
         if folder.is_dir():
             where["specific_model_path"] = str(folder)
     try:

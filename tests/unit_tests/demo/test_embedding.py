@@ -54,3 +54,15 @@ def test_the_folder_that_is_named_is_used(
     embedding.find_local_embeddings()
 
     assert loaded == [{"local_files_only": True, "specific_model_path": str(model)}]
+
+
+def test_a_folder_that_is_given_comes_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loaded: list[dict[str, Any]]
+) -> None:
+    model = _model_below(tmp_path / "given")
+    _model_below(tmp_path / "named")
+    monkeypatch.setenv("PRODPATTERNS_SHARED", str(tmp_path / "named"))
+
+    embedding.find_local_embeddings(tmp_path / "given")
+
+    assert loaded == [{"local_files_only": True, "specific_model_path": str(model)}]

@@ -62,12 +62,14 @@ def test_a_question_is_shown_without_private_values() -> None:
     assert options.shown == ["Write to [EMAIL]?"]
 
 
-def test_the_help_names_every_variable_of_a_provider(
+def test_help_and_readme_name_every_variable_of_a_provider(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(SystemExit):
         read_options(["--help"])
 
     shown = capsys.readouterr().out
+    readme = (Path(__file__).parents[3] / "README.md").read_text("utf-8")
     for name in ("API_KEY", "BASE_URL", "MODEL", "STRONG_MODEL", "EMBEDDING_MODEL"):
         assert f"OPENAI_{name} " in shown
+        assert f"OPENAI_{name}=" in readme
