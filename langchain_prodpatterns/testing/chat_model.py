@@ -29,6 +29,7 @@ from langchain_core.utils.function_calling import (
 )
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation, model_validator
 
+from langchain_prodpatterns.arguments import refuse_unknown
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.testing.journal import CHAT_PATH, Journal, RequestRecord
 from langchain_prodpatterns.testing.scripting import (
@@ -41,6 +42,8 @@ from langchain_prodpatterns.testing.scripting import (
 from langchain_prodpatterns.testing.turns import Turn, wait, wait_async
 
 _PARAMETERS = ("temperature", "max_tokens", "n")
+# Of the parameters that all chat models share, those that are about a network.
+_WITHOUT_MEANING = ("api_key", "base_url", "max_retries", "timeout")
 
 StructuredMethod = Literal["function_calling", "json_schema", "json_mode"]
 """How structured output is asked for."""
@@ -65,6 +68,9 @@ class ScriptedChatModel(BaseChatModel):
     A `Fault` raises the error of `langchain_core.exceptions` that providers raise for
     the same condition, so `is_retryable` is right. What a function of the script raises
     passes through. `requests`, `calls` and tokens are counted as by `ScriptedProvider`.
+
+    `api_key`, `base_url`, `max_retries` and `timeout`, which chat models share, mean
+    nothing here and are dropped; any other unknown argument is refused.
 
     Copies made by `bind`, `with_config`, `model_copy` and `configurable_fields` share
     the records and go on in the same script; a pickled or deep copy has its own.
@@ -99,6 +105,14 @@ class ScriptedChatModel(BaseChatModel):
         default_factory=Journal, exclude=True, repr=False
     )
     """Where the records are kept; models that are given the same one share it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_names(cls, given: Any) -> Any:
+        aliases = (field.alias for field in cls.model_fields.values())
+        known = (*cls.model_fields, *filter(None, aliases), *_WITHOUT_MEANING)
+        refuse_unknown(cls.__name__, given, *known)
+        return given
 
     @model_validator(mode="after")
     def _check_script(self) -> Self:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
+from typing import TypeVar
 
 from langchain_core.embeddings import Embeddings
 from starlette.applications import Starlette
@@ -53,6 +54,7 @@ _MAX_FUNCTIONS = 64
 _OK = 200
 _JSON = (b"content-type", b"application/json")
 _EVENTS = (b"content-type", b"text/event-stream; charset=utf-8")
+_T = TypeVar("_T")
 
 
 class GoneError(Exception):
@@ -164,13 +166,30 @@ class Endpoints:
         """Ask the script, whose functions may block and may fail."""
         loop = asyncio.get_running_loop()
         look_up = partial(self.script.answer, asked, self.journal.use)
+        asking = loop.run_in_executor(self.functions, look_up)
         try:
-            return await loop.run_in_executor(self.functions, look_up)
+            return await self._unless_closing(asking)
+        except GoneError:
+            raise
         except ScriptError as error:
             raise BadRequestError(str(error), code="not_scripted") from error
         except Exception as error:  # a user's function may raise anything
             msg = f"the scripted function failed: {type(error).__name__}: {error}"
             raise BadRequestError(msg, code="script_failed") from error
+
+    async def _unless_closing(self, asking: asyncio.Future[_T]) -> _T:
+        """Wait for a function, as long as the server runs.
+
+        Raises:
+            GoneError: If the server stops; the function goes on, and is not heard.
+        """
+        while not asking.done():
+            if self.closing.is_set():
+                asking.cancel()
+            await asyncio.wait([asking], timeout=_POLL_SECONDS)
+        if asking.cancelled():
+            raise GoneError
+        return asking.result()
 
     async def _complete(
         self, exchange: Exchange, reply: Reply, asked: ScriptedRequest

@@ -105,6 +105,20 @@ def test_without_rules_the_error_says_so() -> None:
         ScriptedChatModel().invoke("hi")
 
 
+@pytest.mark.parametrize("name", ["reply", "temprature", "max_token"])
+def test_a_misspelt_argument_is_refused(name: str) -> None:
+    misspelt: dict[str, Any] = {name: 1}
+
+    with pytest.raises(ValueError, match=name):
+        ScriptedChatModel(default="x", **misspelt)
+
+
+def test_arguments_about_a_network_are_taken() -> None:
+    network: dict[str, Any] = {"api_key": "k", "timeout": 1, "max_retries": 2}
+
+    assert ScriptedChatModel(default="x", **network).invoke("hi").content == "x"
+
+
 def test_contradicting_arguments_are_refused_at_once() -> None:
     with pytest.raises(ValidationError, match="leaves nothing"):
         ScriptedChatModel(replies=["a"], respond=echo)
