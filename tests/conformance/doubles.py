@@ -16,6 +16,9 @@ from pydantic import Field, SecretStr, SkipValidation
 
 from langchain_prodpatterns.testing import LexicalEmbeddings, ScriptedChatModel
 
+TURNS = 50
+"""Turns of the event loop in which a call that is let in too early shows up."""
+
 
 class Notes:
     """What was noticed; shared by every copy of a double but a pickled one."""
@@ -26,6 +29,7 @@ class Notes:
         self.active = 0
         self.most_active = 0
         self.meeting: threading.Barrier | None = None
+        self.async_meeting: asyncio.Barrier | None = None
         self.error: BaseException | None = None
         self.hold: asyncio.Event | None = None
         self.held = asyncio.Event()
@@ -50,6 +54,18 @@ class Notes:
         finally:
             with self._lock:
                 self.active -= 1
+
+    async def wait(self) -> None:
+        """Wait for what the test holds the async calls up with."""
+        if self.hold is not None:
+            self.held.set()
+            await self.hold.wait()
+        if self.async_meeting is not None:
+            async with asyncio.timeout(30):
+                await self.async_meeting.wait()
+            # Whoever else may come, comes while these two are still under way.
+            for _ in range(TURNS):
+                await asyncio.sleep(0)
 
     def sync_call(self) -> str:
         """Name a sync call, which must not be made on an event loop's thread."""
@@ -86,9 +102,7 @@ class StrictModel(ScriptedChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         with self.notes.call("async"):
-            if self.notes.hold is not None:
-                self.notes.held.set()
-                await self.notes.hold.wait()
+            await self.notes.wait()
             return await super()._agenerate(messages, stop, run_manager, **kwargs)
 
     def _stream(
@@ -109,6 +123,7 @@ class StrictModel(ScriptedChatModel):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         with self.notes.call("async"):
+            await self.notes.wait()
             chunks = super()._astream(messages, stop, run_manager, **kwargs)
             async for chunk in chunks:
                 yield chunk

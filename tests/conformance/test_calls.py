@@ -13,7 +13,6 @@ from langchain_core.runnables import RunnableConfig
 from tests.conformance.cases import CASES, Case
 from tests.conformance.doubles import StrictModel
 
-CALLING = [case for case in CASES if case.calls_model]
 ONE_CALL = [case for case in CASES if case.one_call]
 
 
@@ -73,6 +72,18 @@ def test_batch_is_concurrent_up_to_max_concurrency(
     model.notes.meeting = threading.Barrier(2)
 
     runnable.batch(case.distinct(4), {"max_concurrency": 2})
+
+    assert model.notes.most_active == 2
+
+
+@pytest.mark.parametrize("case", ONE_CALL, ids=repr)
+async def test_abatch_is_concurrent_up_to_max_concurrency(
+    case: Case, model: StrictModel
+) -> None:
+    runnable = case.make(model)
+    model.notes.async_meeting = asyncio.Barrier(2)
+
+    await runnable.abatch(case.distinct(4), {"max_concurrency": 2})
 
     assert model.notes.most_active == 2
 
@@ -139,44 +150,3 @@ def test_works_from_16_threads(case: Case, model: StrictModel) -> None:
         outputs = list(executor.map(call, range(16)))
 
     assert outputs == [case.expected] * 16
-
-
-@pytest.mark.parametrize("case", CALLING, ids=repr)
-@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
-def test_an_interrupt_passes_at_once(
-    case: Case, model: StrictModel, error: type[BaseException]
-) -> None:
-    model.notes.error = error()
-
-    with pytest.raises(error):
-        case.make(model).invoke(case.value)
-
-    assert len(model.notes.kinds) == 1
-
-
-@pytest.mark.parametrize("case", CALLING, ids=repr)
-async def test_a_cancellation_passes_at_once(case: Case, model: StrictModel) -> None:
-    model.notes.hold, model.notes.held = asyncio.Event(), asyncio.Event()
-    task = asyncio.ensure_future(case.make(model).ainvoke(case.value))
-    await model.notes.held.wait()
-
-    task.cancel()
-
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert model.notes.active == 0
-    assert len(model.notes.kinds) == 1
-
-
-@pytest.mark.parametrize("case", CALLING, ids=repr)
-async def test_the_event_loop_goes_on_while_a_model_answers(
-    case: Case, model: StrictModel
-) -> None:
-    model.notes.hold, model.notes.held = asyncio.Event(), asyncio.Event()
-    task = asyncio.ensure_future(case.make(model).ainvoke(case.value))
-    await model.notes.held.wait()
-    assert not task.done()
-
-    model.notes.hold.set()
-
-    assert case.view(await task) == case.expected
