@@ -31,7 +31,7 @@ conformance: $(VENV)/.dev ## Run the LCEL contract over every Runnable.
 lowest: $(VENV)/.dev ## Run every test with the lowest versions that pyproject.toml allows.
 	$(PYTHON) -m venv $(LOWEST)
 	$(LOWEST)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(LOWEST)/bin/python -m pip install --quiet --editable ".[openai,testing]" --group test \
+	$(LOWEST)/bin/python -m pip install --quiet --editable ".[openai,testing,fastembed,prices]" --group test \
 		--constraint tests/lowest.txt
 	$(LOWEST)/bin/python -m pytest -n auto --dist loadfile $(ARGS)
 

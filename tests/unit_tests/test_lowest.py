@@ -5,12 +5,14 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+EXTRAS = ("openai", "testing", "fastembed", "prices")
+"""The extras that `make lowest` installs; code for the others is still to come."""
 
 
 def _promised() -> dict[str, str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = project["optional-dependencies"]
-    tested = [*project["dependencies"], *extras["openai"], *extras["testing"]]
+    tested = [*project["dependencies"], *(line for e in EXTRAS for line in extras[e])]
     bounds = (re.match(r"([\w-]+)>=([\d.]+)", line) for line in tested)
     return {bound[1]: bound[2] for bound in bounds if bound is not None}
 
@@ -31,3 +33,10 @@ def test_every_lower_bound_is_the_version_that_is_tested() -> None:
     assert promised.keys() == tested.keys()
     for name, bound in promised.items():
         assert _padded(bound) == _padded(tested[name]), name
+
+
+def test_make_lowest_installs_these_extras() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    recipe = makefile.partition("\nlowest:")[2].partition("\n\n")[0]
+
+    assert f'--editable ".[{",".join(EXTRAS)}]"' in recipe
