@@ -63,11 +63,9 @@ class Script:
         if text in self._questions:
             return self._questions[text]
         # What a guard redacts comes before the question itself.
-        ending = text.rpartition(". ")[2].strip()
-        if not ending:
-            return None
-        found = (row for full, row in self._questions.items() if full.endswith(ending))
-        return next(found, None)
+        asked = _last_sentence(text)
+        rows = self._questions.items()
+        return next((row for full, row in rows if _last_sentence(full) == asked), None)
 
     def topic(self, text: str) -> str:
         """Return what a text asks, the same for every way to ask it."""
@@ -156,6 +154,10 @@ class Understudy:
             first = question not in self._begun
             self._begun.add(question)
         return first
+
+
+def _last_sentence(text: str) -> str:
+    return text.rpartition(". ")[2].strip()
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:

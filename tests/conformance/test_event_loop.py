@@ -52,6 +52,14 @@ WAYS = [_ainvoke, _abatch, _astream, _atransform, _astream_events]
 Way = Callable[[Chain, Case], Coroutine[Any, Any, Any]]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _imported() -> None:
+    """Have done what a process does once: a first call imports optional packages."""
+    for case in CASES:
+        model = StrictModel(respond=case.respond)
+        asyncio.run(case.make(model).ainvoke(case.value))
+
+
 @pytest.fixture
 def blocking(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Make every blocking call on an event loop's thread raise, and note it.

@@ -36,6 +36,11 @@ def test_a_redacted_question_is_still_known(script: Script) -> None:
     assert question["id"] == "q20"
 
 
+@pytest.mark.parametrize("text", ["bike?", "", "Why. "])
+def test_the_end_of_a_question_is_another_question(script: Script, text: str) -> None:
+    assert script.question(text) is None
+
+
 def test_some_first_answers_lack_the_citations(script: Script) -> None:
     understudy = Understudy(script)
     prompt = "Extracts:\n\nQuestion: How many days do I have to return a bike?"
