@@ -154,7 +154,7 @@ def read_halves(name: str, rows: int, embeddings: Embeddings) -> Iterator[Half]:
 
 def embed(embeddings: Embeddings, texts: list[str]) -> list[list[float]]:
     """Embed texts, those of like length together, to pad little."""
-    ordered = sorted(set(texts), key=len)
+    ordered = sorted(dict.fromkeys(texts), key=len)
     found: dict[str, list[float]] = {}
     for start in range(0, len(ordered), 32):
         batch = ordered[start : start + 32]
