@@ -18,12 +18,12 @@ from langchain_core.prompt_values import PromptValue
 from pydantic import BaseModel, Field, ValidationError
 
 from langchain_prodpatterns.fencing import bare_reply
+from langchain_prodpatterns.refine.merging import revised_model
 from langchain_prodpatterns.refine.objects import (
     RevisionError,
     check_shape,
     model_json,
     read_json,
-    revised_model,
     schema_json,
 )
 from langchain_prodpatterns.verdicts import describe_errors
@@ -127,7 +127,11 @@ def reply_form(draft: Draft) -> str:
             "that is the whole revised draft, with the keys and the types of values "
             "that the draft has"
         )
-    return f"that is the whole revised draft, by this JSON Schema:\n{schema}"
+    return (
+        "that is the whole revised draft. An optional key that you leave out keeps its "
+        "value; to clear it, write null or an empty value. Write the items of lists in "
+        f"whole. The JSON Schema:\n{schema}"
+    )
 
 
 def read_reply(draft: Draft, reply: Any) -> Draft:

@@ -1,6 +1,7 @@
 """A scripted model that drafts, judges, compares and revises by four small functions."""
 
 import itertools
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from langchain_core.runnables import Runnable
 from pydantic import BaseModel
 
 from langchain_prodpatterns.refine import RefineChain, RefineResult
+from langchain_prodpatterns.refine.drafts import read_answer, read_draft, read_reply
 from langchain_prodpatterns.testing import Fault, ScriptedChatModel, ScriptedRequest
 
 _SECTION = re.compile(r"<<\w+ (\w+)>>\n(.*?)\n<<end \w+ \1>>", re.DOTALL)
@@ -110,6 +112,17 @@ class Product(BaseModel):
     title: str
     price: float
     tags: list[str] = []
+
+
+def revised(value: BaseModel, **changes: Any) -> Any:
+    """The object after a reviser changed some keys of the JSON it was shown."""
+    draft = read_draft(value)
+    shown = json.loads(draft.text)
+    reply = json.dumps(shown | changes)
+    new = read_reply(draft, reply)
+    assert read_answer(draft, shown | changes).value == new.value
+    assert type(new.value) is type(value)
+    return new.value
 
 
 def refine(chain: RefineChain, value: Any = "write") -> RefineResult:

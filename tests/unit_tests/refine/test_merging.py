@@ -2,7 +2,7 @@
 
 import datetime as dt
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import (
@@ -18,6 +18,7 @@ from pydantic import (
 
 from langchain_prodpatterns.refine.drafts import read_answer, read_draft, read_reply
 from langchain_prodpatterns.refine.objects import RevisionError
+from tests.unit_tests.refine.scripts import revised
 
 
 class Base(BaseModel):
@@ -74,17 +75,6 @@ class Open(BaseModel):
     token: SecretStr = SecretStr("")
 
 
-def revised(value: BaseModel, **changes: Any) -> Any:
-    """The object after a reviser changed some keys of the JSON it was shown."""
-    draft = read_draft(value)
-    shown = json.loads(draft.text)
-    reply = json.dumps(shown | changes)
-    new = read_reply(draft, reply)
-    assert read_answer(draft, shown | changes).value == new.value
-    assert type(new.value) is type(value)
-    return new.value
-
-
 def test_a_secret_is_shown_to_nobody_and_survives() -> None:
     account = Account(title="x", token=SecretStr("s3cret"))
     assert "s3cret" not in read_draft(account).text
@@ -137,8 +127,8 @@ def test_strict_types_are_read_from_json() -> None:
 
 
 def test_fields_that_were_added_survive() -> None:
-    given = Open.model_validate({"token": "s3cret", "more": {"a": 1}})
-    new = revised(given, more={"a": 2}, other=3)
+    opened = Open.model_validate({"token": "s3cret", "more": {"a": 1}})
+    new = revised(opened, more={"a": 2}, other=3)
     assert new.model_extra == {"more": {"a": 2}, "other": 3}
     assert new.token == SecretStr("s3cret")
 
@@ -174,3 +164,133 @@ def test_the_whole_must_validate(reply: str) -> None:
 def test_a_reply_that_changes_nothing_is_the_very_object() -> None:
     account = Account(title="x", token=SecretStr("s3cret"))
     assert revised(account) is account
+
+
+# --- what a reply leaves out
+
+
+class Quote(BaseModel):
+    """All of it is shown; most of it is optional."""
+
+    text: str
+    author: str = "unknown"
+    tags: list[str] = []
+
+
+def replied(value: BaseModel, reply: Any) -> Any:
+    """The object that a reply makes of it."""
+    draft = read_draft(value)
+    new = read_reply(draft, json.dumps(reply)).value
+    assert read_answer(draft, reply).value == new
+    return new
+
+
+def test_an_optional_field_that_is_left_out_keeps_its_value() -> None:
+    quote = Quote(text="x", author="Ann", tags=["a"])
+    expected = Quote(text="new", author="Ann", tags=["a"])
+    assert replied(quote, {"text": "new"}) == expected
+    assert replied(quote, {"text": "new", "remark": "done"}) == expected
+    account = Account(title="x", token=SecretStr("s3cret"), by_name={"k": Sub(b=3)})
+    new = replied(account, {"title": "new"})
+    assert new == account.model_copy(update={"title": "new"})
+
+
+def test_an_empty_value_clears_a_field() -> None:
+    quote = Quote(text="x", author="Ann", tags=["a"])
+    assert replied(quote, {"text": "x", "tags": []}) == Quote(text="x", author="Ann")
+    account = Account(title="x", token=SecretStr("s3cret"))
+    assert replied(account, {"title": "x", "token": ""}) == Account(title="x")
+
+
+def test_what_was_added_to_a_type_keeps_its_value_too() -> None:
+    opened = Open.model_validate({"token": "s3cret", "more": 1, "other": 2})
+    assert replied(opened, {"other": 3}).model_extra == {"more": 1, "other": 3}
+    plain = Open.model_validate({"more": 1, "other": 2})
+    assert replied(plain, {"other": 3}).model_extra == {"more": 1, "other": 3}
+
+
+def test_a_required_field_must_be_there() -> None:
+    for quote in (Quote(text="x"), Account(title="x", token=SecretStr("s3cret"))):
+        with pytest.raises(RevisionError, match="missing"):
+            replied(quote, {"author": "Ann"})
+
+
+class Book(BaseModel):
+    """Optional fields at a depth, and an optional mapping."""
+
+    first: Quote
+    quotes: list[Quote] = []
+    notes: dict[str, Quote] = {}
+
+
+def test_fields_left_out_at_any_depth_keep_their_values() -> None:
+    ann = Quote(text="x", author="Ann")
+    book = Book(first=ann, quotes=[ann, ann], notes={"k": ann, "gone": ann})
+    reply = {
+        "first": {"text": "1"},
+        "quotes": [{"text": "2"}, {"text": "3"}],
+        "notes": {"k": {"text": "4"}},
+    }
+    one, two, three, four = (Quote(text=text, author="Ann") for text in "1234")
+    expected = Book(first=one, quotes=[two, three], notes={"k": four})
+    assert replied(book, reply) == expected
+
+
+def test_an_item_of_which_something_is_left_out_must_be_known() -> None:
+    quotes = [Quote(text="x", author="Ann"), Quote(text="y", author="Ben")]
+    book = Book(first=quotes[0], quotes=quotes)
+    with pytest.raises(RevisionError, match="cannot be told apart"):
+        revised(book, quotes=[{"text": "new"}])
+    with pytest.raises(RevisionError, match="cannot be told apart"):
+        revised(book, quotes=[{"text": "y"}, {"text": "x"}])
+    whole = [Quote(text=text, author="Eve", tags=["a"]) for text in ("1", "2", "3")]
+    items = [quote.model_dump() for quote in whole]
+    assert revised(book, quotes=items).quotes == whole
+    first, second = json.loads(read_draft(book).text)["quotes"]
+    grown = revised(book, quotes=[second, {"text": "z"}, first]).quotes
+    assert grown == [quotes[1], Quote(text="z"), quotes[0]]
+
+
+class Cat(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    kind: Literal["cat"] = "cat"
+    name: str = ""
+
+
+class Dog(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    kind: Literal["dog"] = "dog"
+    tricks: int = 0
+
+
+class Owner(BaseModel):
+    pet: Cat | Dog
+    token: SecretStr = SecretStr("")
+
+
+@pytest.mark.parametrize("token", ["", "s3cret"])
+@pytest.mark.parametrize("reply", [{"kind": "dog"}, {"kind": "dog", "tricks": 2}])
+def test_a_part_may_become_another_type_of_its_union(token: str, reply: Any) -> None:
+    owner = Owner(pet=Cat(name="Tom"), token=SecretStr(token))
+    new = replied(owner, {"pet": reply})
+    assert new == Owner(pet=Dog.model_validate(reply), token=SecretStr(token))
+
+
+def test_a_list_of_several_types_may_change_in_length() -> None:
+    class Pets(BaseModel):
+        pets: list[Cat | Dog]
+
+    pets = Pets(pets=[Cat(name="Tom"), Dog(tricks=1)])
+    new = [Cat(name="Tim"), Dog(tricks=2), Dog(tricks=3)]
+    assert revised(pets, pets=[pet.model_dump() for pet in new]).pets == new
+
+
+def test_strict_types_within_what_is_not_all_shown() -> None:
+    class Diary(BaseModel):
+        token: SecretStr
+        entry: Strict
+
+    diary = Diary(token=SecretStr("s3cret"), entry=Strict(day=dt.date(2026, 1, 1)))
+    new = replied(diary, {"token": "**********", "entry": {"day": "2026-02-01"}})
+    assert new.entry == Strict(day=dt.date(2026, 2, 1))
+    assert new.token == SecretStr("s3cret")
