@@ -6,10 +6,13 @@ a missing field stays missing, and what breaks off is never closed and accepted;
 nothing is lost: what mending would drop makes the answer malformed.
 """
 
+import re
+from dataclasses import replace
 from typing import Any, Literal
 
 from pydantic_core import from_json
 
+from langchain_prodpatterns.fencing import bare_reply
 from langchain_prodpatterns.structured.attempts import FieldError, Reading
 from langchain_prodpatterns.structured.candidates import (
     Candidate,
@@ -19,9 +22,16 @@ from langchain_prodpatterns.structured.candidates import (
 from langchain_prodpatterns.structured.mending import (
     MAX_MENDED,
     MAX_MENDED_DEPTH,
-    ElidedError,
     UnmendableError,
     mend,
+    without_sound_texts,
+)
+from langchain_prodpatterns.structured.relaxed import (
+    ElidedError,
+    InexactError,
+    Parsed,
+    parse,
+    text_of,
 )
 from langchain_prodpatterns.structured.target import (
     MisfitError,
@@ -35,6 +45,8 @@ Prefer = Literal["first", "last"]
 MAX_TRIED = 64
 """Spans of one text that are validated."""
 
+_THOUGHTS, _END_OF_THOUGHTS = "<think>", "</think>"
+_ESCAPED = re.compile(r"""[{\[]\s*+\\["']""")
 _BEFORE_A_VALUE = {"", "\n", ":", "=", ">", "-", "`", "("}
 
 EXTRACTED = "taken out of the text around it"
@@ -58,6 +70,17 @@ def read(text: str, target: Target, prefer: Prefer = "last") -> Reading:
         The value, or what is wrong.
     """
     text = _encodable(text)
+    if not text.lstrip().startswith(_THOUGHTS):
+        return _read(text, target, prefer)
+    if _END_OF_THOUGHTS not in text:
+        return _broken_off(target)
+    reading = _read(bare_reply(text), target, prefer)
+    repairs = dict.fromkeys((EXTRACTED, *reading.repairs))
+    return replace(reading, repairs=tuple(repairs))
+
+
+def _read(text: str, target: Target, prefer: Prefer) -> Reading:
+    """Read an answer without the thoughts before it."""
     try:
         return Reading("ok", target.validate_json(text))
     except MisfitError as error:
@@ -141,32 +164,71 @@ def _mend(
     """Mend one span that is malformed, or say how it does not fit."""
     if isinstance(error, MisfitError):
         return _misfit(error, EXTRACTED)
-    complaint = str(error)
-    end = _real_end(text, candidate)
-    if end is None or _lacks_closing(text[candidate.start : end]):
+    try:
+        exact = _exact(text, candidate)
+    except ElidedError:
+        return _elided(target)
+    except InexactError:
+        return _guess(text, candidate, str(error), target)
+    repairs = _repairs(text, candidate.start, exact.end)
+    return _accept(target, exact.data, *repairs)
+
+
+def _exact(text: str, candidate: Candidate) -> Parsed:
+    """Read a span, of which every quote may be escaped as in a text of JSON.
+
+    Raises:
+        InexactError: When that takes guessing.
+        ElidedError: When the span says that it leaves something out.
+    """
+    if _ESCAPED.match(text, candidate.start):
+        unescaped = text_of(f'"{text[candidate.start : candidate.end]}"')
+        exact = parse(unescaped)
+        whole = exact.end == len(unescaped)
+        exact = replace(exact, end=candidate.end)
+    else:
+        exact = parse(text, candidate.start)
+        whole = True
+    if not whole or _goes_on(text[exact.end :]):
+        raise InexactError
+    return exact
+
+
+def _guess(text: str, candidate: Candidate, complaint: str, target: Target) -> Reading:
+    """Mend one span by a repair that guesses, and is checked."""
+    end = _guess_end(text, candidate)
+    if end is None:
         return _broken_off(target)
     span = text[candidate.start : end]
     if len(span) > MAX_MENDED or candidate.depth > MAX_MENDED_DEPTH:
         return _syntax(target, complaint)
+    if _lacks_closing(span):
+        return _broken_off(target)
     try:
         data = mend(span)
     except UnmendableError:
         return _syntax(target, complaint)
     except ElidedError:
-        return Reading("truncated", errors=(_problem(target, ELIDED),))
-    whole = not text[: candidate.start].strip() and not text[end:].strip()
-    return _accept(target, data, *(() if whole else (EXTRACTED,)), MENDED)
+        return _elided(target)
+    repairs = _repairs(text, candidate.start, end)
+    return _accept(target, data, *repairs)
 
 
-def _real_end(text: str, candidate: Candidate) -> int | None:
-    """Return where a span really ends; `None` where it breaks off after all.
+def _repairs(text: str, start: int, end: int) -> tuple[str, ...]:
+    whole = not text[:start].strip() and not text[end:].strip()
+    return (MENDED,) if whole else (EXTRACTED, MENDED)
 
-    An unescaped quote can make a bracket in a string look like the closing one; then
-    the text goes on like JSON after it.
-    """
-    rest = text[candidate.end :].lstrip()
+
+def _goes_on(rest: str) -> bool:
+    """Whether a text goes on like JSON: its object ended only by a bad quote."""
+    rest = rest.lstrip()
     begins_so = rest.startswith((",", '"', "'", ":"))
-    if not (begins_so and any(mark in rest[1:] for mark in ('"', "':", "',"))):
+    return begins_so and any(mark in rest[1:] for mark in ('"', "':", "',"))
+
+
+def _guess_end(text: str, candidate: Candidate) -> int | None:
+    """Return where a badly quoted span ends; `None` where it breaks off after all."""
+    if not _goes_on(text[candidate.end :]):
         return candidate.end
     closing = "}" if text[candidate.start] == "{" else "]"
     end = text.rfind(closing, candidate.end)
@@ -174,24 +236,43 @@ def _real_end(text: str, candidate: Candidate) -> int | None:
 
 
 def _lacks_closing(span: str) -> bool:
-    """Whether a malformed span has an opening bracket more, in a string or not.
+    """Whether a malformed span breaks off: it has an opening bracket more.
 
-    Where the strings are malformed, nobody can tell which bracket closes it.
+    In a text that is badly quoted, nobody can tell which bracket closes the span; those
+    in sound texts do not count.
     """
-    return any(span.count(one) > span.count(other) for one, other in ("{}", "[]"))
+    rest = without_sound_texts(span)
+    return any(rest.count(one) > rest.count(other) for one, other in ("{}", "[]"))
 
 
 def _bare(text: str, target: Target) -> Reading:
     """Read a text without any bracket: a word or a number, perhaps in a fence."""
     word = _unfenced(text)
-    if word != text:
-        try:
-            return Reading("ok", target.validate_json(word), repairs=(EXTRACTED,))
-        except (NotJsonError, MisfitError):
-            pass
+    value = _read_scalar(word, target, () if word == text.strip() else (EXTRACTED,))
+    if value is not None:
+        return value
     if target.takes_text and word:
         return _read_word(_unquoted(word), target)
     return _syntax(target, "the answer holds no JSON")
+
+
+def _read_scalar(word: str, target: Target, repairs: tuple[str, ...]) -> Reading | None:
+    """Read a value of JSON without brackets, also a text with raw line breaks."""
+    try:
+        return Reading("ok", target.validate_json(word), repairs=repairs)
+    except (NotJsonError, MisfitError):
+        pass
+    # Other quotes do not say that JSON is meant: prose has them too.
+    if not word.startswith('"'):
+        return None
+    try:
+        exact = parse(word)
+    except InexactError:
+        return None
+    if exact.end < len(word):
+        return None
+    reading = _accept(target, exact.data, *repairs, MENDED)
+    return reading if reading.kind == "ok" else None
 
 
 def _read_word(word: str, target: Target) -> Reading:
@@ -248,6 +329,10 @@ def _misfit(error: MisfitError, *repairs: str) -> Reading:
 
 def _syntax(target: Target, message: str) -> Reading:
     return Reading("syntax", errors=(_problem(target, message),))
+
+
+def _elided(target: Target) -> Reading:
+    return Reading("truncated", errors=(_problem(target, ELIDED),))
 
 
 def _broken_off(target: Target) -> Reading:

@@ -308,16 +308,16 @@ def test_a_schema_is_really_validated() -> None:
     [
         '{"a":"b,c,"d":"e"}',
         '{"a": """\n"Hello"\n""", "b": "c"}',
-        "{\u2018a\u2019: 'b'}",
     ],
 )
 def test_keys_that_swallowed_a_quote_are_refused(text: str) -> None:
     assert read(text, make_target(dict[str, str])).kind == "syntax"
 
 
-def test_typographic_quotes_are_read() -> None:
-    text = "{\u201ca\u201d: \u201cb\u201d}"
-
+@pytest.mark.parametrize(
+    "text", ["{\u201ca\u201d: \u201cb\u201d}", "{\u2018a\u2019: 'b'}"]
+)
+def test_typographic_quotes_are_read(text: str) -> None:
     assert read(text, make_target(dict[str, str])).value == {"a": "b"}
 
 
@@ -337,16 +337,65 @@ def test_a_bracket_in_a_badly_quoted_string_does_not_end_the_object(tail: str) -
     assert reading.kind != "ok" or reading.value["score"] == 3
 
 
-def test_a_long_malformed_text_is_not_mended() -> None:
-    text = "{'a': '" + "x" * MAX_MENDED + "'}"
+@pytest.mark.parametrize(
+    ("text", "kind"), [("{a: %s}", "syntax"), ("{'a': '%s',}", "ok")]
+)
+def test_only_what_takes_guessing_has_to_be_short(text: str, kind: str) -> None:
+    assert read(text % ("x" * MAX_MENDED), ANYTHING).kind == kind
+    assert read(text % "xxx", ANYTHING).value == {"a": "xxx"}
 
-    assert read(text, ANYTHING).kind == "syntax"
-    assert read(text[:20] + "'}", ANYTHING).value == {"a": "x" * 13}
+
+@pytest.mark.parametrize(("value", "kind"), [("x", "syntax"), ("1", "ok")])
+def test_only_what_takes_guessing_has_to_be_shallow(value: str, kind: str) -> None:
+    assert read("{a:" * 150 + value + "}" * 150, ANYTHING).kind == kind
+    assert read("{a:" * 50 + value + "}" * 50, ANYTHING).kind == "ok"
 
 
-def test_a_deep_malformed_text_is_not_mended() -> None:
-    assert read("{'a':" * 150 + "1" + "}" * 150, ANYTHING).kind == "syntax"
-    assert read("{'a':" * 50 + "1" + "}" * 50, ANYTHING).kind == "ok"
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('{"items": ["one [1]", "two {a"],}', {"items": ["one [1]", "two {a"]}),
+        ('{"a": "(see [1, 2) etc", "b": low}', {"a": "(see [1, 2) etc", "b": "low"}),
+        ('{"items": ["a", "b" /* the second */]}', {"items": ["a", "b"]}),
+        ('{"items": ["a", "b", // none more \n]}', {"items": ["a", "b"]}),
+        (
+            '{"rows": [["Ann", "" ], ["Bob", "x"]],}',
+            {"rows": [["Ann", ""], ["Bob", "x"]]},
+        ),
+        ('{"code": "x = 1\\n",}', {"code": "x = 1\n"}),
+        ('{\\"a\\": \\"say \\\\\\"hi\\\\\\"\\"}', {"a": 'say "hi"'}),
+        ("{'a': '}', 'b': 1} is it", {"a": "}", "b": 1}),
+        ("{'a': 1, // so } or ]\n 'b': 2}", {"a": 1, "b": 2}),
+    ],
+)
+def test_another_notation_is_read_exactly(text: str, value: Any) -> None:
+    reading = read(text, ANYTHING)
+
+    assert (reading.value, MENDED in reading.repairs) == (value, True)
+
+
+def test_where_a_bad_quote_ends_the_object_the_rest_counts() -> None:
+    text = "{'a': 'the set {', 'b': '5'}, not', 'c': 1}"
+
+    assert read(text, ANYTHING).kind != "ok"
+
+
+@pytest.mark.parametrize("thoughts", ['Draft: {"title": "x", ... hmm', "so [1, or {"])
+@pytest.mark.parametrize("answer", [VALID, f"```json\n{VALID}\n```", f"So: {VALID}"])
+def test_thoughts_are_no_part_of_the_answer(thoughts: str, answer: str) -> None:
+    reading = read(f"\n<think>{thoughts}</think>\n\n{answer}", TARGET)
+
+    assert (reading.value, reading.repairs) == (TICKET, (EXTRACTED,))
+
+
+def test_thoughts_without_an_answer_break_off() -> None:
+    assert read(f"<think>It may be {VALID}", TARGET).kind == "truncated"
+    assert read("<think>It may be</think>", TARGET).kind == "syntax"
+
+
+def test_a_text_of_its_own_may_have_raw_line_breaks() -> None:
+    assert read('"one\ntwo"', make_target(list[str] | str)).value == "one\ntwo"
+    assert read("'one'", ANYTHING).kind == "syntax"
 
 
 @pytest.mark.parametrize("text", ["{'a', 'b'}", "{'a': }", "[1, null, nil: ]"])
