@@ -16,29 +16,25 @@ MAX_CANDIDATES = 10_000
 MAX_TOKENS = 500_000
 """Brackets and quotes of one span."""
 
-_TWO_NUMBERS = r"\s*+-?[\d.]++\s*+,\s*+-?[\d.]++\s*+"
-# An opening bracket in prose is JSON only if it goes on like JSON: `[0, 1)` does not.
+_BOUND = r"\s*+[^\s,(){}\[\]\"']{1,40}+\s*+"
+# An opening bracket in prose is JSON only if it goes on like JSON: `[0, n)` does not.
 _OPENER = re.compile(
     rf"""\{{(?=\s*+(?:\\?["'}}\u201c\u2018/\#]|[\w$][\w.$@-]*+\s*+[:=]))
-      | \[(?!{_TWO_NUMBERS}\))(?=\s*+(?:\\?["'\u201c\u2018\]{{\[/\#.]|-?\d
+      | \[(?!{_BOUND},{_BOUND}\))(?=\s*+(?:\\?["'\u201c\u2018\]{{\[/\#.]|-?\d
             |(?:true|false|null|None|True|False)\b))""",
     re.VERBOSE,
 )
-# What may enclose a span in prose: any bracket, and the parenthesis of a call; but not
-# a bracket that is quoted, or one of an interval.
-_ENCLOSING = re.compile(
-    rf"""["'`][{{\[(\]}})]["'`]
-      | [\[\]]{_TWO_NUMBERS}[\])\[]
-      | (?<=\w)\(
-      | [{{}}\[\])]""",
-    re.VERBOSE,
-)
+# What may enclose a span in prose is more: any bracket, and the parenthesis of a call;
+# but not a bracket that is quoted.
+_IN_PROSE = re.compile(r"""["'`][{\[(\]})]["'`]|(?<=\w)\(|[{}\[\])]""")
+# What a span inside of an open bracket comes after: elsewhere the bracket is a slip.
+_BEFORE_A_PART = {"{": ":=,([{", "[": ":=,([{", "(": "=,([{"}
 _TOKEN = re.compile(r"""[{}\[\]"']""")
 _STRINGS = {
     '"': re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL),
     "'": re.compile(r"'[^'\\]*+(?:\\.[^'\\]*+)*+'", re.DOTALL),
 }
-_OPENS = {"}": "{", "]": "[", ")": "("}
+_OPENS = {"}": "{", "]": "["}
 _BEFORE_A_STRING = frozenset("{[,:(")
 
 
@@ -69,8 +65,8 @@ class Found:
 def find_candidates(text: str) -> Found:
     """Find the outermost JSON-like spans of a text, in linear time.
 
-    A span inside a bracket that never closes is a part of something that breaks off,
-    also where that something is no JSON, such as `Ticket(child={...}`.
+    A span that follows like a part on a bracket that never closes belongs to something
+    that breaks off, also where that is no JSON, such as `Ticket(child={...}`.
 
     Args:
         text: Any text.
@@ -96,15 +92,38 @@ def find_candidates(text: str) -> Found:
 
 
 def _not_enclosed(text: str, spans: list[Candidate]) -> tuple[Candidate, ...]:
-    """Return the spans before which no bracket stands that never closes."""
-    nesting = _Nesting()
+    """Return the spans that are no part of a bracket that never closes."""
+    left_open = _left_open(text, spans)
+    whole = []
+    opened = end = 0
+    for span in spans:
+        while opened < len(left_open) and left_open[opened] < span.start:
+            opened += 1
+        before = text[end : span.start].rstrip()[-1:]
+        innermost = text[left_open[opened - 1]] if opened else None
+        if not before or innermost is None or before not in _BEFORE_A_PART[innermost]:
+            whole.append(span)
+        end = span.end
+    return tuple(whole)
+
+
+def _left_open(text: str, spans: list[Candidate]) -> list[int]:
+    """Return where the brackets stand in the prose around spans that never close.
+
+    In prose any closing bracket closes any other, as in `[0, n)` and `]0, 1]`.
+    """
+    still_open: list[int] = []
     begin = 0
-    for end, after in [*((span.start, span.end) for span in spans), (len(text), 0)]:
-        for match in _ENCLOSING.finditer(text, begin, end):
-            nesting.meet(match.group(), match.start())
-        begin = after
-    limit = nesting.open[0][1] if nesting.open else len(text)
-    return tuple(span for span in spans if span.start < limit)
+    stretches = [(span.start, span.end) for span in spans]
+    # What follows the last span may close a bracket before it.
+    for end, next_begin in [*stretches, (len(text), len(text))]:
+        for match in _IN_PROSE.finditer(text, begin, end):
+            if match.group() in _BEFORE_A_PART:
+                still_open.append(match.start())
+            elif match.group() in "}])" and still_open:
+                still_open.pop()
+        begin = next_begin
+    return still_open
 
 
 def _first_opener(text: str) -> int | None:
@@ -121,25 +140,25 @@ def _next_opener(text: str, position: int) -> int | None:
 
 
 class _Nesting:
-    """The brackets that are open, and where they stand."""
+    """The brackets that are open."""
 
     def __init__(self) -> None:
-        self.open: list[tuple[str, int]] = []
-        self._count = {"{": 0, "[": 0, "(": 0}
+        self.open: list[str] = []
+        self._count = {"{": 0, "[": 0}
 
-    def meet(self, mark: str, at: int) -> None:
+    def meet(self, mark: str) -> None:
         """Open a bracket, or close one, and with it those inside that were left open.
 
-        Any other mark, and a closing bracket without an open one, changes nothing.
+        A closing bracket without an open one changes nothing.
         """
         if mark in self._count:
-            self.open.append((mark, at))
+            self.open.append(mark)
             self._count[mark] += 1
             return
-        opening = _OPENS.get(mark)
+        opening = _OPENS[mark]
         closed = None
-        while opening and self._count[opening] and closed != opening:
-            closed, _ = self.open.pop()
+        while self._count[opening] and closed != opening:
+            closed = self.open.pop()
             self._count[closed] -= 1
 
 
@@ -165,7 +184,7 @@ class _Span:
             if token in _STRINGS:
                 position = self._string(token, last, at)
             else:
-                self._meet(token, at)
+                self._meet(token)
             if position < 0 or self.unreadable:
                 return None
             if not self._nesting.open:
@@ -183,8 +202,8 @@ class _Span:
         match = _STRINGS[quote].match(self.text, at)
         return -1 if match is None else match.end()
 
-    def _meet(self, bracket: str, at: int) -> None:
-        self._nesting.meet(bracket, at)
+    def _meet(self, bracket: str) -> None:
+        self._nesting.meet(bracket)
         self.deepest = max(self.deepest, len(self._nesting.open))
         if self.deepest > MAX_DEPTH:
             self.unreadable = f"it is nested deeper than {MAX_DEPTH} levels"

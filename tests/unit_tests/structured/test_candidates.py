@@ -113,6 +113,15 @@ def test_a_part_of_what_breaks_off_is_not_found(text: str) -> None:
         '{{"a": 1}}',
         'a) b] c} {"a": 1}',
         '{"a": 1} and press { to open',
+        'For x in [a, b) the mean holds. {"a": 1}',
+        'Prices lie in [$10, $20). {"a": 1}',
+        'Valid for (0, 1] and [-inf, inf): {"a": 1}',
+        'It is [0, n) then. {"a": 1}',
+        'f(x is {"a": 1}',
+        'range(0, 10] {"a": 1}',
+        'Use the form `{summary, ...`. {"a": 1}',
+        'Call get_ticket(id=3, then: {"a": 1}',
+        '{"a": 1} is f(x and so on',
     ],
 )
 def test_a_bracket_in_prose_hides_nothing(text: str) -> None:
@@ -176,6 +185,7 @@ def test_what_is_beyond_reading_is_given_up(text: str) -> None:
         "'" * 1_000_000,
         '{"a": 1} {note} ' * 60_000,
         'x {"a": 1} ' + "[(f(" * 200_000,
+        "f(" * 200_000 + ' {"a": 1}' * 9_000,
     ],
     ids=[
         "10k",
@@ -188,6 +198,7 @@ def test_what_is_beyond_reading_is_given_up(text: str) -> None:
         "q",
         "mix",
         "open prose",
+        "open before",
     ],
 )
 def test_hostile_texts_end(text: str) -> None:
