@@ -24,9 +24,10 @@ _OPENER = re.compile(
             |(?:true|false|null|None|True|False)\b))""",
     re.VERBOSE,
 )
-# What may enclose a span in prose is more: any bracket, and the parenthesis of a call;
-# but not a bracket that is quoted.
-_IN_PROSE = re.compile(r"""["'`][{\[(\]})]["'`]|(?<=\w)\(|[{}\[\])]""")
+# What may enclose a span in prose is more: any bracket that is not quoted, and the
+# parenthesis of a call.
+_IN_PROSE = re.compile(r"""["'`][{\[(\]})]["'`]|[{}\[\]()]""")
+_MAY_ENCLOSE = re.compile(r"[{\[]|(?<=\w)\(")
 # What a span inside of an open bracket comes after: elsewhere the bracket is a slip.
 _BEFORE_A_PART = {"{": ":=,([{", "[": ":=,([{", "(": "=,([{"}
 _TOKEN = re.compile(r"""[{}\[\]"']""")
@@ -108,7 +109,7 @@ def _not_enclosed(text: str, spans: list[Candidate]) -> tuple[Candidate, ...]:
 
 
 def _left_open(text: str, spans: list[Candidate]) -> list[int]:
-    """Return where the brackets stand in the prose around spans that never close.
+    """Return where in the prose around spans a bracket stands that never closes.
 
     In prose any closing bracket closes any other, as in `[0, n)` and `]0, 1]`.
     """
@@ -123,7 +124,7 @@ def _left_open(text: str, spans: list[Candidate]) -> list[int]:
             elif match.group() in "}])" and still_open:
                 still_open.pop()
         begin = next_begin
-    return still_open
+    return [at for at in still_open if _MAY_ENCLOSE.match(text, at)]
 
 
 def _first_opener(text: str) -> int | None:

@@ -93,6 +93,8 @@ def test_notices_what_breaks_off(text: str) -> None:
         'Answer: { 1: "x", "inner": {"a": 1}',
         'Answer: { **title**: x, "inner": {"a": 1}',
         'Tickets: [ticket1, {"a": 1}, and',
+        'Tickets: [ticket1 (the first), {"a": 1}, and',
+        'Here: Ticket(title=f(x), child={"a": 1}',
         '[<item>{"a": 1}, <item>{"a": 2}',
     ],
 )
@@ -118,6 +120,7 @@ def test_a_part_of_what_breaks_off_is_not_found(text: str) -> None:
         'Valid for (0, 1] and [-inf, inf): {"a": 1}',
         'It is [0, n) then. {"a": 1}',
         'f(x is {"a": 1}',
+        'As asked (see above, {"a": 1}',
         'range(0, 10] {"a": 1}',
         'Use the form `{summary, ...`. {"a": 1}',
         'Call get_ticket(id=3, then: {"a": 1}',
