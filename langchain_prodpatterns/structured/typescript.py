@@ -220,31 +220,55 @@ class _Declarations:
         """Say what the type does not: the description, the limits and the default."""
         if not isinstance(node, Mapping):
             return
-        description = _one_line(node.get("description", ""))
-        if description:
-            yield description
-        combined = (part for key in _COMBINED for part in node.get(key, ()))
-        for limited in (node, *combined):
-            yield from self._limits(limited)
+        # What a type is combined of stands inside of it, as if it were its own.
+        parts = [node, *(part for key in _COMBINED for part in node.get(key, ()))]
+        parts = [part for part in parts if isinstance(part, Mapping)]
+        yield from self._descriptions(parts)
+        for part in parts:
+            yield from self._limits(part)
+            yield from self._each(part)
         yield from _alternatives(node)
         default = node.get("default")
         empty = default is None or default in ([], {})
         if not empty and len(_literal(default)) <= _MAX_DEFAULT:
             yield f"default {_literal(default)}"
 
-    def _limits(self, node: Any) -> Iterator[str]:
-        """Say what limits a value, and the items of a list or the values of a map."""
-        if not isinstance(node, Mapping):
+    def _descriptions(self, parts: list[Mapping[str, Any]]) -> Iterator[str]:
+        """Say what a property is, or else what the types are that stand in its place.
+
+        A definition that is written where it is used has no other place for its words.
+        """
+        own = _one_line(parts[0].get("description", ""))
+        if own:
+            yield own
             return
+        described = (
+            part if "description" in part else self._inlined(part) for part in parts
+        )
+        words = [_one_line(one.get("description", "")) for one in described]
+        said = " | ".join(dict.fromkeys(filter(None, words)))
+        if said:
+            yield said
+
+    def _inlined(self, node: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the definition that is written in the place of a reference, if any."""
         target = node.get("$ref")
-        if target in self._defs and target not in self._shared:
-            yield from _own_limits(self._defs[target][1])
+        if target not in self._defs or target in self._shared:
+            return {}
+        definition = self._defs[target][1]
+        return {} if definition is self._root() else definition
+
+    def _limits(self, node: Mapping[str, Any]) -> Iterator[str]:
+        """Say what limits a value."""
+        yield from _own_limits(self._inlined(node))
         yield from _own_limits(node)
-        patterns = node.get("patternProperties", {})
-        for pattern in patterns:
+        for pattern in node.get("patternProperties", ()):
             yield f"keys match /{pattern}/"
+
+    def _each(self, node: Mapping[str, Any]) -> Iterator[str]:
+        """Say the same of the items of a list, or of the values of a map."""
         for part in (node.get("items"), node.get("additionalProperties")):
-            if isinstance(part, Mapping) and "$ref" not in part:
+            if isinstance(part, Mapping):
                 about = "; ".join(self._comments({**part, "default": None}))
                 if about:
                     yield f"each: {about}"

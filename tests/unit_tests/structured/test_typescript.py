@@ -6,7 +6,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import pytest
 from langchain_core.output_parsers import PydanticOutputParser
-from pydantic import BaseModel, Field, TypeAdapter
+from pydantic import BaseModel, Field, RootModel, TypeAdapter
 
 from langchain_prodpatterns.structured.typescript import declare, is_opaque
 from langchain_prodpatterns.tokens import estimate_tokens
@@ -101,7 +101,7 @@ def test_a_type_that_is_used_once_stands_where_it_is_used() -> None:
         "  home: {\n"
         "    street: string // Street and number\n"
         "    zip: string // matches /^\\d{5}$/\n"
-        "  }\n"
+        "  } // Where somebody lives.\n"
         '  tags?: ("a" | "b")[]\n'
         "}"
     )
@@ -279,6 +279,57 @@ def test_whether_a_declaration_says_nothing(
 )
 def test_limits_are_told(model: Any, expected: str) -> None:
     assert declared(model) == expected
+
+
+class Tag(BaseModel):
+    """One keyword."""
+
+    name: str
+
+
+class Mood(Enum):
+    """How they feel."""
+
+    GOOD = "good"
+
+
+class Described(BaseModel):
+    mood: Mood
+    tag: Tag | None = None
+    own: Circle = Field(description="In words of its own")
+
+
+def test_a_type_that_is_used_once_keeps_its_description() -> None:
+    text = declared(Described)
+
+    assert 'mood: "good" // How they feel.' in text
+    assert "  } | null // One keyword." in text
+    assert "  } // In words of its own" in text
+
+
+@pytest.mark.parametrize("model", [list[Tag], dict[str, Tag], list[Tag | None]])
+def test_items_that_are_used_once_keep_their_description(model: Any) -> None:
+    assert declared(model).startswith("// each: One keyword.\ntype Answer = ")
+
+
+def test_a_type_that_is_declared_by_name_is_described_there() -> None:
+    text = declared(tuple[Tag, list[Tag]])
+
+    assert text.startswith("// One keyword.\ntype Tag = {")
+    assert text.count("One keyword.") == 1
+
+
+def test_the_members_of_a_union_are_described_in_its_order() -> None:
+    assert declared(Tag | Address).startswith(
+        "// One keyword. | Where somebody lives.\n"
+    )
+
+
+def test_the_limits_of_an_inlined_item_are_told() -> None:
+    class Code(RootModel[str]):
+        root: str = Field(max_length=5)
+
+    assert declared(list[Code]).startswith("// each: length <= 5\n")
 
 
 def test_a_generic_name_becomes_an_identifier() -> None:
