@@ -208,13 +208,14 @@ LEAVES = (
     | st.text(max_size=12)
 )
 KEYS = TRICKY | st.text(max_size=6) | st.sampled_from(["a", "b_1", "$c"])
-DATA = st.recursive(
+VALUES = st.recursive(
     LEAVES,
     lambda inner: (
         st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4)
     ),
-    max_leaves=12,
-).filter(lambda node: isinstance(node, dict | list))
+    max_leaves=10,
+)
+DATA = st.lists(VALUES, max_size=4) | st.dictionaries(KEYS, VALUES, max_size=4)
 
 
 @given(DATA, st.randoms(use_true_random=False))
