@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langchain_prodpatterns.structured.candidates import (
@@ -221,6 +221,7 @@ def test_hostile_texts_end(text: str) -> None:
     assert work < 20 * len(text) + 1_000
 
 
+@settings(deadline=None)
 @given(CONTAINERS)
 def test_every_json_container_is_one_span(value: Any) -> None:
     text = json.dumps(value)
@@ -228,6 +229,7 @@ def test_every_json_container_is_one_span(value: Any) -> None:
     assert spans(text) == [text]
 
 
+@settings(deadline=None)
 @given(CONTAINERS, st.data())
 def test_no_prefix_of_json_is_a_span(value: Any, data: st.DataObject) -> None:
     text = json.dumps(value)
@@ -239,6 +241,7 @@ def test_no_prefix_of_json_is_a_span(value: Any, data: st.DataObject) -> None:
     assert found.broken_off
 
 
+@settings(deadline=None)
 @given(CONTAINERS, st.data())
 def test_no_prefix_of_a_python_literal_is_a_span(
     value: Any, data: st.DataObject
@@ -249,6 +252,7 @@ def test_no_prefix_of_a_python_literal_is_a_span(
     assert find_candidates(prefix).candidates == ()
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="{}[]\"'\\:,a1 \n`", max_size=200))
 def test_any_text_gives_spans_in_order_that_do_not_overlap(text: str) -> None:
     end = 0

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.runnables import RunnableLambda
 
@@ -153,6 +153,7 @@ PLANS = st.lists(
 ).map(tuple)
 
 
+@settings(deadline=None)
 @given(plans=PLANS, data=st.data())
 def test_a_walk_with_limits_ends_and_never_goes_down(
     plans: tuple[Plan, ...], data: st.DataObject

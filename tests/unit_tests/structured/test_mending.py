@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langchain_prodpatterns.structured.mending import (
@@ -110,6 +110,7 @@ VALUES = st.none() | st.booleans() | st.integers() | TEXTS
 DATA = st.dictionaries(TEXTS, VALUES | st.lists(VALUES, max_size=3), max_size=4)
 
 
+@settings(deadline=None)
 @given(DATA)
 def test_what_is_mended_from_a_python_literal_is_the_literal(data: Any) -> None:
     try:

@@ -4,7 +4,7 @@ import json
 from typing import Any, Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, field_validator, model_validator
 
@@ -434,6 +434,7 @@ def test_no_text_crashes_the_reader(model: Any, text: str) -> None:
     }
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="{}[]\"'\\:,a1 \n`tfn-.e/*", max_size=120))
 def test_any_text_is_read(text: str) -> None:
     for target in (TARGET, ANYTHING):
@@ -441,6 +442,7 @@ def test_any_text_is_read(text: str) -> None:
         assert (reading.kind == "ok") == (not reading.errors)
 
 
+@settings(deadline=None)
 @given(CONTAINERS, st.data())
 def test_no_beginning_of_an_answer_is_accepted(value: Any, data: st.DataObject) -> None:
     text = json.dumps(value)
@@ -454,6 +456,7 @@ class Pair(BaseModel):
     right: str
 
 
+@settings(deadline=None)
 @given(left=st.text(max_size=30), right=st.text(max_size=30))
 def test_what_is_valid_is_read_as_it_is(left: str, right: str) -> None:
     pair = Pair(left=left, right=right)

@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from langchain_prodpatterns.structured.relaxed import (
@@ -218,6 +218,7 @@ VALUES = st.recursive(
 DATA = st.lists(VALUES, max_size=4) | st.dictionaries(KEYS, VALUES, max_size=4)
 
 
+@settings(deadline=None)
 @given(DATA, st.randoms(use_true_random=False))
 def test_data_in_any_notation_is_given_back(data: Any, choose: random.Random) -> None:
     text = _Hand(choose).write(data)
@@ -227,6 +228,7 @@ def test_data_in_any_notation_is_given_back(data: Any, choose: random.Random) ->
     assert (parsed.data, parsed.end) == (data, len(text))
 
 
+@settings(deadline=None)
 @given(DATA, st.randoms(use_true_random=False), st.data())
 def test_no_beginning_of_it_is_read(
     data: Any, choose: random.Random, draw: st.DataObject
@@ -238,6 +240,7 @@ def test_no_beginning_of_it_is_read(
         parse(prefix)
 
 
+@settings(deadline=None)
 @given(CONTAINERS, st.sampled_from([None, 2]), st.booleans())
 def test_json_is_read_as_json(data: Any, indent: int | None, ascii_only: bool) -> None:
     text = json.dumps(data, indent=indent, ensure_ascii=ascii_only)
@@ -256,6 +259,7 @@ def _has_a_key_twice(text: str) -> bool:
     return any(twice)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="{}[]\"'\\:,a1u0.-e \n/*#", max_size=40))
 @example('"\\u0061": 1}')
 @example('"a": 1, "a": 2}')
@@ -270,6 +274,7 @@ def test_what_is_json_means_what_it_means_in_json(text: str) -> None:
         assert read(whole) == data
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="{}[]\"'\\:,a1u0.-e \n/*#`tfn", max_size=60))
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:
