@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from langchain_core.embeddings import Embeddings
 
 from langchain_prodpatterns.errors import MissingExtraError
+from langchain_prodpatterns.testing.clients import direct
 from langchain_prodpatterns.testing.embeddings import LexicalEmbeddings
 from langchain_prodpatterns.testing.journal import (
     CHAT_PATH,
@@ -145,6 +146,8 @@ class ScriptedProvider:
     def chat_model(self, model: str = "scripted-small", **kwargs: Any) -> "ChatOpenAI":
         """Construct a `ChatOpenAI` that asks this provider, with usage when streaming.
 
+        It passes by the proxies of the environment: none of them reaches loopback.
+
         Args:
             model: The model's name.
             kwargs: Further arguments of `ChatOpenAI`.
@@ -161,6 +164,9 @@ class ScriptedProvider:
             "base_url": self.base_url,
             "api_key": self.api_key,
             "stream_usage": True,
+            # Else it warns that a client of one's own passes the proxy by.
+            "http_socket_options": (),
+            **direct(kwargs),
         }
         return ChatOpenAI(model=model, **(defaults | kwargs))
 
@@ -168,6 +174,8 @@ class ScriptedProvider:
         self, model: str = "scripted-embedding", **kwargs: Any
     ) -> "OpenAIEmbeddings":
         """Construct an `OpenAIEmbeddings` that asks this provider.
+
+        It passes by the proxies of the environment: none of them reaches loopback.
 
         Args:
             model: The model's name.
@@ -185,6 +193,7 @@ class ScriptedProvider:
             "base_url": self.base_url,
             "api_key": self.api_key,
             "check_embedding_ctx_length": False,
+            **direct(kwargs),
         }
         return OpenAIEmbeddings(model=model, **(defaults | kwargs))
 

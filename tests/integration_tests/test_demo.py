@@ -210,6 +210,21 @@ def test_a_key_that_cannot_be_sent_is_one_clear_line(tmp_path: Path) -> None:
     assert run.stderr == "error: cannot use the OpenAI API: UnicodeEncodeError\n"
 
 
+def test_the_offline_demo_passes_every_proxy_by(tmp_path: Path) -> None:
+    run = _run(
+        tmp_path,
+        "--question",
+        "How long is a gift card valid?",
+        HTTP_PROXY="http://127.0.0.1:9",
+        OPENAI_PROXY="http://127.0.0.1:9",
+        ALL_PROXY="socks5://127.0.0.1:9",
+    )
+
+    assert run.returncode == 0, run.stderr
+    assert "4 years" in run.stdout
+    assert run.stderr == ""
+
+
 def test_a_broken_embedding_model_on_disk_is_done_without(tmp_path: Path) -> None:
     (tmp_path / "models" / "all-MiniLM-L6-v2").mkdir(parents=True)
 
