@@ -128,23 +128,52 @@ def _online() -> Models:
     """Talk to the user's provider, once it has taken the key."""
     try:
         import openai
+    except ImportError:
+        raise _no_client() from None
+    where = _server()
+    try:
+        openai.OpenAI(max_retries=0, timeout=20).models.list()
+        return _clients(where)
+    except openai.AuthenticationError:
+        msg = f"{where} refused the key in OPENAI_API_KEY (401)"
+    # A key that no header can hold, and a proxy of no known kind, are a ValueError.
+    except (openai.OpenAIError, ValueError) as error:
+        msg = f"cannot use {where}: {describe(error)}"
+    # What the HTTP client lacks for a SOCKS proxy.
+    except ImportError:
+        msg = (
+            f"cannot use {where}: a SOCKS proxy is set, and needs: pip install socksio"
+        )
+    raise DemoError(msg)
+
+
+def _server() -> str:
+    """Name the server that the clients will ask.
+
+    Raises:
+        DemoError: When the environment names what is no address.
+    """
+    named = os.environ.get("OPENAI_BASE_URL")
+    if named is None:
+        return "the OpenAI API"
+    if not named:
+        msg = "OPENAI_BASE_URL is empty: unset it, or give it an address"
+        raise DemoError(msg)
+    if not named.lower().startswith(("http://", "https://")):
+        msg = f"OPENAI_BASE_URL is {named!r}: begin it with http:// or https://"
+        raise DemoError(msg)
+    return named
+
+
+def _clients(where: str) -> Models:
+    """Construct the clients of the user's provider."""
+    try:
         from langchain_openai import ChatOpenAI, OpenAIEmbeddings
     except ImportError:
-        feature = "talking to an OpenAI-compatible provider"
-        raise DemoError(str(MissingExtraError(feature, "openai"))) from None
+        raise _no_client() from None
     small = os.environ.get("OPENAI_MODEL", "gpt-4o-mini")
     large = os.environ.get("OPENAI_STRONG_MODEL", "gpt-4o")
     embedding = os.environ.get("OPENAI_EMBEDDING_MODEL", "text-embedding-3-small")
-    where = os.environ.get("OPENAI_BASE_URL", "the OpenAI API")
-    try:
-        openai.OpenAI(max_retries=0, timeout=20).models.list()
-    except openai.AuthenticationError:
-        msg = f"{where} refused the key in OPENAI_API_KEY (401)"
-        raise DemoError(msg) from None
-    # A key that no header can hold is a ValueError.
-    except (openai.OpenAIError, ValueError) as error:
-        msg = f"cannot use {where}: {describe(error)}"
-        raise DemoError(msg) from None
     # Without usage, a streamed call could not be booked.
     cheap = ChatOpenAI(model=small, stream_usage=True)
     strong = ChatOpenAI(model=large, stream_usage=True)
@@ -163,3 +192,8 @@ def _online() -> Models:
             Check(embedding, "OPENAI_EMBEDDING_MODEL", embeddings.embed_query),
         ],
     )
+
+
+def _no_client() -> DemoError:
+    feature = "talking to an OpenAI-compatible provider"
+    return DemoError(str(MissingExtraError(feature, "openai")))
