@@ -24,6 +24,7 @@ from langchain_prodpatterns.demo.failures import (
     grouped,
     is_undecided,
     provider_errors,
+    unjudged,
 )
 from langchain_prodpatterns.demo.figures import compare, verdict
 from langchain_prodpatterns.demo.interrupts import (
@@ -114,14 +115,15 @@ class Job:
         orders = Orders.from_csv(DATA / "orders.csv", folder / "orders.sqlite")
         trouble = ProviderTrouble()
         with self.console.status("reading the documents"):
-            admitted = admit_pages(self.models, pages, trouble)
+            with track() as reading:
+                admitted = admit_pages(self.models, pages, trouble)
             if trouble.errors:
                 reasons = grouped(trouble.reasons())
                 msg = f"the guard could not judge the documents: {reasons}"
                 raise DemoError(msg)
+            failed = self._failed(unjudged(reading.to_records()))
             if not admitted:
-                msg = "the guard let no document through"
-                raise DemoError(msg)
+                raise DemoError(failed or "the guard let no document through")
             try:
                 assistant = build_assistant(self.models, admitted, build_tools(orders))
             except provider_errors() as error:
@@ -129,7 +131,19 @@ class Job:
                 raise DemoError(msg) from None
         self.interrupts.check()
         self.console.print(escape(_read(pages, admitted)), soft_wrap=True)
+        if failed:
+            self.console.print(f"{escape(failed)}.", soft_wrap=True)
         return assistant
+
+    def _failed(self, reasons: Sequence[str]) -> str:
+        """Say how many pages were dropped for want of a verdict, not for their text."""
+        if not reasons:
+            return ""
+        count = len(reasons)
+        return (
+            f"{count} page{'s' * (count != 1)} could not be judged "
+            f"({grouped(reasons)} of {self.models.judge})"
+        )
 
     def _answer_all(self, assistant: Runnable[str, str]) -> None:
         columns = (TextColumn("answering"), BarColumn(), MofNCompleteColumn())

@@ -1,5 +1,6 @@
 """A provider that fails in the middle of the work, in one clear line."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -8,8 +9,19 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.exceptions import ModelError
 
 from langchain_prodpatterns.errors import GuardBlocked, StructuredOutputError
+from langchain_prodpatterns.ledger import LedgerRecord
 
 _REFUSED = 401
+
+# As a guard's record counts them, one for each text that was not judged.
+_JUDGE_FAILURE = re.compile(r"\bjudge \((\w+)\)")
+_IN_WORDS = {
+    "unparseable": "unparseable answer",
+    "nonce": "answer without its nonce",
+    "quote": "answer with a wrong quote",
+    "timeout": "no answer in time",
+    "provider": "failed call",
+}
 
 
 class ProviderTrouble(BaseCallbackHandler):
@@ -61,6 +73,20 @@ def grouped(reasons: Iterable[str]) -> str:
     counted = Counter(reasons).most_common()
     return ", ".join(
         reason if count == 1 else f"{count} x {reason}" for reason, count in counted
+    )
+
+
+def unjudged(records: Iterable[LedgerRecord]) -> tuple[str, ...]:
+    """Say of each text that a guard's judge gave no verdict on what came instead.
+
+    Args:
+        records: What the guard reported.
+    """
+    return tuple(
+        _IN_WORDS.get(kind, kind)
+        for record in records
+        if record.pattern == "guard"
+        for kind in _JUDGE_FAILURE.findall(record.reason)
     )
 
 

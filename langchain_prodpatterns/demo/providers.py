@@ -58,6 +58,12 @@ class Models:
     checks: Sequence[Check] = ()
     """What has to answer before the work begins."""
 
+    @property
+    def judge(self) -> str:
+        """Who judges, and where the user can, how to name another."""
+        name = repr(getattr(self.small, "model_name", "the small model"))
+        return name if self.provider else f"{name}; OPENAI_MODEL names another"
+
     def check(self) -> None:
         """Ask every model for a first answer.
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import openai
 
 from langchain_prodpatterns.demo.failures import (
@@ -5,8 +7,10 @@ from langchain_prodpatterns.demo.failures import (
     describe,
     grouped,
     is_undecided,
+    unjudged,
 )
 from langchain_prodpatterns.errors import GuardBlocked, StructuredOutputError
+from langchain_prodpatterns.ledger import LedgerRecord
 from langchain_prodpatterns.structured.attempts import Attempt, AttemptKind
 
 
@@ -44,3 +48,24 @@ def test_an_error_is_noted_once() -> None:
     assert trouble.reasons() == ("HTTP 401 (RefusedError)",)
     assert trouble.refused
     assert not ProviderTrouble().refused
+
+
+def test_only_a_guards_judges_without_a_verdict_count() -> None:
+    def record(pattern: str, reason: str) -> LedgerRecord:
+        known: dict[str, Any] = dict.fromkeys(
+            LedgerRecord.__dataclass_fields__.keys() - {"pattern", "reason"}, 0
+        )
+        return LedgerRecord(pattern=pattern, reason=reason, **known)
+
+    records = [
+        record("guard", "dropped 3 of 9 documents; failed: judge (quote), judge (new)"),
+        record("guard", "redacted 1 email; failed: detector email (ValueError)"),
+        record("cache", "judge (timeout)"),
+        record("guard", "failed: judge (timeout)"),
+    ]
+
+    assert unjudged(records) == (
+        "answer with a wrong quote",
+        "new",
+        "no answer in time",
+    )
