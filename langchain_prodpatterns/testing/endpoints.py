@@ -4,11 +4,12 @@ import asyncio
 import hmac
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from langchain_core.embeddings import Embeddings
 from starlette.applications import Starlette
@@ -226,10 +227,23 @@ class Endpoints:
         if fault is not None:
             await self._fail(exchange, fault, None)
             return
-        vectors = await self.embeddings.aembed_documents(texts)
-        answer = embedding_body(body, texts, vectors)
-        self._settle(exchange, answer["usage"]["prompt_tokens"], 0)
-        await exchange.respond(JSONResponse(answer))
+        response, tokens = await self._vectors(body, texts)
+        self._settle(exchange, tokens, 0)
+        await exchange.respond(response)
+
+    async def _vectors(
+        self, body: Mapping[str, Any], texts: Sequence[str]
+    ) -> tuple[JSONResponse, int]:
+        """Ask the embeddings, which may fail or give what is no vector of numbers."""
+        try:
+            vectors = await self.embeddings.aembed_documents(list(texts))
+            answer = embedding_body(body, texts, vectors)
+            return JSONResponse(answer), answer["usage"]["prompt_tokens"]
+        except BadRequestError:
+            raise
+        except Exception as error:  # a user's embeddings may raise anything
+            msg = f"the embeddings failed: {type(error).__name__}: {error}"
+            raise BadRequestError(msg, code="script_failed") from error
 
     async def _list_models(self, exchange: Exchange) -> None:
         self._settle(exchange, 0, 0)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, Self, TypeAlias, runtime_checkable
 
+from langchain_core.messages import AIMessage, BaseMessage
 from pydantic import BaseModel
 
 from langchain_prodpatterns.errors import ConfigurationError
@@ -45,6 +46,9 @@ class ToolCall(FrozenValue):
     """The arguments, or their raw text where it should be malformed."""
     id: str | None = None
     """The call's id; by default one that no other call of this script has."""
+
+    def __post_init__(self) -> None:
+        _check_content(self.args)
 
     @property
     def arguments(self) -> str:
@@ -93,7 +97,34 @@ class Reply(FrozenValue):
         if self.chunk_size is not None and self.chunk_size < 1:
             msg = f"chunk_size must be at least 1, got {self.chunk_size}"
             raise ConfigurationError(msg)
+        for content in (self.content, *self.variants):
+            _check_content(content)
         _check_waiting(self.latency, self.hold_after)
+
+    @classmethod
+    def of_message(cls, message: AIMessage) -> Self:
+        """Answer with what a message holds: text, tool calls, finish reason and usage.
+
+        Tool calls whose arguments are malformed stay so. What is missing is filled in
+        as for any other reply.
+        """
+        calls = [
+            ToolCall(call["name"], call["args"], call["id"])
+            for call in message.tool_calls
+        ]
+        malformed = [
+            ToolCall(call["name"] or "", call["args"] or "", call["id"])
+            for call in message.invalid_tool_calls
+        ]
+        usage = message.usage_metadata
+        return cls(
+            str(message.text),
+            tool_calls=(*calls, *malformed),
+            finish_reason=message.response_metadata.get("finish_reason"),
+            refusal=message.additional_kwargs.get("refusal"),
+            input_tokens=usage["input_tokens"] if usage else None,
+            output_tokens=usage["output_tokens"] if usage else None,
+        )
 
     @classmethod
     def truncated(cls, content: Content) -> Self:
@@ -151,6 +182,7 @@ class Fault(FrozenValue):
         if not _STATUS_MIN <= self.status <= _STATUS_MAX:
             msg = f"a fault's status must be 400 to 599, got {self.status}"
             raise ConfigurationError(msg)
+        _check_content(self.content)
         _check_waiting(self.latency, self.after)
 
     @property
@@ -246,6 +278,21 @@ def _swap_types(value: Any) -> Any:
     # `null` may stand for an optional text.
     is_text = value is None or isinstance(value, str)
     return {"not": "of this type"} if is_text else "not of this type"
+
+
+def _check_content(content: Content) -> None:
+    """Refuse here what could not be sent later."""
+    if isinstance(content, BaseMessage):
+        msg = (
+            f"{type(content).__name__} is no content: give its text, or an AIMessage "
+            "in place of the whole reply"
+        )
+        raise ConfigurationError(msg)
+    try:
+        to_text(content)
+    except (TypeError, ValueError, RecursionError) as error:
+        msg = f"this cannot be sent as JSON: {error}"
+        raise ConfigurationError(msg) from error
 
 
 def _check_waiting(latency: float, chunks: int) -> None:

@@ -5,12 +5,14 @@ Everything here is a frozen value; what has been used up is kept by the caller's
 `Journal`.
 """
 
+import inspect
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Self, TypeAlias
+from typing import Any, Literal, Self, TypeAlias, TypeVar
 
 from langchain_core.exceptions import ModelInvalidRequestError
+from langchain_core.messages import AIMessage
 
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.testing.replies import (
@@ -22,6 +24,7 @@ from langchain_prodpatterns.testing.replies import (
 )
 
 _PROMPT_SHOWN = 200
+_T = TypeVar("_T")
 
 
 class ScriptError(ModelInvalidRequestError):
@@ -82,11 +85,17 @@ class ScriptedRequest:
         return str(given.get("type", "text")) if isinstance(given, Mapping) else "text"
 
 
-Respond: TypeAlias = Callable[[ScriptedRequest], Answer | Content | None]
-"""A function from the request to an answer; `None` leaves it to the next rule."""
+Respond: TypeAlias = Callable[[ScriptedRequest], Answer | Content | AIMessage | None]
+"""A function from the request to an answer; `None` leaves it to the next rule.
 
-Scripted: TypeAlias = Answer | Content | Respond
-"""One answer in any of its forms."""
+It is a plain function: it may block, and cannot be async.
+"""
+
+Scripted: TypeAlias = Answer | Content | AIMessage | Respond
+"""One answer in any of its forms.
+
+An `AIMessage` answers with its text, tool calls, finish reason and usage.
+"""
 
 
 @dataclass(frozen=True)
@@ -152,7 +161,7 @@ class Rule(FrozenValue):
             self._fits_model(request.model)
             and self._fits_call(request.number)
             and self._fits_text(request)
-            and (self.where is None or bool(self.where(request)))
+            and (self.where is None or bool(_call(self.where, request)))
         )
 
     def _fits_model(self, model: str) -> bool:
@@ -294,10 +303,22 @@ def text_of(content: Any) -> str:
 
 def _resolve(picked: Scripted, request: ScriptedRequest) -> Answer | None:
     """Bring any form of an answer to a `Reply` or a `Fault`."""
-    given = picked(request) if callable(picked) else picked
+    given = _call(picked, request) if callable(picked) else picked
     if given is None or isinstance(given, Reply | Fault):
         return given
-    return Reply(given)
+    return Reply.of_message(given) if isinstance(given, AIMessage) else Reply(given)
+
+
+def _call(function: Callable[[ScriptedRequest], _T], request: ScriptedRequest) -> _T:
+    """Call a function of the script, which is asked by sync and async models alike."""
+    given = function(request)
+    if not inspect.isawaitable(given):
+        return given
+    if inspect.iscoroutine(given):
+        given.close()
+    name = getattr(function, "__name__", type(function).__name__)
+    msg = f"'{name}' is async: a function of a script is written with `def`"
+    raise ConfigurationError(msg)
 
 
 def _shown(pattern: str | re.Pattern[str]) -> str:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import date
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -14,7 +15,7 @@ from urllib.request import Request, urlopen
 import numpy as np
 import openai
 import pytest
-from langchain_core.embeddings import DeterministicFakeEmbedding
+from langchain_core.embeddings import DeterministicFakeEmbedding, Embeddings
 
 from langchain_prodpatterns import testing
 from langchain_prodpatterns.testing import (
@@ -154,6 +155,64 @@ def test_a_wrong_key_is_the_clients_authentication_error() -> None:
         assert provider.chat_model().invoke("x").content == "ok"
         with pytest.raises(openai.AuthenticationError):
             provider.chat_model(api_key="sk-wrong").invoke("x")
+
+
+async def _late(request: Any) -> str:
+    return "late"
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"when": date(2026, 1, 2)}, "date is not JSON serializable"),
+        (lambda _: {"when": date(2026, 1, 2)}, "date is not JSON serializable"),
+        (_late, "'_late' is async"),
+    ],
+)
+def test_an_answer_that_cannot_be_given_is_told_and_not_tried_again(
+    answer: Any, said: str
+) -> None:
+    with ScriptedProvider(replies=[answer, "the next"]) as provider:
+        with pytest.raises(openai.BadRequestError, match=said) as caught:
+            provider.chat_model().invoke("x")
+        assert caught.value.code == "script_failed"
+        assert (provider.rejected, len(provider.requests)) == (1, 1)
+
+
+class Failing(Embeddings):
+    def __init__(self, vectors: Any) -> None:
+        self.vectors = vectors
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        if self.vectors is None:
+            raise ValueError("no vectors today")
+        return self.vectors  # type: ignore[no-any-return]  # that is the test
+
+    def embed_query(self, text: str) -> list[float]:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("vectors", "said"),
+    [
+        (None, "the embeddings failed: ValueError: no vectors today"),
+        ([["a"]], "the embeddings failed: ValueError"),
+        ([None], "the embeddings failed: TypeError"),
+    ],
+)
+def test_embeddings_that_fail_are_told(vectors: Any, said: str) -> None:
+    with ScriptedProvider(embeddings=Failing(vectors)) as provider:
+        with pytest.raises(openai.BadRequestError, match=said) as caught:
+            provider.embeddings().embed_query("x")
+        assert caught.value.code == "script_failed"
+        assert (provider.rejected, len(provider.requests)) == (1, 1)
+
+
+def test_floats_that_json_has_no_word_for_are_told() -> None:
+    with ScriptedProvider(embeddings=Failing([[float("nan")]])) as provider:
+        body = {"model": "m", "input": "a"}
+        status, answer = send(provider, "/embeddings", body)
+        assert (status, answer["error"]["code"]) == (400, "script_failed")
 
 
 # Records

@@ -2,11 +2,13 @@ import copy
 import json
 import threading
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from langchain_core.messages import AIMessage
 from pydantic import BaseModel, ValidationError
 
 from langchain_prodpatterns.errors import ConfigurationError
@@ -37,6 +39,58 @@ class Answering(BaseModel):
 def test_impossible_figures_are_refused(make: Callable[[], object]) -> None:
     with pytest.raises(ConfigurationError):
         make()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        Reply,
+        lambda bad: Reply([bad]),
+        lambda bad: Reply("first", variants=["second", bad]),
+        lambda bad: ToolCall("t", bad),
+        Fault.disconnect,
+    ],
+)
+def test_what_json_cannot_hold_is_refused_where_it_is_written(
+    make: Callable[[Any], object],
+) -> None:
+    with pytest.raises(ConfigurationError, match="date is not JSON serializable"):
+        make({"when": date(2026, 1, 2)})
+
+
+def test_an_object_that_holds_itself_is_refused() -> None:
+    endless: dict[str, Any] = {}
+    endless["itself"] = endless
+    with pytest.raises(ConfigurationError, match="cannot be sent as JSON"):
+        Reply(endless)
+
+
+def test_a_message_is_no_content() -> None:
+    with pytest.raises(ConfigurationError, match="AIMessage is no content"):
+        Reply(AIMessage("hi"))
+
+
+def test_a_message_becomes_a_reply_with_all_that_it_says() -> None:
+    message = AIMessage(
+        [{"type": "text", "text": "hi"}],
+        tool_calls=[{"name": "one", "args": {"a": 1}, "id": "c1"}],
+        invalid_tool_calls=[{"name": "two", "args": "{a", "id": None, "error": "x"}],
+        response_metadata={"finish_reason": "length"},
+        usage_metadata={"input_tokens": 5, "output_tokens": 7, "total_tokens": 12},
+    )
+
+    assert Reply.of_message(message) == Reply(
+        "hi",
+        tool_calls=(ToolCall("one", {"a": 1}, "c1"), ToolCall("two", "{a")),
+        finish_reason="length",
+        input_tokens=5,
+        output_tokens=7,
+    )
+
+
+def test_a_message_that_refuses_becomes_a_refusal() -> None:
+    message = AIMessage("", additional_kwargs={"refusal": "no"})
+    assert Reply.of_message(message) == Reply.refused("no")
 
 
 def test_a_truncated_reply_says_so() -> None:

@@ -1,12 +1,14 @@
 import re
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from datetime import date
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.exceptions import ModelInvalidRequestError
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from pydantic import BaseModel
 
 from langchain_prodpatterns.errors import ConfigurationError
@@ -133,10 +135,52 @@ def test_a_cycle_goes_round(length: int, asked: int) -> None:
         (lambda r: Reply(r.model), Reply("small")),
         (lambda _: {"a": 1}, Reply({"a": 1})),
         (echo, Reply("hello")),
+        (AIMessage("hi"), Reply("hi")),
+        (AIMessageChunk(content="hi"), Reply("hi")),
+        (lambda _: AIMessage("made"), Reply("made")),
     ],
 )
 def test_an_answer_can_be_given_in_any_form(given_: Scripted, answer: Answer) -> None:
     assert play(Script.build([Rule(reply=given_)]), ask()) == [answer]
+
+
+@pytest.mark.parametrize("given_", [HumanMessage("hi"), {"when": date(2026, 1, 2)}])
+def test_what_is_no_answer_is_refused(given_: Any) -> None:
+    with pytest.raises(ConfigurationError):
+        play(Script.build(default=given_), ask())
+
+
+async def _late(request: ScriptedRequest) -> str:
+    return "late"
+
+
+late: Any = _late
+
+
+class Later:
+    async def __call__(self, request: Any) -> str:
+        return "late"
+
+
+class Pending:
+    def __await__(self) -> Any:
+        yield
+
+
+@pytest.mark.parametrize(
+    ("rule", "name"),
+    [
+        (Rule(reply=late), "_late"),
+        (Rule(replies=[late]), "_late"),
+        (Rule(reply=lambda r: late(request=r)), "<lambda>"),
+        (Rule(reply=cast("Any", Later())), "Later"),
+        (Rule(reply=cast("Any", lambda r: Pending())), "<lambda>"),
+        (Rule(reply="x", where=late), "_late"),
+    ],
+)
+def test_an_async_function_is_refused_by_its_name(rule: Rule, name: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"'{name}' is async"):
+        play(Script.build([rule]), ask())
 
 
 def test_a_function_can_leave_a_request_to_the_next_rule() -> None:
