@@ -31,6 +31,7 @@ from pydantic import BaseModel, ConfigDict, Field, SkipValidation, model_validat
 
 from langchain_prodpatterns.arguments import refuse_unknown
 from langchain_prodpatterns.errors import ConfigurationError
+from langchain_prodpatterns.testing.completion import count_prompt, token_ids
 from langchain_prodpatterns.testing.journal import CHAT_PATH, Journal, RequestRecord
 from langchain_prodpatterns.testing.scripting import (
     Respond,
@@ -156,6 +157,32 @@ class ScriptedChatModel(BaseChatModel):
     def reset(self) -> None:
         """Forget every request, and begin the script and its numbers anew."""
         self.journal.reset()
+
+    def get_token_ids(self, text: str) -> list[int]:
+        """Tokenize a text as `count_tokens` does, and not by core's GPT-2.
+
+        Args:
+            text: Any text.
+        """
+        count = self.custom_get_token_ids or token_ids
+        return count(text)
+
+    def get_num_tokens_from_messages(
+        self,
+        messages: list[BaseMessage],
+        tools: Sequence[Any] | None = None,
+    ) -> int:
+        """Count a prompt: what a request with it is booked with as `input_tokens`.
+
+        Args:
+            messages: The messages of the prompt.
+            tools: Tools that are bound, in any form that LangChain converts.
+        """
+        if self.custom_get_token_ids is not None:
+            return super().get_num_tokens_from_messages(messages, tools)
+        asked = tuple(convert_to_openai_messages(messages))
+        params = {"tools": [convert_to_openai_tool(tool) for tool in tools or ()]}
+        return count_prompt(ScriptedRequest(self.model_name, asked, params))
 
     @property
     def _llm_type(self) -> str:

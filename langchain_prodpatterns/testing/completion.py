@@ -5,6 +5,7 @@ Pure functions. The provider renders the result as HTTP, the chat model as messa
 
 import json
 import re
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, takewhile
@@ -81,6 +82,13 @@ def count_tokens(text: str) -> int:
     do by hand, and that gives the same count everywhere.
     """
     return len(_TOKEN.findall(text))
+
+
+def token_ids(text: str) -> list[int]:
+    """Number the tokens that `count_tokens` counts: equal tokens have equal ids."""
+    return [
+        zlib.crc32(token.encode("utf-8", "replace")) for token in _TOKEN.findall(text)
+    ]
 
 
 def count_prompt(request: ScriptedRequest) -> int:
