@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 LOWEST := .venv-lowest
 ARGS ?=
 
-.PHONY: help demo test unit integration conformance lowest lint format types coverage bench-import build clean
+.PHONY: help demo test unit integration conformance lowest lint format types bench-import build clean
 
 help: ## Show this list.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-14s %s\n", $$1, $$2}'
@@ -50,7 +50,7 @@ bench-import: $(VENV)/.dev ## Measure what importing the package costs.
 	$(BIN)/python benchmarks/import_time.py
 
 build: $(VENV)/.dev ## Build the wheel and the sdist.
-	$(BIN)/python -m pip wheel --no-deps --wheel-dir dist .
+	$(BIN)/python -m build --outdir dist .
 
 clean: ## Remove what the commands above made.
 	rm -rf $(VENV) $(LOWEST) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
