@@ -1,4 +1,7 @@
-"""Nothing blocks the event loop: no sleep, no file, no database, no lock, no socket."""
+"""Nothing blocks the event loop: no sleep, no file, no database, no lock, no socket.
+
+What is constructed outside the loop may block there: a cache opens its database.
+"""
 
 import asyncio
 import contextlib
@@ -79,9 +82,6 @@ def blocking(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         for function in watch.functions.values():
             function.can_block_in("logging/__init__.py", {"emit"})
         yield noted
-
-
-# What is constructed outside the loop may block there: a cache opens its database.
 
 
 @pytest.mark.parametrize("way", WAYS)
