@@ -5,18 +5,18 @@ length, the bounds here are generous.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from langchain_prodpatterns.guard.detectors.base import (
     AnyOf,
     PatternDetector,
     Place,
-    before,
     is_mixed,
     is_wordy,
 )
+from langchain_prodpatterns.guard.detectors.surroundings import before, opening
 
-_START = "(?<![0-9A-Za-z])"
+_START = opening()
 _FORMS = {
     "aws": r"AKIA[A-Z0-9]{16}(?![A-Za-z0-9])",
     "aws_temporary": r"ASIA[A-Z0-9]{16}(?![A-Za-z0-9])",
@@ -59,7 +59,7 @@ _FORMS = {
         r"(?:\.[A-Za-z0-9_-]{0,2048}+)?"
     ),
 }
-_AWS_LONG = r"(?<![0-9A-Za-z/+])[A-Za-z0-9/+]{40}(?![0-9A-Za-z/+=])"
+_AWS_LONG = opening("[A-Za-z0-9/+]", also="/+") + "[A-Za-z0-9/+]{39}(?![0-9A-Za-z/+=])"
 # Between the lines of a key: line ends, also written as \\n, what indents, quotes or
 # comments a text, and what joins strings in code.
 _BREAK = r"(?:\\[nr]|[\s>#/*|;%,+\\\"'`]){0,24}+"
@@ -84,6 +84,10 @@ class _MixedKey(PatternDetector):
 
 class _AwsSecret(PatternDetector):
     """40 characters of base64, which are a secret only where something says so."""
+
+    def matches(self, text: str) -> Iterator[Place]:
+        """Look for what says so first: it is seldom there."""
+        return super().matches(text) if _NEAR_SECRET.search(text.lower()) else iter(())
 
     def refine(self, text: str, start: int, end: int) -> Iterable[Place]:
         near = _NEAR_SECRET.search(before(text, start))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 from langchain_prodpatterns.errors import ConfigurationError
-from langchain_prodpatterns.guard.detectors.patterns import LOOKBACK, Shape, prove
+from langchain_prodpatterns.guard.detectors.patterns import Shape, prove
 
 Place = tuple[int, int]
 """Where a value is: start and end in the text, in characters."""
@@ -175,24 +175,6 @@ class AnyOf:
         """
         for part in self._parts:
             yield from part.find(text)
-
-
-def before(text: str, start: int) -> str:
-    """Return the characters before a value that may decide about it, in lower case.
-
-    Args:
-        text: The text.
-        start: Where the value starts.
-
-    Returns:
-        At most `LOOKBACK` characters.
-    """
-    return text[max(0, start - LOOKBACK) : start].lower()
-
-
-def at(text: str, index: int) -> str:
-    """Return the character at an index, or nothing outside the text."""
-    return text[index] if 0 <= index < len(text) else ""
 
 
 def is_mixed(value: str) -> bool:

@@ -3,18 +3,21 @@
 import re
 from collections.abc import Iterator
 
-from langchain_prodpatterns.guard.detectors.base import (
-    PatternDetector,
-    Place,
+from langchain_prodpatterns.guard.detectors.base import PatternDetector, Place
+from langchain_prodpatterns.guard.detectors.cues import ORDERS, label
+from langchain_prodpatterns.guard.detectors.iban import passes_mod97
+from langchain_prodpatterns.guard.detectors.surroundings import (
+    GAPS,
     at,
     before,
+    goes_on,
+    opening,
+    plain,
 )
-from langchain_prodpatterns.guard.detectors.cues import label
-from langchain_prodpatterns.guard.detectors.iban import passes_mod97
 
-# One separator between digits; groups need not be of four (American Express, Diners),
-# but in a table of numbers they are of all sizes.
-_PATTERN = r"(?<![0-9])[0-9](?:[ .\u00a0-]?[0-9]){12,18}+"
+# Of two cards side by side both are in the match: whether groups of four are a card's
+# or a table's is told by what follows.
+_PATTERN = rf"{opening('[1-6]')}(?:[{GAPS}.\t]{{0,2}}+[0-9]){{12,31}}+"
 # First digits and lengths of the networks, from their published ranges.
 _NETWORKS = re.compile(
     r"4(?:[0-9]{12}|[0-9]{15}|[0-9]{18})"
@@ -28,26 +31,33 @@ _NETWORKS = re.compile(
     r"|62[0-9]{14,17}"
     r"|(?:5[0678]|6[0-9])[0-9]{11,17}"
 )
-_OTHER = label(
-    "order tracking ref reference invoice ticket timestamp isbn serial part sku parcel "
-    "shipment ean upc gtin barcode"
-)
+_OTHER = label(f"{ORDERS} timestamp isbn part ean upc gtin barcode")
 _CARD = re.compile(
-    r"\b(?:card|credit|debit|visa|mastercard|maestro|amex|american express)\b"
+    r"\b(?:card|credit|debit|visa|mastercard|maestro|amex|american express|karte|"
+    r"kreditkarte|carte|tarjeta)\b"
 )
 # The head of an IBAN in groups of four, of which the digits are the rest.
-_IBAN_HEAD = re.compile(r"(?<![0-9a-z])[a-z]{2}[0-9]{2}(?: [0-9a-z]{4}){1,7} $")
-_SHORTEST = 13
+_IBAN_HEAD = re.compile(r"(?<![0-9a-z])[a-z]{2}[0-9]{2}(?:[ -][0-9a-z]{4}){1,7}[ -]$")
+_SHORTEST, _LONGEST = 13, 19
 _DECIMALS = re.compile(r"[0-9]{7}")
-_SMALLEST_GROUP, _LARGEST_GROUP = 3, 8
+# As cards are printed: in fours, or as American Express, Diners, old Visa and long
+# UnionPay cards are.
+_LAYOUT = re.compile("(?:4 ){3,4}[1-4]|4 6 [45]|4 5 4|6 13")
+_FOURS = re.compile("(?:[0-9]{4}[^0-9]{1,2})+[0-9]{1,4}")
+_FOURS_BEFORE = re.compile(r"(?:(?<![0-9])[0-9]{4}[ .\t-]{1,2})+$")
+_FOURS_BEHIND = re.compile(r"(?:[ .\t-]{1,2}[0-9]{4}(?![0-9]))*")
+_GROUP = re.compile("[0-9]+")
+_A_ROW = 2
+_ONE_GAP = 2
 
 
 class CardDetector(PatternDetector):
     """Finds card numbers of 13 to 19 digits by network, length and Luhn checksum.
 
-    One number in ten passes the checksum by chance. So what is labeled as an order,
-    tracking or reference number is left alone unless a word for cards is near, and so
-    are digits within words.
+    One number in ten passes the checksum by chance. So digits within words do not
+    count, and unless a word for cards is near neither do digits in other groups than
+    cards are printed in, a row of numbers of four digits, and what is labeled as an
+    order, tracking or reference number.
     """
 
     def __init__(self) -> None:
@@ -55,28 +65,21 @@ class CardDetector(PatternDetector):
 
     def refine(self, text: str, start: int, end: int) -> Iterator[Place]:
         """Try every length that ends with a group of digits."""
-        if at(text, start - 1).isalpha() or _is_fraction(text, start):
+        value = plain(text[start:end])
+        stops = [each for each in _stops(value) if not goes_on(text, start + each[0])]
+        if not stops or _is_fraction(text, start):
             return
         context = before(text, start)
-        if _OTHER.search(context) and not _CARD.search(context):
-            return
         head = _IBAN_HEAD.search(context)
         # Behind a whole one comes another value.
-        if head and not passes_mod97(head[0].replace(" ", "")):
+        if head and not passes_mod97(re.sub("[ -]", "", head[0])):
             return
-        digits = ""
-        for index in range(start, end):
-            if not text[index].isdigit():
-                continue
-            digits += text[index]
-            following = at(text, index + 1)
-            if (
-                len(digits) >= _SHORTEST
-                and not following.isalnum()
-                and _is_card(digits)
-                and _is_grouped(text[start : index + 1])
-            ):
-                yield start, index + 1
+        named = _CARD.search(context) is not None
+        if _OTHER.search(context) and not named:
+            return
+        for stop, printed in stops:
+            if named or (printed and not _is_in_row(context, value, stop)):
+                yield start, start + stop
 
 
 def _is_fraction(text: str, start: int) -> bool:
@@ -85,14 +88,48 @@ def _is_fraction(text: str, start: int) -> bool:
     return behind and _DECIMALS.match(text, start) is not None
 
 
-def _is_grouped(value: str) -> bool:
-    """Whether the groups of digits are of a card's sizes, or all of one size."""
-    sizes = [len(group) for group in re.split("[^0-9]", value)]
-    return (
-        len(sizes) == 1
-        or all(_SMALLEST_GROUP <= size <= _LARGEST_GROUP for size in sizes)
-        or (len(set(sizes[:-1])) == 1 and sizes[-1] <= sizes[0])
-    )
+def _stops(value: str) -> Iterator[tuple[int, bool]]:
+    """Yield where a card may end that begins here, and whether it looks printed."""
+    digits, sizes, gaps = "", list[int](), set[str]()
+    position = 0
+    for group in _GROUP.finditer(value):
+        gaps.add(value[position : group.start()])
+        position = group.end()
+        digits += group[0]
+        sizes.append(len(group[0]))
+        if len(digits) > _LONGEST:
+            return
+        if len(digits) >= _SHORTEST and _is_card(digits):
+            # The first gap is that in front of the value: nothing.
+            yield position, len(gaps) <= _ONE_GAP and _is_printed(sizes)
+
+
+def _is_printed(sizes: list[int]) -> bool:
+    layout = " ".join(map(str, sizes))
+    return len(sizes) == 1 or _LAYOUT.fullmatch(layout) is not None
+
+
+def _is_in_row(context: str, value: str, stop: int) -> bool:
+    """Whether groups of four go on, in front and behind, as in a table.
+
+    One more may be a year or when the card expires, and other cards are no table. Nor
+    are the last digits of another value in groups of other sizes.
+    """
+    if not _FOURS.fullmatch(value, 0, stop):
+        return False
+    fours = _FOURS_BEFORE.search(context)
+    front: list[str] = []
+    if fours and not context[: fours.start()].rstrip(" .\t-")[-1:].isdigit():
+        front = _GROUP.findall(fours[0])
+    found = _FOURS_BEHIND.match(value, stop)
+    behind = _GROUP.findall(found[0]) if found else []
+    more = [*_not_of_card(front[-4:], front), *_not_of_card(behind[:4], behind)]
+    return len(more) >= _A_ROW
+
+
+def _not_of_card(nearest: list[str], groups: list[str]) -> list[str]:
+    """Return the groups, or none where the four nearest ones are a card too."""
+    return [] if _is_card("".join(nearest)) else groups
 
 
 def _is_card(digits: str) -> bool:

@@ -1,8 +1,10 @@
 """Email addresses."""
 
+import re
 from collections.abc import Iterable
 
 from langchain_prodpatterns.guard.detectors.base import PatternDetector, Place
+from langchain_prodpatterns.guard.detectors.surroundings import at, is_in_escape
 
 # Latin, Greek and Cyrillic letters: scripts without spaces between words would be
 # taken for a part of the address.
@@ -18,6 +20,10 @@ _FILES = frozenset(
 )
 
 
+# The address of a repository, `git@github.com:org/repo.git`, is nobody's.
+_GIT = re.compile(rf"(?<![{_LETTER}._%+'-])git@")
+
+
 class EmailDetector(PatternDetector):
     """Finds email addresses, also in angle brackets, JSON and links."""
 
@@ -25,6 +31,13 @@ class EmailDetector(PatternDetector):
         super().__init__("email", _PATTERN)
 
     def refine(self, text: str, start: int, end: int) -> Iterable[Place]:
-        """Leave out file names such as `logo@2x.png`."""
+        """Leave out files such as `logo@2x.png`, and repositories."""
         ending = text[start:end].rpartition(".")[2].lower()
-        return [] if ending in _FILES else [(start, end)]
+        if ending in _FILES or is_in_escape(text, start, end):
+            return []
+        return [] if _is_repository(text, start, end) else [(start, end)]
+
+
+def _is_repository(text: str, start: int, end: int) -> bool:
+    name = text.index("@", start) - len("git")
+    return at(text, end) == ":" and _GIT.match(text, max(name, 0)) is not None

@@ -1,18 +1,22 @@
 """International bank account numbers."""
 
-import re
 from collections.abc import Iterator
 
 from langchain_prodpatterns.guard.detectors.base import (
     AnyOf,
     PatternDetector,
     Place,
-    at,
+)
+from langchain_prodpatterns.guard.detectors.surroundings import (
+    GAPS,
+    goes_on,
+    opening,
+    plain,
 )
 
 # Groups only in upper case: else every text in lower case could be a part of one.
-_GROUPED = r"(?<![0-9A-Za-z])[A-Z]{2}[0-9]{2}(?:[ -]?[0-9A-Z]){11,30}+"
-_PLAIN = r"(?<![0-9A-Za-z])[A-Za-z]{2}[0-9]{2}[0-9A-Za-z]{11,30}+"
+_GROUPED = opening("[A-Z]") + rf"[A-Z][0-9]{{2}}(?:[{GAPS}]?[0-9A-Z]){{11,30}}+"
+_PLAIN = opening("[A-Za-z]") + "[A-Za-z][0-9]{2}[0-9A-Za-z]{11,30}+"
 _SHORTEST = 15
 
 
@@ -23,11 +27,11 @@ class _IbanPattern(PatternDetector):
     def refine(self, text: str, start: int, end: int) -> Iterator[Place]:
         """Try every length that ends with a group."""
         compact = ""
-        for index in range(start, end):
-            if text[index] in " -":
+        for index, char in enumerate(plain(text[start:end]), start):
+            if char in " -":
                 continue
-            compact += text[index].upper()
-            ends = not re.match("[0-9A-Za-z]", at(text, index + 1))
+            compact += char.upper()
+            ends = not goes_on(text, index + 1)
             if ends and len(compact) >= _SHORTEST and _is_iban(compact):
                 yield start, index + 1
 

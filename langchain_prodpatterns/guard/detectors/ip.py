@@ -8,12 +8,19 @@ from langchain_prodpatterns.guard.detectors.base import (
     AnyOf,
     PatternDetector,
     Place,
-    before,
 )
 from langchain_prodpatterns.guard.detectors.cues import label
+from langchain_prodpatterns.guard.detectors.surroundings import (
+    before,
+    is_in_escape,
+    opening,
+)
 
-_V4 = r"(?<![0-9A-Za-z_.])[0-9][0-9.]{6,30}+(?![A-Za-z0-9_])"
-_V6 = r"(?<![0-9A-Za-z:.])[0-9A-Fa-f:]{2}[0-9A-Fa-f:.]{1,45}+(?![A-Za-z0-9_])"
+_V4 = opening("[0-9]", also="_.") + "[0-9.]{6,30}+(?![A-Za-z0-9_])"
+_V6 = (
+    opening("[0-9A-Fa-f:]", also=":.")
+    + "[0-9A-Fa-f:][0-9A-Fa-f:.]{1,45}+(?![A-Za-z0-9_])"
+)
 _NUMBERED = label(
     "version release section sect chapter clause paragraph appendix build firmware "
     "driver rev revision ver v \u00a7"
@@ -55,6 +62,8 @@ class _V6Pattern(PatternDetector):
 
     def refine(self, text: str, start: int, end: int) -> Iterable[Place]:
         """Take punctuation off; leave out code, such as `a::b` and `x[1::2]`."""
+        if is_in_escape(text, start, end):
+            return []
         value = text[start:end].rstrip(".")
         if value.endswith(":") and not value.endswith("::"):
             value = value[:-1]

@@ -4,44 +4,66 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from langchain_prodpatterns.errors import ConfigurationError
-from langchain_prodpatterns.guard.detectors.base import (
-    PatternDetector,
-    Place,
+from langchain_prodpatterns.guard.detectors.base import PatternDetector, Place
+from langchain_prodpatterns.guard.detectors.cues import ORDERS, label
+from langchain_prodpatterns.guard.detectors.numbering import NumberingPlans
+from langchain_prodpatterns.guard.detectors.surroundings import (
+    GAPS,
     at,
     before,
+    goes_on,
+    opening,
+    plain,
 )
-from langchain_prodpatterns.guard.detectors.cues import label
-from langchain_prodpatterns.guard.detectors.numbering import NumberingPlans
 
 DEFAULT_REGIONS = ("US", "GB", "DE", "FR")
 """Regions whose national notation is known without a hint."""
 
-_PATTERN = r"(?<![0-9A-Za-z])[+(]{0,2}+[0-9](?:[ ().\u00a0/-]{0,3}+[0-9]){6,16}+"
-_LABELED = label("tel telephone phone mobile cell fax whatsapp sms hotline landline")
+_PATTERN = (
+    opening("[+(0-9]")
+    + rf"(?:(?<=[0-9])|[+(]?+[0-9])(?:[{GAPS}()./]{{0,3}}+[0-9]){{6,16}}+"
+)
+_NAMES = (
+    "tel telephone phone mobile cell fax whatsapp sms hotline landline telefon "
+    "telefonnummer rufnummer handy handynummer mobil t\u00e9l t\u00e9l\u00e9phone"
+)
+_LABELED = label(_NAMES)
 _ANNOUNCED = re.compile(
-    r"(?:\b(?:tel|telephone|phone|mobile|cell|fax|whatsapp|sms|call|calling|dial|"
-    r"ring|hotline|landline|voicemail|reach|text me|answering|message)\b)[^\n]{0,40}$"
+    rf"(?:\b(?:{_NAMES.replace(' ', '|')}|call|calling|dial|ring|voicemail|reach|"
+    r"text me|answering|message)\b)[^\n]{0,40}$"
 )
 _OTHER = label(
-    "order tracking ref reference invoice ticket timestamp isbn serial part sku build "
-    "version account card iban ssn ratio zip id commit uuid year since in"
+    f"{ORDERS} timestamp isbn part build version account card iban ssn ratio zip id "
+    "commit uuid year"
 )
+_PERIOD = label("since in")
+_YEAR = re.compile("(?:19|20)[0-9]{2}(?![0-9])")
 _AMOUNT = re.compile(r"[$€£#§]\s?$")
-# What joins digits to a longer thing: a decimal, an amount, a name.
-_JOINED = re.compile(r"(?:[0-9],|[._@-])$")
+_DIRECT = re.compile(r"(?:\b(?:at|on|under|me|us|call|dial|ring)|[:=#])[ (]{0,2}\Z")
+# What joins digits to a longer thing: a decimal, an amount, a date, a name.
+_JOINED = re.compile(r"(?:[0-9],|(?<![0-9])[0-9]{1,2}/|[._@-])\Z")
 _DATE = re.compile(
     r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}(?:\D.*)?|\d{1,2}[-/.]\d{1,2}[-/.](?:19|20)\d\d"
     r"(?:\D.*)?|(?:19|20)\d\d(?: ?[-/ ] ?(?:19|20)\d\d){1,4}"
+    # 03.12.24, but pairs that go on are a French number.
+    r"|(?:0?[1-9]|[12]\d|3[01])([-/.])(?:0?[1-9]|[12]\d|3[01])\1\d\d"
+    r"(?:(?!\1)\D.*)?"
+)
+# Thousands are written in threes, as are the numbers of some countries: these begin
+# with three digits, have blanks in between and are no round sums. Where the word that
+# announces a number is next to it, "12 345 678" is one too.
+_THOUSANDS = re.compile(
+    r"[1-9]\d{0,2}(?:\.\d{3})+|[1-9]\d?(?: \d{3})+|[1-9]\d\d(?: \d{3})* 000"
 )
 _DECIMAL = re.compile(r"(?:0|[1-9][0-9]{0,3})\.[0-9]{7}")
 # An order number such as 650-9672286-0826993 goes on.
 _GOES_ON = re.compile(r"-[0-9]{5}")
 # Deep inside a table of digits every group would be tried as the start of a number.
-_TABLE = re.compile(r"(?:[0-9][ ().\u00a0/-]{0,3}+){14}$")
+_TABLE = re.compile(r"(?:[0-9][ ()./-]{0,3}+){14}\Z")
 # Pairs in a table do not begin with 0, as numbers with their area code do.
 _PAIRS = re.compile("(?!0[0-9])[(]?[0-9]{1,2}(?:[^0-9]+[0-9]{1,2})*")
-_IN_A_ROW = re.compile(r"[0-9][ \u00a0]{1,3}$")
-_ROW_GOES_ON = re.compile(r"[ \u00a0]{1,3}[0-9]")
+_IN_A_ROW = re.compile(r"[0-9] {1,3}\Z")
+_ROW_GOES_ON = re.compile(" {1,3}[0-9]")
 _SIGNED = re.compile(r"(?:^|[^0-9a-z+(])[+(]$")
 _GROUP_END = re.compile("[0-9](?=[^0-9])")
 _FEWEST, _MOST = 7, 15
@@ -100,18 +122,19 @@ class PhoneDetector(PatternDetector):
 
 
 def _narrow(text: str, start: int, end: int, plans: NumberingPlans) -> Iterable[Place]:
-    if _SIGNED.search(before(text, start)) and at(text, start) not in ("+", "("):
+    context = before(text, start)
+    if _SIGNED.search(context) and at(text, start) not in ("+", "("):
         return []  # it was tried from the sign on
     if text.startswith("((", start):
         start += 1  # the outer one is the sentence's
-    value = text[start:end]
+    value = plain(text[start:end])
     # The longest match may end within a group of digits that are another value's.
-    whole = [] if at(text, end).isalnum() else [len(value)]
+    whole = [] if goes_on(text, end) else [len(value)]
     stops = [stop for stop in [*whole, *_ends(value)] if _has_one_pair(value[:stop])]
     if "+" in value[:2]:
         stop = _international(value, stops, plans)
     else:
-        stop = _national(text, start, value, stops, plans)
+        stop = _national(value, context, stops, plans)
     return [(start, start + stop)] if stop else []
 
 
@@ -135,35 +158,49 @@ def _international(value: str, stops: Iterable[int], plans: NumberingPlans) -> i
 
 
 def _national(
-    text: str, start: int, value: str, stops: Iterable[int], plans: NumberingPlans
+    value: str, context: str, stops: Iterable[int], plans: NumberingPlans
 ) -> int:
     """Return where a number without a country code ends, 0 if there is none."""
-    context = before(text, start)
     if _JOINED.search(context) or _TABLE.search(context) or _DATE.fullmatch(value):
         return 0
-    other = _OTHER.search(context) or _AMOUNT.search(context)
-    if other and not _LABELED.search(context):
+    labeled = _LABELED.search(context) is not None
+    if not labeled and _is_other(value, context):
         return 0
-    announced = _ANNOUNCED.search(context) is not None
-    if not announced and _DECIMAL.match(value):
+    if labeled or _ANNOUNCED.search(context):
+        direct = labeled or _DIRECT.search(context) is not None
+        return next(
+            (s for s in stops if _is_announced(value, s, plans, direct=direct)), 0
+        )
+    if _DECIMAL.match(value):
         return 0
-    for stop in stops:
-        if _GOES_ON.match(value, stop):
-            continue
-        if announced:
-            if _is_announced(value[:stop], plans):
-                return stop
-        elif not _is_in_row(text, start, start + stop, context) and _is_number(
-            value[:stop], plans
-        ):
-            return stop
-    return 0
+    return next(
+        (
+            stop
+            for stop in stops
+            if not _GOES_ON.match(value, stop)
+            and not _is_in_row(value, stop, context)
+            and _is_number(value[:stop], plans)
+        ),
+        0,
+    )
 
 
-def _is_announced(value: str, plans: NumberingPlans) -> bool:
-    if sum(map(str.isdigit, value)) < _FEWEST:
+def _is_other(value: str, context: str) -> bool:
+    """Whether what stands before says that digits are something else."""
+    if _PERIOD.search(context) and _YEAR.match(value):
+        return True
+    return any(cue.search(context) for cue in (_OTHER, _AMOUNT))
+
+
+def _is_announced(
+    value: str, stop: int, plans: NumberingPlans, *, direct: bool
+) -> bool:
+    """Whether digits are a number where a word says so, next to them or not."""
+    if sum(map(str.isdigit, value[:stop])) < _FEWEST or _GOES_ON.match(value, stop):
         return False
-    return not value.isdigit() or plans.is_national(value)
+    if not direct and _THOUSANDS.fullmatch(value, 0, stop):
+        return False
+    return not value[:stop].isdigit() or plans.is_national(value[:stop])
 
 
 def _is_number(value: str, plans: NumberingPlans) -> bool:
@@ -177,10 +214,10 @@ def _is_number(value: str, plans: NumberingPlans) -> bool:
     return plans.is_usual(value)
 
 
-def _is_in_row(text: str, start: int, end: int, context: str) -> bool:
+def _is_in_row(value: str, stop: int, context: str) -> bool:
     """Whether pairs of digits are a part of a row of numbers in a table."""
-    return _PAIRS.fullmatch(text, start, end) is not None and bool(
-        _IN_A_ROW.search(context) or _ROW_GOES_ON.match(text, end)
+    return _PAIRS.fullmatch(value, 0, stop) is not None and bool(
+        _IN_A_ROW.search(context) or _ROW_GOES_ON.match(value, stop)
     )
 
 

@@ -6,16 +6,24 @@ from collections.abc import Iterable
 from langchain_prodpatterns.guard.detectors.base import (
     PatternDetector,
     Place,
-    before,
 )
-from langchain_prodpatterns.guard.detectors.cues import label
+from langchain_prodpatterns.guard.detectors.cues import ORDERS, label
+from langchain_prodpatterns.guard.detectors.surroundings import (
+    GAPS,
+    before,
+    opening,
+    plain,
+)
 
-_PATTERN = r"(?<![0-9A-Za-z-])[0-9]{3}[ -]?[0-9]{2}[ -]?[0-9]{4}(?![0-9A-Za-z-])"
+_PATTERN = (
+    opening("[0-9]", also=r"\-")
+    + rf"[0-9]{{2}}[{GAPS}]?[0-9]{{2}}[{GAPS}]?[0-9]{{4}}(?![0-9A-Za-z-])"
+)
 _VALID = re.compile(
     r"(?!000|666|9)[0-9]{3}([ -]?)(?!00)[0-9]{2}\1(?!0000)[0-9]{4}", re.ASCII
 )
 _ANNOUNCED = re.compile(r"\b(?:ssn|social security|tax ?id|tin)\b")
-_OTHER = label("part order item model ref sku serial")
+_OTHER = label(f"{ORDERS} part item model")
 
 
 class SsnDetector(PatternDetector):
@@ -26,7 +34,7 @@ class SsnDetector(PatternDetector):
 
     def refine(self, text: str, start: int, end: int) -> Iterable[Place]:
         """Check the ranges that are given out, and what comes before."""
-        valid = _VALID.fullmatch(text, start, end)
+        valid = _VALID.fullmatch(plain(text[start:end]))
         context = before(text, start)
         if valid is None or _OTHER.search(context):
             return []

@@ -17,11 +17,12 @@ from langchain_prodpatterns.guard.detectors.base import (
     is_mixed,
     is_wordy,
 )
+from langchain_prodpatterns.guard.detectors.surroundings import is_in_escape, opening
 
 LONGEST = 4096
 """Characters of the longest link; token-like parameters beyond are found alone."""
 
-_START = r"(?<![0-9A-Za-z+.-])[A-Za-z][0-9A-Za-z+.-]{1,39}+://"
+_START = opening("[A-Za-z]", also="+.-") + "[0-9A-Za-z+.-]{1,39}+://"
 _URL = _START + rf"[^\s<>\"'`\\]{{1,{LONGEST}}}+"
 # A password may hold what should be escaped; a quote only where it closes nothing.
 _CREDENTIALS = (
@@ -58,7 +59,9 @@ class UrlDetector(PatternDetector):
     def refine(self, text: str, start: int, end: int) -> Iterable[Place]:
         """Take the punctuation of the sentence off."""
         value = text[start:end].rstrip(_TRAILING)
-        return [] if value.endswith("://") else [(start, start + len(value))]
+        if value.endswith("://") or is_in_escape(text, start, end):
+            return []
+        return [(start, start + len(value))]
 
 
 class _PrivateUrl(UrlDetector):

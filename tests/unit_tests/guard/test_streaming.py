@@ -53,12 +53,12 @@ def stream(chunks: list[str], using: Scanner) -> tuple[list[str], Record]:
 FILLERS = [
     " ", "", ", ", "-", "\n", ".", "call me at ", "version ", "order #", "1", "12 34 ",
     "ABCD EFGH ", "aws secret: ", "(", "x", "@", "é", "-----BEGIN ", "eyJ", "https://",
-    "a" * 700, "0" * 50, "?token=", "%", "abbb-1", "ab-12-34", "the quick brown fox ",
+    "\\n", "\\u00e9", "\\", "\u2011", "\u202f", "1234 ", "\\x0a", "code:", "a" * 700, "0" * 50, "?token=", "%", "abbb-1", "ab-12-34", "the quick brown fox ",
 ]  # fmt: skip
 pieces = st.one_of(
     st.sampled_from([value for _, value in VALUES]),
     st.sampled_from(FILLERS),
-    st.text(alphabet="a1b. @-:/+é\n", max_size=8),
+    st.text(alphabet="a1b. @-:/+é\n\\un", max_size=8),
 )
 texts = st.lists(pieces, min_size=1, max_size=8).map("".join)
 chunkings = st.lists(st.integers(1, 60), min_size=1, max_size=6)

@@ -1,3 +1,5 @@
+import random
+
 import pytest
 
 from langchain_prodpatterns.errors import ConfigurationError
@@ -45,6 +47,8 @@ def test_planted_values_are_found_whole(name: str, value: str, frame: str) -> No
         ("jürgen@müller.de", "jürgen@müller.de"),
         ("请联系ann@example.com谢谢", "ann@example.com"),
         ("o'brien@example.com", "o'brien@example.com"),
+        ("git@github.com, please", "git@github.com"),
+        ("widgit@example.com: hi", "widgit@example.com"),
     ],
 )
 def test_emails(text: str, value: str) -> None:
@@ -57,7 +61,16 @@ def test_an_email_behind_a_longer_word_is_found() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["logo@2x.png", "@ximena on the forum", "a@b", "user@", "1 @ 2.50", "x@y."]
+    "text",
+    [
+        "logo@2x.png",
+        "@ximena on the forum",
+        "a@b",
+        "user@",
+        "1 @ 2.50",
+        "x@y.",
+        "git clone git@github.com:org/repo.git",
+    ],
 )
 def test_not_emails(text: str) -> None:
     assert found("email", text) == set()
@@ -95,6 +108,12 @@ def test_cards(value: str) -> None:
         "41111111111111111111111",
         "411111111111",
         "0000000000000000",
+        "4242 4242-4242 4242",  # a card is printed with one kind of gap
+        "424 242 424 242 424 2",
+        "112-7450123-9876543",
+        "114-3941689-8772232",
+        "1309 6465 4085 1595 1309 7777",
+        "466 610 792 651 548 252 228",
     ],
 )
 def test_not_cards(text: str) -> None:
@@ -150,6 +169,52 @@ def test_a_word_before_a_card_does_not_hide_it(frame: str, cue: str) -> None:
 )
 def test_a_label_says_what_a_number_is(text: str) -> None:
     assert found("card", text) == set()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "4222 2222 2222 2",
+        "3670 010200 0000",
+        "3782 822463 10005",
+        "6304 0000 0000 0000 018",
+        "621234 5678901234569",
+    ],
+)
+def test_cards_as_they_are_printed(value: str) -> None:
+    assert taken("card", f"{value}.") == {value}
+
+
+FOURS = "4111 1111 1111 1111"
+
+
+@pytest.mark.parametrize(
+    ("text", "cards"),
+    [
+        (f"{FOURS} 1226", {FOURS}),  # when it expires
+        (f"1234 {FOURS}", {FOURS}),
+        (f"1234 {FOURS} 5678", set()),
+        (f"{FOURS} 1234 5678", set()),
+        (f"1234 5678 {FOURS}", set()),
+        (f"1234\t{FOURS}\t5678", set()),
+        (f"card 1234 {FOURS} 5678", {FOURS}),
+        (f"+1 415 555 2670 {FOURS}", {FOURS}),
+        (f"{FOURS} 5500 0055 5555 5559", {FOURS, "5500 0055 5555 5559"}),
+        (f"{FOURS} {FOURS} {FOURS}", {FOURS}),
+    ],
+)
+def test_a_row_of_fours_is_a_table_but_for_cards(text: str, cards: set[str]) -> None:
+    assert found("card", text) == cards
+
+
+def test_rows_of_numbers_are_seldom_taken_for_cards() -> None:
+    draw = random.Random(7)
+    rows = [
+        " ".join(str(draw.randint(10 ** (size - 1), 10**size - 1)) for _ in range(10))
+        for size in (3, 4)
+        for _ in range(500)
+    ]
+    assert sum(bool(found("card", row)) for row in rows) <= 5
 
 
 def test_the_tail_of_an_iban_is_no_card_but_what_follows_a_whole_one_is() -> None:
@@ -234,6 +299,19 @@ def test_phones(text: str, value: str) -> None:
         "2015551838",  # no groups, and nothing announces it
         "+999 999 999 999",
         "call 12345",
+        "We will reach 1 000 000 users",
+        "reach 1.000.000 customers",
+        "The message has 12.345.678 bytes",
+        "text me the total of 123 456 000 EUR",
+        "Urlaub vom 03.12.24 - 13.01.25",
+        "01-02-25 03-04-25",
+        "01.02.25 03.04.25 05.06.25",
+        "call on 03.12.24 13:30",
+        "call on 03/12/24 13 30",
+        "in 2019 555 1234",
+        "Bestellnummer 030 901820",
+        "commande n\u00b0 06 12 34 56 78",
+        "num\u00e9ro de client : 06 12 34 56 78",
     ],
 )
 def test_not_phones(text: str) -> None:
@@ -280,11 +358,23 @@ def test_nothing_hides_or_halves_an_international_number(
         ("(212) 736-5000 (2 rooms)", "(212) 736-5000"),
         ("+33 (0)1 42 68 53 00", "+33 (0)1 42 68 53 00"),
         ("0033 1 42 68 53 00", "0033 1 42 68 53 00"),
+        ("Sign in 415-555-2671", "415-555-2671"),
+        ("in (415) 555-2671", "(415) 555-2671"),
+        ("They are answering at 78 651 450", "78 651 450"),
+        ("call our shop, 612 345 678", "612 345 678"),
+        ("06.12.34.56.78", "06.12.34.56.78"),
+        ("Telefon: 3012345678", "3012345678"),
+        ("4111 1111 1111 1111\n415-555-2671", "415-555-2671"),
         ("+999 201-555-1838", "+999 201-555-1838"),
     ],
 )
 def test_the_nearest_word_says_what_digits_are(text: str, value: str) -> None:
     assert taken("phone", text) == {value}
+
+
+def test_a_slash_parts_two_numbers() -> None:
+    places = found("phone", "415-555-2671/415-555-2672")
+    assert {"415-555-2671", "415-555-2672"} <= places
 
 
 def test_french_pairs_stand_side_by_side() -> None:
@@ -639,9 +729,9 @@ def test_ordinary_prose_is_left_alone(text: str) -> None:
     ("name", "text"),
     [
         ("card", "4111.1111.1111.1111"),
-        ("card", "4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1"),
-        ("card", "41 11 11 11 11 11 11 11"),
-        ("card", "4111 11111111 1111"),
+        ("card", "my card: 4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1"),
+        ("card", "my card: 41 11 11 11 11 11 11 11"),
+        ("card", "my card: 4111 11111111 1111"),
         ("phone", "call 030.12345678"),
         ("url", "https://a.example/invite/123e4567-e89b-12d3-a456-426614174000"),
         ("url", "https://a.example/invite/ab12-cd34-ef56-gh78"),
