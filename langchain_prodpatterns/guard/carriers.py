@@ -7,15 +7,17 @@ the object that came in.
 import json
 import re
 from collections.abc import Callable, Mapping
+from enum import Flag, auto
 from typing import Any, TypeGuard, TypeVar, cast
 
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ToolMessage
 from langchain_core.prompt_values import ChatPromptValue, PromptValue, StringPromptValue
 
-Visit = Callable[[str, str], str]
-"""Takes a text and its role (`text`, `document`, the type of the message, or
-`METADATA`), and returns the text to put there."""
+Visit = Callable[[str, str, str], str]
+"""Takes a text, its role (`text`, `document`, the type of the message, or `METADATA`)
+and its label (the keys that it stands under in plain data, with blanks in between, or
+nothing), and returns the text to put there."""
 
 METADATA = "metadata"
 """The role of numbers and of what a provider says about a message."""
@@ -25,29 +27,74 @@ Guarded = str | PromptValue | BaseMessage | list[BaseMessage] | list[Document]
 
 M = TypeVar("M", bound=BaseMessage)
 
-# Fields of a content block that a provider sets: identifiers, and what it encrypted.
-_OPAQUE = frozenset(
-    ["id", "call_id", "signature", "thought_signature", "encrypted_content"]
-)
+
+class _Holds(Flag):
+    """What a field of a content block holds, if its value looks the part."""
+
+    TOKEN = auto()
+    """What a provider sets: an identifier, or what it encrypted."""
+    WORD = auto()
+    """One of a few known words, or a number; a judge has no use for it."""
+    BYTES = auto()
+    """Bytes as text, where the block says so."""
+    LINK = auto()
+    """A link, which may be one to the data in it."""
+    BLOCKS = auto()
+    """Blocks again."""
+    ARGUMENTS = auto()
+    """Arguments of a tool."""
+
+
+# All other fields are plain data, where `id` is any word.
+_FIELDS: Mapping[str, _Holds] = {
+    "id": _Holds.TOKEN,
+    "call_id": _Holds.TOKEN,
+    "signature": _Holds.TOKEN,
+    "thought_signature": _Holds.TOKEN,
+    "encrypted_content": _Holds.TOKEN,
+    "encrypted_index": _Holds.TOKEN,
+    "type": _Holds.WORD,
+    "index": _Holds.WORD,
+    "mime_type": _Holds.WORD,
+    "media_type": _Holds.WORD,
+    "format": _Holds.WORD,
+    "detail": _Holds.WORD,
+    "cache_control": _Holds.WORD,
+    "data": _Holds.BYTES,
+    "base64": _Holds.BYTES,
+    "result": _Holds.BYTES,
+    "file_data": _Holds.BYTES | _Holds.LINK,
+    "url": _Holds.LINK,
+    "file_url": _Holds.LINK,
+    "image_url": _Holds.LINK | _Holds.BLOCKS,
+    "source": _Holds.BLOCKS,
+    "input_audio": _Holds.BLOCKS,
+    "file": _Holds.BLOCKS,
+    "extras": _Holds.BLOCKS,
+    "content": _Holds.BLOCKS,
+    "summary": _Holds.BLOCKS,
+    "reasoning_content": _Holds.BLOCKS,
+    "annotations": _Holds.BLOCKS,
+    "citations": _Holds.BLOCKS,
+    "output": _Holds.BLOCKS,
+    "input": _Holds.ARGUMENTS,
+    "args": _Holds.ARGUMENTS,
+    "arguments": _Holds.ARGUMENTS,
+    "partial_json": _Holds.ARGUMENTS,
+}
+_PLAIN = _Holds(0)
 _TOKEN = re.compile(r"(?=[^A-Za-z]*[A-Za-z])[A-Za-z0-9_+/=.:|-]+")
-# Fields that hold one of a few known words, or a number; a judge has no use for them.
-_LABELS = frozenset(
-    ["type", "index", "mime_type", "media_type", "format", "detail", "cache_control"]
+_BASE64 = re.compile(r"[A-Za-z0-9+/_\r\n-]+={0,2}\s?")
+_DATA_LINK = re.compile(
+    r"data:(?!text/)[a-z0-9/+.-]+(?:;[a-z]+=[A-Za-z0-9._-]+)*;base64,"
+    r"[A-Za-z0-9+/_-]*={0,2}"
 )
-# Fields that hold bytes as text where the block says so, and those that hold links.
-_BYTES = frozenset(["data", "base64", "file_data"])
-_BASE64 = re.compile(r"[A-Za-z0-9+/\r\n]+={0,2}\s?")
-_LINKS = frozenset(["url", "image_url", "file_data", "file_url"])
-_DATA_LINK = re.compile(r"data:(?!text/)[a-z0-9/+.-]+;base64,[A-Za-z0-9+/]*={0,2}")
-_BINARY = frozenset(["image", "audio", "video", "file", "base64"])
-# Fields whose parts are again blocks. All else is plain data, where `id` is any word.
-_NESTED = frozenset(
+_BINARY = frozenset(
     [
-        "source", "image_url", "input_audio", "file", "extras", "content", "summary",
-        "annotations", "citations", "output",
+        "image", "audio", "video", "file", "base64", "redacted_thinking",
+        "image_generation_call",
     ]
 )  # fmt: skip
-_ARGUMENTS = frozenset(["input", "args", "arguments", "partial_json"])
 
 
 def rewrite(value: Guarded, visit: Visit) -> Guarded:
@@ -64,11 +111,11 @@ def rewrite(value: Guarded, visit: Visit) -> Guarded:
         TypeError: When the value is of a type that a guard does not look into.
     """
     if isinstance(value, str):
-        return visit(value, "text")
+        return visit(value, "text", "")
     if isinstance(value, BaseMessage):
         return rewrite_message(value, visit)
     if isinstance(value, StringPromptValue):
-        return _with(value, text=visit(value.text, "text"))
+        return _with(value, text=visit(value.text, "text", ""))
     if isinstance(value, ChatPromptValue):
         return _with(
             value, messages=[rewrite_message(m, visit) for m in value.messages]
@@ -92,7 +139,7 @@ def length(value: Guarded | Document) -> int:
     """
     total = 0
 
-    def count(text: str, _: str) -> str:
+    def count(text: str, _role: str, _label: str) -> str:
         nonlocal total
         total += len(text)
         return text
@@ -136,7 +183,7 @@ def rewrite_document(document: Document, visit: Visit) -> Document:
     """
     return _with(
         document,
-        page_content=visit(document.page_content, "document"),
+        page_content=visit(document.page_content, "document", ""),
         metadata=_data(document.metadata, "document", visit),
     )
 
@@ -156,11 +203,11 @@ def rewrite_message(message: M, visit: Visit, *, touched: bool = False) -> M:
     role = message.type.removesuffix("MessageChunk").lower()
     changes: dict[str, Any] = {
         "content": _content(message.content, role, visit),
-        "additional_kwargs": _data(message.additional_kwargs, role, visit),
+        "additional_kwargs": _extras(message.additional_kwargs, role, visit),
         "response_metadata": _data(message.response_metadata, METADATA, visit),
     }
     if message.name:
-        changes["name"] = visit(message.name, role)
+        changes["name"] = visit(message.name, role, "")
     if isinstance(message, AIMessage):
         changes["tool_calls"] = _calls(message.tool_calls, role, visit)
         changes["invalid_tool_calls"] = _calls(message.invalid_tool_calls, role, visit)
@@ -178,21 +225,30 @@ def rewrite_message(message: M, visit: Visit, *, touched: bool = False) -> M:
 
 def _content(content: Any, role: str, visit: Visit) -> Any:
     if isinstance(content, str):
-        return visit(content, role)
+        return visit(content, role, "")
     return [
-        visit(block, role) if isinstance(block, str) else _block(block, role, visit)
+        visit(block, role, "") if isinstance(block, str) else _block(block, role, visit)
         for block in content
     ]
 
 
-def _block(block: Any, role: str, visit: Visit) -> Any:
+def _extras(extras: dict[str, Any], role: str, visit: Visit) -> dict[str, Any]:
+    """Visit extra fields, plain data but for a spoken answer."""
+    spoken = extras.get("audio")
+    if not isinstance(spoken, dict):
+        return cast("dict[str, Any]", _data(extras, role, visit))
+    written = {key: value for key, value in extras.items() if key != "audio"}
+    return {**_data(written, role, visit), "audio": _block(spoken, role, visit)}
+
+
+def _block(block: Any, role: str, visit: Visit, label: str = "") -> Any:
     """Visit a content block; what identifies it or is not text stays as it is."""
     if isinstance(block, list):
-        return [_block(each, role, visit) for each in block]
+        return [_block(each, role, visit, label) for each in block]
     if not isinstance(block, Mapping):
-        return _data(block, role, visit)
+        return _data(block, role, visit, label)
     return {
-        visit(key, METADATA): block[key]
+        visit(key, METADATA, ""): block[key]
         if _is_opaque(key, block[key], block)
         else _field(key, block[key], role, visit)
         for key in block
@@ -200,23 +256,29 @@ def _block(block: Any, role: str, visit: Visit) -> Any:
 
 
 def _field(key: str, value: Any, role: str, visit: Visit) -> Any:
-    if key in _ARGUMENTS:
+    holds = _FIELDS.get(key, _PLAIN)
+    if _Holds.ARGUMENTS in holds:
         return _arguments(value, role, visit)
-    if key in _LABELS:
-        return _data(value, METADATA, visit)
-    if key in _NESTED:
-        return _block(value, role, visit)
-    return _data(value, role, visit)
+    if _Holds.WORD in holds:
+        return _data(value, METADATA, visit, key)
+    if _Holds.BLOCKS in holds:
+        return _block(value, role, visit, key)
+    return _data(value, role, visit, key)
 
 
 def _is_opaque(key: str, value: Any, block: Mapping[str, Any]) -> bool:
     """Whether a field holds no text at all; its name alone does not tell."""
+    holds = _FIELDS.get(key, _PLAIN)
     if not isinstance(value, str):
         return False
     return (
-        (key in _OPAQUE and _TOKEN.fullmatch(value) is not None)
-        or (key in _LINKS and _DATA_LINK.fullmatch(value) is not None)
-        or (key in _BYTES and _holds_bytes(block) and bool(_BASE64.fullmatch(value)))
+        (_Holds.TOKEN in holds and _TOKEN.fullmatch(value) is not None)
+        or (_Holds.LINK in holds and _DATA_LINK.fullmatch(value) is not None)
+        or (
+            _Holds.BYTES in holds
+            and _holds_bytes(block)
+            and _BASE64.fullmatch(value) is not None
+        )
     )
 
 
@@ -224,7 +286,8 @@ def _holds_bytes(block: Mapping[str, Any]) -> bool:
     media = block.get("mime_type") or block.get("media_type")
     if media:
         return not str(media).lower().startswith("text/")
-    return "format" in block or block.get("type") in _BINARY
+    spoken = "format" in block or "transcript" in block
+    return spoken or block.get("type") in _BINARY
 
 
 def _calls(calls: list[Any], role: str, visit: Visit) -> list[Any]:
@@ -241,10 +304,10 @@ def _calls(calls: list[Any], role: str, visit: Visit) -> list[Any]:
     ]
 
 
-def _arguments(value: Any, role: str, visit: Visit) -> Any:
+def _arguments(value: Any, role: str, visit: Visit, label: str = "") -> Any:
     """Visit arguments; those in JSON are read first, since JSON can spell around."""
     if not isinstance(value, str):
-        return _data(value, role, visit)
+        return _data(value, role, visit, label)
     twice: list[str] = []
 
     def read(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -255,53 +318,57 @@ def _arguments(value: Any, role: str, visit: Visit) -> Any:
     try:
         parsed = json.loads(value, object_pairs_hook=read)
     except (ValueError, RecursionError):
-        return visit(value, role)
+        return visit(value, role, label)
     if not isinstance(parsed, dict | list):
-        return visit(value, role)
-    guarded = _data(parsed, role, visit)
+        return visit(value, role, label)
+    guarded = _data(parsed, role, visit, label)
     if guarded == parsed and not twice:
         return value
     # Of a key that is there twice only the last value was seen: only that may pass.
     return json.dumps(guarded, ensure_ascii=False)
 
 
-def _data(value: Any, role: str, visit: Visit) -> Any:
+def _data(value: Any, role: str, visit: Visit, label: str = "") -> Any:
     """Visit every text in plain data, keys included; a number can be a card too."""
     if isinstance(value, str):
-        return visit(value, role)
+        return visit(value, role, label)
     if isinstance(value, dict):
         return {
-            visit(key, role) if isinstance(key, str) else key: (
-                _arguments(value[key], role, visit)
-                if key in _ARGUMENTS
-                else _data(value[key], role, visit)
+            visit(key, role, "") if isinstance(key, str) else key: _entry(
+                key, value[key], role, visit, label
             )
             for key in value
         }
     if isinstance(value, list | tuple | set | frozenset):
-        return _collection(value, role, visit)
+        return _collection(value, role, visit, label)
     # What a retrieval tool puts beside its answer.
     if isinstance(value, Document):
         return rewrite_document(value, visit)
     if isinstance(value, BaseMessage):
         return rewrite_message(value, visit)
-    return _number(value, visit)
+    return _number(value, visit, label)
 
 
-def _collection(value: Any, role: str, visit: Visit) -> Any:
-    guarded = [_data(each, role, visit) for each in value]
+def _entry(key: Any, value: Any, role: str, visit: Visit, label: str) -> Any:
+    """Visit what a key stands for: all keys on the way there say what it is."""
+    look = _arguments if _Holds.ARGUMENTS in _FIELDS.get(key, _PLAIN) else _data
+    return look(value, role, visit, f"{label} {key}".strip())
+
+
+def _collection(value: Any, role: str, visit: Visit, label: str) -> Any:
+    guarded = [_data(each, role, visit, label) for each in value]
     if not any(map(_differs, guarded, value)):
         return value
     # A named tuple could not be made from one list.
     return tuple(guarded) if isinstance(value, tuple) else type(value)(guarded)
 
 
-def _number(value: Any, visit: Visit) -> Any:
+def _number(value: Any, visit: Visit, label: str) -> Any:
     whole = isinstance(value, float) and value.is_integer()
     if not (isinstance(value, int) or whole) or isinstance(value, bool):
         return value
     digits = str(int(value))
-    guarded = visit(digits, METADATA)
+    guarded = visit(digits, METADATA, label)
     return value if guarded == digits else guarded
 
 

@@ -66,9 +66,9 @@ class _Look:
     seen: dict[str, None]
     """What the judge gets to see of each text, once: every value taken out."""
 
-    def visit(self, text: str, role: str) -> str:
+    def visit(self, text: str, role: str, label: str) -> str:
         """Guard one text."""
-        spans = self.scanner.find(text, self.record)
+        spans = self.scanner.find(text, self.record, label=label)
         for span in spans:
             note(text, span, 0, self.record)
         # The system prompt is the operator's own; it is full of orders to the model.

@@ -2,18 +2,21 @@
 
 import hashlib
 import hmac
+import re
 import secrets
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import index
 
-from langchain_prodpatterns.guard.detectors import Detector
+from langchain_prodpatterns.guard.detectors import BoundedDetector, Detector
+from langchain_prodpatterns.guard.detectors.patterns import LOOKBACK
 from langchain_prodpatterns.guard.policy import Action, replacement
 from langchain_prodpatterns.guard.spans import Span, resolve
 
 # A digest tells whether two records are about one value, but only within a process.
 _KEY = secrets.token_bytes(32)
+_NEXT_WORD = re.compile("(?<=[a-z0-9])(?=[A-Z])|[_-]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,21 +83,36 @@ class Scanner:
             for detector in detectors
             if policy[detector.name] != "allow"
         ]
+        # Only these look at a value and at what is near it, and not at the whole text.
+        self._bounded = [
+            isinstance(detector, BoundedDetector) for detector, _ in self.detectors
+        ]
 
-    def find(self, text: str, record: Record, *, since: int = 0) -> list[Span]:
+    def find(
+        self, text: str, record: Record, *, since: int = 0, label: str = ""
+    ) -> list[Span]:
         """Find the values in a text.
 
         Args:
             text: The text.
             record: Where a detector that fails is put down.
             since: Values that start before this are not looked at.
+            label: What the text stands under, such as `order_id`: it says of digits
+                what they are, as a word in front of them does.
 
         Returns:
             Disjoint spans in order.
         """
         spans: list[Span] = []
-        for detector, action in self.detectors:
-            spans += self._ask(detector, action, text, record)
+        heading = _heading(label) if label else ""
+        for (detector, action), bounded in zip(
+            self.detectors, self._bounded, strict=True
+        ):
+            if heading and bounded:
+                under = self._ask(detector, action, heading + text, record)
+                spans += _behind(under, len(heading))
+            else:
+                spans += self._ask(detector, action, text, record)
         return resolve(span for span in spans if span.start >= since)
 
     def _ask(
@@ -118,6 +136,20 @@ class Scanner:
         if failure and failure not in record.failures:
             record.failures.append(failure)
         return spans
+
+
+def _heading(label: str) -> str:
+    """Spell keys, `orderId` or `order_id`, as a label in a text would be."""
+    words = _NEXT_WORD.sub(" ", label)
+    return f"{words[2 - LOOKBACK :]}: "
+
+
+def _behind(spans: Iterable[Span], size: int) -> Iterator[Span]:
+    """Yield the spans behind a heading, in places of the text that it heads."""
+    for span in spans:
+        if span.end > size:
+            start = max(0, span.start - size)
+            yield Span(start, span.end - size, span.type, span.action)
 
 
 def note(text: str, span: Span, offset: int, record: Record) -> None:

@@ -28,11 +28,11 @@ from langchain_prodpatterns.guard.carriers import (
 VALUE = "SECRET"
 
 
-def hide(text: str, role: str) -> str:
+def hide(text: str, role: str, label: str = "") -> str:
     return text.replace(VALUE, "[X]").replace("4111111111111111", "[X]")
 
 
-def keep(text: str, role: str) -> str:
+def keep(text: str, role: str, label: str = "") -> str:
     return text
 
 
@@ -154,6 +154,9 @@ BLOCKS: list[dict[str, Any]] = [
     {"type": "json", "json": [{"type": "image", "base64": VALUE}]},
     {"type": "text", "text": "x", "card": 4111111111111111},
     {"type": "text", "text": "x", "id": "4111111111111111"},
+    {"type": "image_generation_call", "revised_prompt": VALUE, "result": "a SECRET"},
+    {"type": "code_interpreter_call", "result": VALUE},
+    {"type": "x", "reasoning_content": {"text": VALUE, "signature": "s"}},
     {"type": "note", "signature": "Yours, SECRET"},
     {"type": "tool_result", "content": [{"type": "text", "text": "data: SECRET"}]},
     {"type": VALUE},
@@ -186,18 +189,38 @@ def test_blocks_that_hold_no_text_stay_and_the_judge_does_not_see_them() -> None
         {"type": "input_image", "image_url": "data:image/png;base64,SECRET"},
         {"type": "file", "file": {"file_data": "data:application/pdf;base64,SECRET"}},
         {"type": "image_url", "image_url": {"url": "", "detail": "low"}},
+        {"type": "image_generation_call", "result": "SECRET+/", "id": "ig_1"},
+        {"type": "redacted_thinking", "data": "SECRET_-=="},
+        {"type": "x", "citations": [{"type": "y", "encrypted_index": "SECRET/="}]},
+        {"type": "x", "reasoning_content": {"text": "", "signature": "SECRET"}},
+        {
+            "type": "input_image",
+            "image_url": "data:image/svg+xml;charset=utf-8;base64,SECRET",
+        },
         {"type": "text", "text": "", "cache_control": {"type": "ephemeral"}},
     ]
-    message = HumanMessage(blocks)
+    audio = {"id": "audio_1", "data": "SECRET", "expires_at": 1, "transcript": ""}
+    message = AIMessage(blocks, additional_kwargs={"audio": audio})
     assert guarded(message) is message
     seen: set[str] = set()
 
-    def note(text: str, role: str) -> str:
+    def note(text: str, role: str, label: str = "") -> str:
         seen.update([text] if role != "metadata" else [])
         return text
 
     rewrite(message, note)
     assert seen == {""}
+
+
+def test_what_is_said_aloud_is_text() -> None:
+    audio = {"id": "audio_1", "data": "UklGRg==", "transcript": "a SECRET"}
+    spoken = AIMessage("", additional_kwargs={"audio": audio, "note": VALUE})
+    assert guarded(spoken).additional_kwargs == {
+        "audio": {**audio, "transcript": "a [X]"},
+        "note": "[X]",
+    }
+    written = AIMessage("", additional_kwargs={"audio": VALUE})
+    assert guarded(written).additional_kwargs == {"audio": "[X]"}
 
 
 def test_a_link_to_a_picture_is_text() -> None:
@@ -267,7 +290,7 @@ def test_what_a_guard_cannot_look_into_does_not_pass(value: Any) -> None:
 def test_roles_are_told() -> None:
     roles: dict[str, str] = {}
 
-    def note(text: str, role: str) -> str:
+    def note(text: str, role: str, label: str = "") -> str:
         roles[text] = role
         return text
 
@@ -284,6 +307,35 @@ def test_roles_are_told() -> None:
         "x": "text",
         "d": "document",
     }
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        AIMessage(
+            "", tool_calls=[{"name": "f", "args": {"a": {"b": ["x", 1]}}, "id": "1"}]
+        ),
+        AIMessage("", additional_kwargs={"args": '{"a": {"b": ["x", 1]}}'}),
+        AIMessage([{"type": "tool_use", "input": {"a": {"b": ["x", 1]}}}]),
+        ToolMessage("", tool_call_id="1", artifact=[{"a": {"b": ("x", 1)}}]),
+        Document("", metadata={"a": {"b": ["x", 1]}}),
+    ],
+)
+def test_plain_data_is_labeled_with_the_keys_on_the_way_to_it(value: Any) -> None:
+    labels: dict[str, str] = {}
+
+    def note(text: str, role: str, label: str) -> str:
+        labels[text] = label
+        return text
+
+    if isinstance(value, Document):
+        rewrite_document(value, note)
+    else:
+        rewrite(value, note)
+    assert {labels["x"].removeprefix("args "), labels["1"].removeprefix("args ")} == {
+        "a b"
+    }
+    assert {labels[key] for key in ("", "a", "b") if key in labels} == {""}
 
 
 class Row(NamedTuple):
