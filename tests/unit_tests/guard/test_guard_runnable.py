@@ -549,3 +549,44 @@ async def test_what_is_blocked_is_not_generated_to_its_end() -> None:
 async def _none() -> AsyncIterator[str]:
     return
     yield
+
+
+def test_the_keys_of_arguments_say_what_digits_are() -> None:
+    args: dict[str, Any] = {
+        "ssn": "123456789",
+        "tel": 4155552671,
+        "order_id": "4242424242424242",
+        "orderNumber": 4242424242424242,
+        "version": "1.2.3.4",
+        "aws_secret_access_key": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+    }
+    kept = {key: args[key] for key in ("order_id", "orderNumber", "version")}
+    hidden = {"ssn": "[SSN]", "tel": "[PHONE]", "aws_secret_access_key": "[API_KEY]"}
+    call: Any = {"name": "f", "args": args, "id": "1"}
+    guard = GuardRunnable()
+    with track() as ledger:
+        assert guard.invoke(AIMessage("", tool_calls=[call])).tool_calls[0]["args"] == {
+            **kept,
+            **hidden,
+        }
+        (document,) = guard.invoke([Document("", metadata=args)])
+    assert document.metadata == {**kept, **hidden}
+    (record, _) = ledger.to_records()
+    assert record.reason == "redacted api_key 1, phone 1, ssn 1"
+
+
+@pytest.mark.parametrize(("size", "aside"), [(2_000, False), (2_001, True)])
+async def test_what_takes_long_is_looked_at_in_a_thread(
+    size: int, *, aside: bool
+) -> None:
+    threads: list[threading.Thread] = []
+
+    class Spy:
+        name = "spy"
+
+        def find(self, text: str) -> list[tuple[int, int]]:
+            threads.append(threading.current_thread())
+            return []
+
+    await GuardRunnable([Spy()]).ainvoke("1" * size)
+    assert (threads[0] is not threading.current_thread()) is aside
