@@ -58,8 +58,9 @@ _THOUSANDS = re.compile(
 _DECIMAL = re.compile(r"(?:0|[1-9][0-9]{0,3})\.[0-9]{7}")
 # An order number such as 650-9672286-0826993 goes on.
 _GOES_ON = re.compile(r"-[0-9]{5}")
-# Deep inside a table of digits every group would be tried as the start of a number.
-_TABLE = re.compile(r"(?:[0-9][ ()./-]{0,3}+){14}\Z")
+# Deep inside a table of digits every group would be tried as the start of a number;
+# what closes a bracket or is no blank is of a list of numbers.
+_TABLE = re.compile(r"(?:[0-9][ (]{0,3}+){14}\Z")
 # Pairs in a table do not begin with 0, as numbers with their area code do.
 _PAIRS = re.compile("(?!0[0-9])[(]?[0-9]{1,2}(?:[^0-9]+[0-9]{1,2})*")
 _IN_A_ROW = re.compile(r"[0-9] {1,3}\Z")

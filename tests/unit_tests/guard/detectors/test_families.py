@@ -372,6 +372,12 @@ def test_the_nearest_word_says_what_digits_are(text: str, value: str) -> None:
     assert taken("phone", text) == {value}
 
 
+@pytest.mark.parametrize("gap", [" ", ", ", "; ", " / "])
+def test_a_long_list_of_numbers_is_found_to_its_end(gap: str) -> None:
+    numbers = [f"212-736-500{digit}" for digit in range(9)]
+    assert taken("phone", gap.join(numbers)) == set(numbers)
+
+
 def test_a_slash_parts_two_numbers() -> None:
     places = found("phone", "415-555-2671/415-555-2672")
     assert {"415-555-2671", "415-555-2672"} <= places
