@@ -93,7 +93,8 @@ class GuardRunnable(StreamingGuard):
     It takes a string, a message or a list of messages of any role (content blocks,
     tool-call arguments and extra fields too), a string or chat prompt value, or a list
     of documents, and gives the same type back; what came in is never changed. Any
-    other type is a `TypeError`: nothing passes unseen. In metadata and artifacts, plain
+    other type is a `TypeError`: nothing passes unseen. In arguments and metadata a key
+    says what is under it, as a label does in a text. In metadata and artifacts, plain
     data, documents and messages are looked into; objects of other types are not, nor
     are pictures and files that a content block holds in base64.
 
