@@ -159,17 +159,22 @@ class LocalStore:
         with self._reading() as rows:
             self._catch_up(rows)
             rejected = rows.rejected(exact)
+            count = limit + len(rejected)
             while True:
-                near = self._index.search(partition, vector, limit + len(rejected))
+                near = self._index.search(partition, vector, count)
                 entries = {
                     row: rows.one("id = ? AND partition = ?", row, partition)
                     for row, _ in near
                 }
-                gone = [row for row, entry in entries.items() if entry is None]
+                gone = {row for row, entry in entries.items() if entry is None}
                 if not gone:
                     break
-                # Other processes delete, too; the table is right.
-                self._index.remove(partition, gone)
+                # Other processes delete, too; the table is right. Where one is gone,
+                # many may be: all at once, since to drop one takes as long as to drop
+                # all. Twice as many the next time, since damaged rows are still there.
+                held = self._index.ids(partition)
+                self._index.remove(partition, gone | (held - rows.living()))
+                count *= 2
         neighbors = [
             Neighbor(entry, similarity)
             for row, similarity in near

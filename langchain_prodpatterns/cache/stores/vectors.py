@@ -45,6 +45,17 @@ class VectorIndex:
         pairs = zip(ids[0].tolist(), scores[0].tolist(), strict=True)
         return [(row, min(score, 1.0)) for row, score in pairs if row >= 0]
 
+    def ids(self, partition: str) -> set[int]:
+        """Return the row ids of a partition, those of removed rows included."""
+        import faiss
+
+        index = self._partitions.get(partition)
+        return (
+            set()
+            if index is None
+            else set(faiss.vector_to_array(index.id_map).tolist())
+        )
+
     def remove(self, partition: str, ids: Iterable[int]) -> None:
         """Drop rows that are no longer in the table."""
         index = self._partitions.get(partition)

@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from langchain_prodpatterns.cache.digests import digest
 from langchain_prodpatterns.cache.stores import Entry, LocalStore, Selection, local
 from langchain_prodpatterns.cache.stores.base import Vector
+from langchain_prodpatterns.cache.stores.rows import Rows
+from langchain_prodpatterns.cache.stores.vectors import VectorIndex
 from langchain_prodpatterns.errors import StoreError
 from langchain_prodpatterns.fingerprints import Fingerprint
 from langchain_prodpatterns.usage import Usage
@@ -634,3 +636,67 @@ def test_the_index_does_not_grow_with_rows_that_made_room(
     assert store._index.size <= 2 * 5 + 10 + 1
     (found,) = store.nearest("199", EAST, exact="q")
     assert found.entry.key == "199"
+
+
+def _count(monkeypatch: pytest.MonkeyPatch, kind: Any, name: str) -> list[Any]:
+    """Note each call of a method."""
+    calls: list[Any] = []
+    method = getattr(kind, name)
+
+    def noted(self: Any, *args: Any) -> Any:
+        calls.append(args)
+        return method(self, *args)
+
+    monkeypatch.setattr(kind, name, noted)
+    return calls
+
+
+@pytest.mark.parametrize("how", ["expired", "removed"])
+def test_many_that_are_gone_are_dropped_at_once(
+    open_store: Open, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    clock = Clock()
+    store = open_store(ttl=10, clock=clock)
+    for n in range(50):
+        store.add(entry(f"old-{n}"), unit(1, n / 100, 0))
+    near(store)
+    if how == "expired":
+        clock.now += 10
+    else:
+        store.remove(Selection(older_than=0))
+    removals = _count(monkeypatch, VectorIndex, "remove")
+    reads = _count(monkeypatch, Rows, "one")
+
+    assert near(store, limit=1) == []
+    assert (len(removals), len(reads)) == (1, 1)
+    assert store._index.size == 0
+
+
+def test_those_that_live_stay_when_others_are_dropped(open_store: Open) -> None:
+    clock = Clock()
+    store = open_store(ttl=10, clock=clock)
+    for n in range(5):
+        store.add(entry(f"old-{n}"), EAST)
+    near(store)
+    clock.now += 5
+    for n in range(3):
+        store.add(entry(f"new-{n}"), unit(1, 1, n))
+    near(store)
+    clock.now += 5
+
+    assert near(store, limit=1) == ["new-0"]
+    assert store._index.size == 3
+
+
+def test_many_damaged_rows_take_few_searches(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(60):
+        store.add(entry(f"bad-{n}"), unit(1, n / 100, 0))
+    near(store)
+    with store._database.write() as db:
+        db.execute("UPDATE entries SET checksum = 'x'")
+    searches = _count(monkeypatch, VectorIndex, "search")
+
+    assert near(store, limit=1) == []
+    assert len(searches) <= 7

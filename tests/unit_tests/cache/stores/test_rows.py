@@ -1,0 +1,93 @@
+"""Reading rows."""
+
+import sqlite3
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from langchain_prodpatterns.cache.stores.rows import Rows, as_blob, checksum
+from langchain_prodpatterns.cache.stores.schema import connect
+
+COLUMNS = "key, partition, exact, namespace, text, vector, value, saved, expires"
+
+
+@pytest.fixture
+def db() -> Iterator[sqlite3.Connection]:
+    connection = connect(None)
+    yield connection
+    connection.close()
+
+
+def insert(
+    db: sqlite3.Connection,
+    key: str,
+    *,
+    expires: float | None = None,
+    vector: bytes | None = None,
+    seal: str | None = None,
+) -> None:
+    sealed = (key, "p", f"x-{key}", b"n", as_blob(key), vector, '"v"', "{}", expires)
+    db.execute(
+        f"INSERT INTO entries ({COLUMNS}, checksum, created, used) VALUES "  # noqa: S608 - our own columns
+        "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0)",
+        (*sealed, seal or checksum(sealed)),
+    )
+
+
+def rows(db: sqlite3.Connection, now: float = 10.0) -> Rows:
+    return Rows(db, now, {})
+
+
+def test_expired_and_damaged_rows_are_as_good_as_none(db: sqlite3.Connection) -> None:
+    insert(db, "a", expires=11.0)
+    insert(db, "old", expires=10.0)
+    insert(db, "bad", seal="x")
+    read = rows(db)
+
+    found = [read.one("key = ?", key) for key in ("a", "old", "bad", "none")]
+
+    assert [entry and entry.key for entry in found] == ["a", None, None, None]
+    assert read.damaged == {"bad": "wrong checksum"}
+
+
+def test_the_living_are_those_that_are_not_expired(db: sqlite3.Connection) -> None:
+    insert(db, "for ever")
+    insert(db, "a", expires=11.0)
+    insert(db, "old", expires=10.0)
+
+    assert rows(db).living() == {1, 2}
+    assert rows(db, now=9).living() == {1, 2, 3}
+
+
+def test_vectors_are_read_once_and_damaged_ones_are_put_aside(
+    db: sqlite3.Connection,
+) -> None:
+    db.execute("INSERT INTO embedder VALUES ('m', 2)")
+    good = np.array([1, 0], np.float32)
+    insert(db, "a", vector=good.tobytes())
+    insert(db, "without")
+    insert(db, "short", vector=good.tobytes()[:4])
+    insert(db, "infinite", vector=np.array([np.inf, 0], np.float32).tobytes())
+    read = rows(db)
+
+    added = read.added(0)
+
+    assert added is not None
+    assert added.last_id == 4
+    assert added.groups["p"][0] == [1]
+    assert set(read.damaged) == {"short", "infinite"}
+    assert read.added(added.last_id) is None
+
+
+def test_any_text_comes_back(db: sqlite3.Connection) -> None:
+    insert(db, "a")
+    text = as_blob("broken \ud800")
+    db.execute("UPDATE entries SET text = ?", (text,))
+    (sealed,) = db.execute(f"SELECT {COLUMNS} FROM entries").fetchall()  # noqa: S608 - our own columns
+    db.execute("UPDATE entries SET checksum = ?", (checksum(sealed),))
+
+    entry = rows(db).one("1")
+
+    assert entry is not None
+    assert entry.text == "broken \ud800"
