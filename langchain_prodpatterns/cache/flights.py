@@ -15,7 +15,7 @@ Landing: TypeAlias = Literal["stored", "not stored", "failed", "left", "late"]
 """How a flight ended for those who waited: `left` when the reader of its stream kept
 them waiting, `late` when they gave up."""
 
-_PATIENCE = 30.0
+_PATIENCE = 120.0
 """Seconds to wait for another's call. Two who wait for each other would wait for ever,
 and so would threads of a pool that the call itself needs."""
 _PAUSE = 1.0

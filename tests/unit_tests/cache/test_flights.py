@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -223,3 +224,17 @@ def test_a_source_that_takes_long_is_waited_for(
     leader.go.set()  # type: ignore[attr-defined]  # see above
     assert flight.wait() == "stored"
     leader.join()
+
+
+def test_a_call_of_two_minutes_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_PAUSE", 1_000.0)
+    now = 0.0
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now))
+    flights = Flights()
+    with flights.join("k").flight as flight:
+        looks = flight._looks()
+        assert next(looks) == 120.0
+        now = 119.0
+        assert next(looks) == 1.0
+        now = 120.0
+        assert next(looks, None) is None
