@@ -6,7 +6,7 @@ pydantic model) is found only among the modules that are already imported.
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from enum import Enum
 from typing import Any
 from uuid import uuid4
@@ -94,8 +94,11 @@ def pack(value: Any) -> str:
     try:
         text = json.dumps(_encode(value), allow_nan=False, separators=(",", ":"))
         returned = unpack(text)
-    except (ValueError, TypeError, RecursionError, UnknownType) as error:
-        msg = f"{type(value).__name__} does not come back from JSON"
+    except (Unstorable, UnknownType) as error:
+        raise Unstorable(str(error)) from error
+    except (ValueError, TypeError, RecursionError) as error:
+        # Never the message: it may hold what a user wrote.
+        msg = f"a value does not come back from JSON ({type(error).__name__})"
         raise Unstorable(msg) from error
     if returned != value:
         msg = f"{type(value).__name__} comes back from JSON as another value"
@@ -103,11 +106,12 @@ def pack(value: Any) -> str:
     return text
 
 
-def unpack(text: str) -> Any:
+def unpack(text: str, keys: Collection[str] | None = None) -> Any:
     """Read what `pack` wrote; every call gives a copy of its own.
 
     Args:
         text: The JSON.
+        keys: Of a mapping, what to read. The rest is left out.
 
     Returns:
         The value.
@@ -117,7 +121,8 @@ def unpack(text: str) -> Any:
         UnknownType: When a type of the user's is not imported in this process.
     """
     try:
-        return _decode(json.loads(text))
+        data = json.loads(text)
+        return _decode(data if keys is None else _only(data, keys))
     except UnknownType:
         raise
     except (
@@ -129,6 +134,21 @@ def unpack(text: str) -> Any:
     ) as error:
         msg = f"not a stored value: {type(error).__name__}"
         raise Unreadable(msg) from None
+
+
+def _only(data: dict[str, Any], keys: Collection[str]) -> dict[str, Any]:
+    found = {key: inner for key, inner in data.items() if key in keys}
+    if not found:
+        msg = "nothing to read"
+        raise LookupError(msg)
+    return found
+
+
+def _is_findable(kind: type[BaseModel]) -> bool:
+    try:
+        return _find_model(kind.__module__, kind.__qualname__) is kind
+    except UnknownType:
+        return False
 
 
 def _encode(value: Any) -> Any:
@@ -165,6 +185,13 @@ def _encode_model(value: BaseModel) -> Any:
     kind = type(value)
     if _LANGCHAIN.get(kind.__name__) is kind:
         return {_TAG: kind.__name__, "fields": _encode(_simplified(dict(value)))}
+    if not _is_findable(kind):
+        place = "in a function" if "<locals>" in kind.__qualname__ else "at run time"
+        msg = (
+            f"{kind.__name__} (defined {place}) cannot be found again: define it at "
+            "module level"
+        )
+        raise Unstorable(msg)
     return {
         _TAG: "model",
         "class": [kind.__module__, kind.__qualname__],
@@ -280,6 +307,27 @@ def messages_in(value: Any) -> Iterator[BaseMessage]:
     elif isinstance(value, dict):
         for inner in value.values():
             yield from messages_in(inner)
+
+
+def answer_in(value: Mapping[str, Any]) -> Any:
+    """Return what was answered: the output, or where there is none, the chunks."""
+    return value["output"] if "output" in value else value["chunks"]
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    """Yield the texts in a value, in any depth."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, BaseMessage):
+        yield str(value.text)
+    elif isinstance(value, BaseModel):
+        yield from texts_in(dict(value))
+    elif isinstance(value, list | tuple | set | frozenset):
+        for item in value:
+            yield from texts_in(item)
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from texts_in(inner)
 
 
 def answer_text(value: Any) -> str:

@@ -24,16 +24,18 @@ from langchain_core.messages import (
 )
 from langchain_core.outputs import ChatGeneration, Generation
 from langchain_core.runnables.utils import AddableDict
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, create_model
 
 from langchain_prodpatterns.cache.values import (
     UnknownType,
     Unreadable,
     Unstorable,
+    answer_in,
     answer_text,
     as_served,
     messages_in,
     pack,
+    texts_in,
     unpack,
 )
 from langchain_prodpatterns.usage import CACHE_KEY
@@ -313,3 +315,62 @@ def test_a_model_in_a_mapping_is_readable() -> None:
     value = {"x": Answer(text="seen", when=dt.date(2026, 1, 2))}
 
     assert "seen" in answer_text(value)
+
+
+def _hidden() -> type[BaseModel]:
+    class Hidden(BaseModel):
+        value: int = Field(alias="camelName")
+
+    return Hidden
+
+
+def test_a_parsed_answer_comes_back_with_its_message() -> None:
+    parsed = Answer(text="x", when=dt.date(2026, 1, 2))
+    message = AIMessage("{}", additional_kwargs={"parsed": parsed})
+
+    assert unpack(pack(message)) == message
+
+
+@pytest.mark.parametrize(
+    ("kind", "place"),
+    [
+        (_hidden(), "in a function"),
+        (create_model("Made", camelName=int), "at run time"),
+    ],
+)
+def test_a_class_that_cannot_be_found_is_named(
+    kind: type[BaseModel], place: str
+) -> None:
+    parsed = kind(camelName=3)
+    message = AIMessage("{}", additional_kwargs={"parsed": parsed})
+
+    with pytest.raises(Unstorable) as caught:
+        pack({"output": [ChatGeneration(message=message)]})
+    assert f"{kind.__name__} (defined {place})" in str(caught.value)
+    assert "at module level" in str(caught.value)
+
+
+def test_only_the_keys_that_are_asked_for_are_read() -> None:
+    text = pack({"output": "a", "chunks": ["b"], "more": 1})
+
+    assert unpack(text, {"output", "more"}) == {"output": "a", "more": 1}
+    for other in (pack([1]), pack({"$": "x"}), pack({"a": 1})):
+        with pytest.raises(Unreadable):
+            unpack(other, {"output"})
+
+
+def test_texts_are_found_in_any_depth() -> None:
+    value = {
+        "a": [("x", HumanMessage("y"))],
+        "b": Document("z", metadata={"source": "w"}),
+        "c": Answer(text="v", when=dt.date(2026, 1, 2)),
+        "d": {"u"},
+        "e": 3,
+    }
+
+    assert {"x", "y", "z", "w", "v", "u"} <= set(texts_in(value))
+
+
+def test_of_a_stream_of_steps_the_chunks_are_the_answer() -> None:
+    assert answer_in({"output": "a", "chunks": ["b"]}) == "a"
+    assert answer_in({"chunks": ["b"]}) == ["b"]
