@@ -30,6 +30,10 @@ _INCOMPLETE = frozenset(
 )
 
 
+class Unworthy(Exception):
+    """Raised for an answer that is not to be stored; it says why."""
+
+
 def objection(output: Any) -> str | None:
     """Say why an answer is not to be stored.
 

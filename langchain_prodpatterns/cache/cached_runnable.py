@@ -1,7 +1,6 @@
 """A whole chain behind the cache: its three to six calls are one entry."""
 
-import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from functools import cached_property, partial
 from typing import Any, ClassVar, TypeVar, cast
 
@@ -14,15 +13,18 @@ from langchain_core.runnables.utils import ConfigurableFieldSpec
 from pydantic import BaseModel, Field, SkipValidation
 
 from langchain_prodpatterns.cache.arguments import check_text
-from langchain_prodpatterns.cache.chains import remembers, runnable_fingerprint
-from langchain_prodpatterns.cache.endings import Endings
-from langchain_prodpatterns.cache.flights import Flight, Landing
+from langchain_prodpatterns.cache.calls import ChainCall, uncached
+from langchain_prodpatterns.cache.chains import (
+    remembers,
+    runnable_fingerprint,
+    streams_steps,
+)
+from langchain_prodpatterns.cache.flights import Flight
 from langchain_prodpatterns.cache.identity import Identity, identify_input
 from langchain_prodpatterns.cache.inputs import InputKey, as_json, read_input
-from langchain_prodpatterns.cache.lookups import Lookup
+from langchain_prodpatterns.cache.lookups import Part
 from langchain_prodpatterns.cache.semantic_judge_cache import SemanticJudgeCache
-from langchain_prodpatterns.cache.steps import RunHands, Steps
-from langchain_prodpatterns.cache.tapes import Tape, replay
+from langchain_prodpatterns.cache.tapes import Tape, replay, whole
 from langchain_prodpatterns.cache.workers import off_loop
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.runnable import (
@@ -30,106 +32,22 @@ from langchain_prodpatterns.runnable import (
     PatternRunnable,
     pattern_config,
 )
-from langchain_prodpatterns.usage import Usage, UsageProbe
 
 In = TypeVar("In")
 Out = TypeVar("Out")
-
-_STEP = "chain"
-
-
-class _Call:
-    """One call of a cached chain: the lookup, the update, the decision."""
-
-    def __init__(
-        self, chain: "CachedRunnable[Any, Any]", run: PatternRun, identity: Identity
-    ) -> None:
-        self._core = chain.cache.core
-        self.identity = identity
-        self.run = run
-        self.probe = UsageProbe()
-        self.endings = Endings()
-        self.found: Lookup | None = None
-        self._hands = RunHands(self._core.embeddings, run)
-        self._started = 0.0
-
-    def look_up(self) -> Lookup | None:
-        """Return the hit, if there is one."""
-        with self._core.quiet("lookup"):
-            self.found = self._core.take(
-                self._core.tiers.find(self.identity), self._hands
-            )
-        # Now, not at the end: the chain's time is the chain's, not the cache's.
-        decision, reason, facts = self._decision()
-        self.run.decide(decision, reason, **facts)
-        return self._hit()
-
-    async def alook_up(self) -> Lookup | None:
-        """Return the hit, if there is one."""
-        with self._core.quiet("lookup"):
-            self.found = await self._core.atake(
-                self._core.tiers.find(self.identity), self._hands
-            )
-        decision, reason, facts = self._decision()
-        await self.run.adecide(decision, reason, **facts)
-        return self._hit()
-
-    def _hit(self) -> Lookup | None:
-        self._started = time.perf_counter()
-        return self.found if self.found and self.found.decision.hit else None
-
-    def inner_config(self) -> RunnableConfig:
-        """Return the config of the chain: its calls are the caller's own."""
-        return self.run.wrapped(_STEP, self.probe, self.endings)
-
-    def keep(self, value: Callable[[], Any]) -> Landing:
-        """Store what the chain gave."""
-        stored = False
-        with self._core.quiet("update"):
-            stored = self._core.take(self._entry(value), self._hands)
-        return "stored" if stored else "not stored"
-
-    async def akeep(self, value: Callable[[], Any]) -> Landing:
-        """Store what the chain gave."""
-        stored = False
-        with self._core.quiet("update"):
-            stored = await self._core.atake(self._entry(value), self._hands)
-        return "stored" if stored else "not stored"
-
-    def _entry(self, value: Callable[[], Any]) -> Steps[bool]:
-        used = self.probe.usage
-        saved = Usage(
-            calls=used.calls,
-            input_tokens=used.input_tokens,
-            output_tokens=used.output_tokens,
-            usd=used.usd,
-            seconds=time.perf_counter() - self._started,
-            unmetered_calls=used.unmetered_calls,
-        )
-        vector = self.found.vector if self.found else None
-        return self._core.tiers.keep(
-            self.identity, partial(self._worth, value), saved, vector=vector
-        )
-
-    def _worth(self, value: Callable[[], Any]) -> Any:
-        """Return a value that is worth storing, or `None`."""
-        return value() if self.endings.objection is None else None
-
-    def _decision(self) -> tuple[str, str, dict[str, Any]]:
-        """Return what the run decided."""
-        if self.found is None:
-            return "miss", "the lookup failed", {}
-        decision = self.found.decision
-        return decision.decision, decision.reason, self.found.facts()
 
 
 class CachedRunnable(PatternRunnable[In, Out]):
     """A chain whose answers are cached, as `SemanticJudgeCache.wrap` makes it.
 
     What is asked for several times at once is run once: threads and tasks wait for the
-    one who came first, and serve themselves from the cache. If that one fails or is
-    cancelled, another takes over; if that one fails, too, each calls for itself. A hit
-    streams as the stored answer had streamed.
+    one who came first, 120 seconds at most, and serve themselves from the cache. If
+    that one fails or is cancelled, another takes over; if that one fails, too, each
+    calls for itself.
+
+    A hit streams as the stored answer had streamed; an object that grew, as of a JSON
+    parser, comes whole. A chain with a graph or an agent in it streams its steps, which
+    are not its output: what was streamed is served to streams only.
 
     Of the input, only the semantic text is compared by meaning; the rest of the input,
     the chain, bound arguments, the namespace (`config["configurable"]["namespace"]`,
@@ -210,31 +128,31 @@ class CachedRunnable(PatternRunnable[In, Out]):
         return self.bound.config_specs
 
     def _run(self, value: In, run: PatternRun, **kwargs: Any) -> Out:
-        call = self._begin(value, run, kwargs)
+        call = self._begin(value, run, kwargs, "output")
         if isinstance(call, str):
             run.decide("miss", call)
-            return self.bound.invoke(value, run.wrapped(_STEP), **kwargs)
+            return self.bound.invoke(value, uncached(run), **kwargs)
         with self.cache.core.flights.board(call.identity.exact) as flight:
             found = call.look_up()
             if found is not None:
                 flight.ended = "stored"
                 return cast("Out", found.serve(run.run_id))
             output = self.bound.invoke(value, call.inner_config(), **kwargs)
-            flight.ended = call.keep(partial(_whole, output))
+            flight.ended = call.keep(partial(whole, output))
             return output
 
     async def _arun(self, value: In, run: PatternRun, **kwargs: Any) -> Out:
-        call = await off_loop(partial(self._begin, value, run, kwargs))
+        call = await off_loop(partial(self._begin, value, run, kwargs, "output"))
         if isinstance(call, str):
             await run.adecide("miss", call)
-            return await self.bound.ainvoke(value, run.wrapped(_STEP), **kwargs)
+            return await self.bound.ainvoke(value, uncached(run), **kwargs)
         with await self.cache.core.flights.aboard(call.identity.exact) as flight:
             found = await call.alook_up()
             if found is not None:
                 flight.ended = "stored"
                 return cast("Out", found.serve(run.run_id))
             output = await self.bound.ainvoke(value, call.inner_config(), **kwargs)
-            flight.ended = await call.akeep(partial(_whole, output))
+            flight.ended = await call.akeep(partial(whole, output))
             return output
 
     def stream(
@@ -292,10 +210,10 @@ class CachedRunnable(PatternRunnable[In, Out]):
     ) -> Iterator[Out]:
         (value,) = inputs
         run = PatternRun(self.pattern, run_manager, config)
-        call = self._begin(value, run, kwargs)
+        call = self._begin(value, run, kwargs, "chunks")
         if isinstance(call, str):
             run.decide("miss", call)
-            yield from self.bound.stream(value, run.wrapped(_STEP), **kwargs)
+            yield from self.bound.stream(value, uncached(run), **kwargs)
             return
         with self.cache.core.flights.board(call.identity.exact) as flight:
             found = call.look_up()
@@ -306,10 +224,10 @@ class CachedRunnable(PatternRunnable[In, Out]):
         yield from replay(found, run.run_id)
 
     def _pour(
-        self, value: In, call: _Call, flight: Flight, kwargs: dict[str, Any]
+        self, value: In, call: ChainCall, flight: Flight, kwargs: dict[str, Any]
     ) -> Iterator[Out]:
         """Stream the chain, and store what it streamed to the end."""
-        tape = Tape()
+        tape = Tape(steps=self._streams_steps)
         for chunk in self.bound.stream(value, call.inner_config(), **kwargs):
             tape.record(chunk)
             with flight.paused():
@@ -325,10 +243,10 @@ class CachedRunnable(PatternRunnable[In, Out]):
     ) -> AsyncIterator[Out]:
         (value,) = [item async for item in inputs]
         run = PatternRun(self.pattern, run_manager, config)
-        call = await off_loop(partial(self._begin, value, run, kwargs))
+        call = await off_loop(partial(self._begin, value, run, kwargs, "chunks"))
         if isinstance(call, str):
             await run.adecide("miss", call)
-            async for chunk in self.bound.astream(value, run.wrapped(_STEP), **kwargs):
+            async for chunk in self.bound.astream(value, uncached(run), **kwargs):
                 yield chunk
             return
         with await self.cache.core.flights.aboard(call.identity.exact) as flight:
@@ -342,26 +260,29 @@ class CachedRunnable(PatternRunnable[In, Out]):
             yield chunk
 
     async def _apour(
-        self, value: In, call: _Call, flight: Flight, kwargs: dict[str, Any]
+        self, value: In, call: ChainCall, flight: Flight, kwargs: dict[str, Any]
     ) -> AsyncIterator[Out]:
         """Stream the chain, and store what it streamed to the end."""
-        tape = Tape()
+        tape = Tape(steps=self._streams_steps)
         async for chunk in self.bound.astream(value, call.inner_config(), **kwargs):
             tape.record(chunk)
             with flight.paused():
                 yield chunk
         flight.ended = await call.akeep(tape.value)
 
-    def _begin(self, value: In, run: PatternRun, kwargs: dict[str, Any]) -> _Call | str:
+    def _begin(
+        self, value: In, run: PatternRun, kwargs: dict[str, Any], part: Part
+    ) -> ChainCall | str:
         """Identify the request, or say why it is not cached."""
         with self.cache.core.quiet("reading the input"):
             if self._remembers:
                 return _REMEMBERS
-            return _Call(self, run, self._identify(value, run.config, kwargs))
+            identity = self._identify(value, run.config, kwargs, part)
+            return ChainCall(self.cache.core, run, identity, part)
         return _UNKNOWN
 
     def _identify(
-        self, value: In, config: RunnableConfig, kwargs: dict[str, Any]
+        self, value: In, config: RunnableConfig, kwargs: dict[str, Any], part: Part
     ) -> Identity:
         configured = config.get("configurable") or {}
         read = read_input(value, self.key)
@@ -373,12 +294,16 @@ class CachedRunnable(PatternRunnable[In, Out]):
         }
         given = configured.get("namespace")
         namespace = self.cache.namespace if given is None else str(given)
+        chain = [self._fingerprint, self.scope, as_json(kwargs), fields]
+        if self._streams_steps:
+            # What `invoke` gives is not the sum of what `stream` gives.
+            chain.append(part)
         return identify_input(
             read.whole,
             read.text,
             read.rest,
             scope=self.cache.core.scope(namespace),
-            chain=[self._fingerprint, self.scope, as_json(kwargs), fields],
+            chain=chain,
         )
 
     @cached_property
@@ -388,6 +313,10 @@ class CachedRunnable(PatternRunnable[In, Out]):
     @cached_property
     def _remembers(self) -> bool:
         return remembers(self.bound)
+
+    @cached_property
+    def _streams_steps(self) -> bool:
+        return streams_steps(self.bound)
 
 
 _UNKNOWN = "the input or the config cannot be told from others"
@@ -406,7 +335,3 @@ def _is_bookkeeping(name: str, configured: Mapping[str, Any]) -> bool:
     if name in _OF_CONVERSATIONS:
         return any(key.startswith("__pregel_") for key in configured)
     return name == "namespace" or name.startswith("__")
-
-
-def _whole(output: Any) -> dict[str, Any]:
-    return {"output": output, "chunks": None}

@@ -15,10 +15,18 @@ from pydantic import BaseModel
 
 from langchain_prodpatterns.cache.digests import canonical_json, digest
 from langchain_prodpatterns.cache.parameters import strip_transport
-from langchain_prodpatterns.cache.schemas import schema_digest, with_schemas
+from langchain_prodpatterns.cache.schemas import (
+    resolve_class,
+    schema_digest,
+    with_schemas,
+)
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]{1,16}")
 _MAX_PARTS = 10_000
+_STREAM_STEPS = (
+    "langchain_classic.agents.agent.AgentExecutor",
+    "langgraph.pregel.protocol.PregelProtocol",
+)
 _DATA = (str, bytes, int, float, type, Document, BaseMessage, type(None))
 _tokens: "WeakKeyDictionary[Runnable[Any, Any], str]" = WeakKeyDictionary()
 
@@ -59,6 +67,20 @@ def remembers(runnable: Runnable[Any, Any]) -> bool:
     return any(
         _has_memory(part) for part in _parts(runnable) if isinstance(part, Runnable)
     )
+
+
+def streams_steps(runnable: Runnable[Any, Any]) -> bool:
+    """Whether what a chain streams is not its output: a graph streams its updates.
+
+    Args:
+        runnable: The chain.
+
+    Returns:
+        Whether a graph or an agent is found in it, as far as `remembers` looks.
+    """
+    # What is not imported cannot be in a chain.
+    kinds = tuple(kind for kind in map(resolve_class, _STREAM_STEPS) if kind)
+    return any(isinstance(part, kinds) for part in _parts(runnable))
 
 
 def _has_memory(part: Runnable[Any, Any]) -> bool:

@@ -6,8 +6,8 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
-from langchain_prodpatterns.cache.admission import objection
-from langchain_prodpatterns.cache.counters import Counters
+from langchain_prodpatterns.cache.admission import Unworthy, objection
+from langchain_prodpatterns.cache.counters import Counters, Event
 from langchain_prodpatterns.cache.decision import (
     CacheDecision,
     Candidate,
@@ -20,6 +20,7 @@ from langchain_prodpatterns.cache.guards import fired
 from langchain_prodpatterns.cache.identity import Identity
 from langchain_prodpatterns.cache.lookups import (
     Lookup,
+    Part,
     Sight,
     hit,
     missed,
@@ -33,6 +34,7 @@ from langchain_prodpatterns.cache.values import (
     UnknownType,
     Unreadable,
     Unstorable,
+    answer_in,
     answer_text,
     pack,
     unpack,
@@ -65,13 +67,16 @@ class Tiers:
         self._policy = policy
         self._judge = judge
         self._counters = counters
-        self._warned = False
+        self._told: set[Event] = set()
 
-    def find(self, identity: Identity, *, dry: bool = False) -> Steps[Lookup]:
+    def find(
+        self, identity: Identity, part: Part = "output", *, dry: bool = False
+    ) -> Steps[Lookup]:
         """Look a request up and decide: exact, alias, near.
 
         Args:
             identity: The request.
+            part: Which part of an answer will be served, if there is that part.
             dry: Decide only: count nothing and remember no verdict.
 
         Returns:
@@ -79,9 +84,9 @@ class Tiers:
         """
         found: Found | None = yield Call(partial(self._store.find, identity.exact))
         if found is not None:
-            lookup = yield from self._equal(identity, found)
+            lookup = yield from self._equal(identity, found, part)
         else:
-            lookup = yield from self._similar(identity, dry=dry)
+            lookup = yield from self._similar(identity, part, dry=dry)
         if not dry:
             self._touch(lookup.decision)
             self._counters.count(lookup.decision.decision)
@@ -93,18 +98,18 @@ class Tiers:
             with self._counters.quiet("noting a hit"):
                 self._store.touch(parse_hit_id(decision.hit_id or "").key)
 
-    def _equal(self, identity: Identity, found: Found) -> Steps[Lookup]:
+    def _equal(self, identity: Identity, found: Found, part: Part) -> Steps[Lookup]:
         """Serve what answers this very request."""
         reasons = {
             "exact": "the same request was answered before",
             "alias": "the request was found to have the answer of another",
         }
-        value = yield from self._read(found.entry)
+        value = yield from self._read(found.entry, part)
         if value is None:
             return missed(identity, "the stored answer cannot be read")
         return hit(identity, found.by, reasons[found.by], found.entry, value)
 
-    def _similar(self, identity: Identity, *, dry: bool) -> Steps[Lookup]:
+    def _similar(self, identity: Identity, part: Part, *, dry: bool) -> Steps[Lookup]:
         """Decide on the nearest question of the partition."""
         vector: Vector | None = None
         if identity.text is not None:
@@ -115,7 +120,7 @@ class Tiers:
         decision = decide(sight.candidate, self._policy)
         if decision.action == "miss":
             return missed(identity, decision.reason, sight)
-        return (yield from self._offer(identity, sight, decision, dry=dry))
+        return (yield from self._offer(identity, sight, decision, part, dry=dry))
 
     def _nearest(self, identity: Identity, vector: Vector) -> Sight:
         """Look at the nearest question that was not rejected for this one."""
@@ -129,11 +134,17 @@ class Tiers:
         return Sight(vector, near.entry, Candidate(near.similarity, guards))
 
     def _offer(
-        self, identity: Identity, sight: Sight, decision: Decision, *, dry: bool
+        self,
+        identity: Identity,
+        sight: Sight,
+        decision: Decision,
+        part: Part,
+        *,
+        dry: bool,
     ) -> Steps[Lookup]:
         """Serve the nearest answer, if need be with the judge's consent."""
         assert sight.entry is not None  # noqa: S101 - `decide` misses where there is none
-        value = yield from self._read(sight.entry)
+        value = yield from self._read(sight.entry, part)
         if value is None:
             return missed(identity, "the stored answer cannot be read", sight)
         outcome: Outcome = "served"
@@ -159,7 +170,7 @@ class Tiers:
         request = SameAnswerRequest.of(
             new_question=identity.text or "",
             stored_question=entry.text or "",
-            stored_answer=answer_text(value["output"]),
+            stored_answer=answer_text(answer_in(value)),
             context=identity.context,
         )
         assert self._judge is not None  # noqa: S101 - `decide` asks only where there is one
@@ -188,10 +199,11 @@ class Tiers:
             vector = yield Embed(text)
         return vector
 
-    def _read(self, entry: Entry) -> Steps[Any]:
+    def _read(self, entry: Entry, part: Part) -> Steps[Any]:
         """Read a stored value; a damaged one is put aside."""
+        keys = {"output", part}
         try:
-            return (yield Call(partial(unpack, entry.value)))
+            return (yield Call(partial(unpack, entry.value, keys)))
         except UnknownType:
             logger.warning("an answer's type is not imported here: a miss")
         except Unreadable:
@@ -203,7 +215,7 @@ class Tiers:
     def keep(
         self,
         identity: Identity,
-        value: Callable[[], dict[str, Any] | None],
+        value: Callable[[], dict[str, Any]],
         saved: Usage,
         *,
         vector: Vector | None = None,
@@ -212,8 +224,8 @@ class Tiers:
 
         Args:
             identity: The request.
-            value: Gives the output, under `output`, and what else belongs to it;
-                `None` if there is nothing. May raise `Unstorable`.
+            value: Gives the `output`, the `chunks` or both. May raise `Unstorable`
+                and `Unworthy`.
             saved: What the output had cost.
             vector: The question's vector, where it is known.
 
@@ -221,13 +233,12 @@ class Tiers:
             The steps of the update, which end with whether it was stored.
         """
         try:
-            packed: str | None = yield Call(partial(self._packed, value))
-        except Unstorable as error:
-            self._counters.count("unserializable")
-            self._warn_once(error)
+            packed: str = yield Call(partial(_packed, value))
+        except Unworthy as error:
+            self._refuse("not stored", error)
             return False
-        if packed is None:
-            self._counters.count("not stored")
+        except Unstorable as error:
+            self._refuse("unserializable", error)
             return False
         if vector is None and identity.text is not None:
             vector = yield from self._vector(identity.text)
@@ -244,17 +255,18 @@ class Tiers:
         self._counters.count("stored")
         return True
 
-    def _packed(self, value: Callable[[], dict[str, Any] | None]) -> str | None:
-        """Write a value as JSON, if it is worth storing."""
-        given = value()
-        if given is None or objection(given["output"]) is not None:
-            return None
-        return pack(given)
+    def _refuse(self, event: Event, error: Exception) -> None:
+        """Count an answer that is passed through unstored, and tell of the first."""
+        self._counters.count(event)
+        if event not in self._told:
+            self._told.add(event)
+            logger.warning("an answer is not cached (told once): %s", error)
 
-    def _warn_once(self, error: Unstorable) -> None:
-        """Tell that answers are passed through unstored, the first time."""
-        if not self._warned:
-            self._warned = True
-            logger.warning(
-                "an answer is not cached, nor will others like it be: %s", error
-            )
+
+def _packed(value: Callable[[], dict[str, Any]]) -> str:
+    """Write a value as JSON, if it is worth storing."""
+    given = value()
+    reason = objection(answer_in(given))
+    if reason is not None:
+        raise Unworthy(reason)
+    return pack(given)

@@ -1,6 +1,7 @@
 """A whole chain behind the cache."""
 
 import asyncio
+import json
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -24,13 +25,14 @@ from langchain_core.runnables import (
     RunnablePassthrough,
 )
 from langchain_core.runnables.history import RunnableWithMessageHistory
+from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from pydantic import BaseModel
 
 from langchain_prodpatterns import track
 from langchain_prodpatterns.cache import CachedRunnable, SemanticJudgeCache, flights
 from langchain_prodpatterns.errors import ConfigurationError
-from langchain_prodpatterns.testing import Reply, ScriptedChatModel
+from langchain_prodpatterns.testing import Reply, ScriptedChatModel, ToolCall
 from tests.unit_tests.cache.conftest import CLONES, CountingEmbeddings, ScriptedJudge
 
 Open = Callable[..., SemanticJudgeCache]
@@ -427,16 +429,125 @@ def test_a_streamed_message_comes_back_whole_from_invoke(
     assert message.response_metadata["finish_reason"] == "stop"
 
 
-def test_partial_objects_are_replayed_and_the_last_is_the_answer(
-    cache: SemanticJudgeCache,
+@pytest.mark.parametrize("answer", [{"a": "xyz", "b": [1, 2]}, ["x", {"y": [1]}]])
+def test_an_object_that_grew_is_served_whole(
+    cache: SemanticJudgeCache, answer: Any
 ) -> None:
     chain = cache.wrap(
-        ScriptedChatModel(replies=['{"a": "xyz", "b": [1, 2]}']) | JsonOutputParser()
+        ScriptedChatModel(replies=[json.dumps(answer)]) | JsonOutputParser()
     )
     live = list(chain.stream("Why?"))
 
-    assert list(chain.stream("Why?")) == live
-    assert chain.invoke("Why?") == live[-1] == {"a": "xyz", "b": [1, 2]}
+    assert len(live) > 1
+    assert list(chain.stream("Why?")) == [answer]
+    assert chain.invoke("Why?") == live[-1] == answer
+
+
+def test_a_long_object_takes_no_more_room_than_its_text(
+    cache: SemanticJudgeCache,
+) -> None:
+    text = json.dumps({f"key {n}": f"some text {n}" for n in range(100)})
+    chain = cache.wrap(ScriptedChatModel(replies=[text]) | JsonOutputParser())
+    list(chain.stream("Why?"))
+
+    with cache._store._database.read() as db:
+        (length,) = db.execute("SELECT length(value) FROM entries").fetchone()
+    assert length < 2 * len(text)
+
+
+@tool
+def add(a: int, b: int) -> int:
+    """Add."""
+    return a + b
+
+
+def _call(chain: Any, way: str, value: Any) -> list[Any]:
+    async def chunks() -> list[Any]:
+        return [chunk async for chunk in chain.astream(value)]
+
+    ways: dict[str, Callable[[], Any]] = {
+        "invoke": lambda: [chain.invoke(value)],
+        "ainvoke": lambda: [asyncio.run(chain.ainvoke(value))],
+        "stream": lambda: list(chain.stream(value)),
+        "astream": lambda: asyncio.run(chunks()),
+    }
+    return list(ways[way]())
+
+
+@pytest.mark.parametrize(
+    "ways",
+    [
+        ("stream", "invoke"),
+        ("invoke", "stream"),
+        ("astream", "ainvoke"),
+        ("ainvoke", "astream"),
+    ],
+)
+def test_an_agent_s_steps_are_not_its_state(
+    cache: SemanticJudgeCache, ways: tuple[str, str]
+) -> None:
+    calls = [Reply(tool_calls=[ToolCall("add", {"a": 1, "b": 2})]), Reply("It is 3.")]
+    model = ScriptedChatModel(replies=calls, cycle=True)
+    chain = cache.wrap(create_agent(model, tools=[add]))
+    question = {"messages": [HumanMessage("Sum 1 and 2.")]}
+
+    for _ in range(2):
+        for way in ways:
+            keys = [list(chunk) for chunk in _call(chain, way, question)]
+            streamed = way.endswith("stream")
+            assert keys == (
+                [["model"], ["tools"], ["model"]] if streamed else [["messages"]]
+            )
+    assert (model.calls, cache.stats().exact) == (4, 2)
+
+
+def test_an_agent_s_steps_are_judged_by_what_they_say(
+    cache: SemanticJudgeCache, judge: ScriptedJudge
+) -> None:
+    model = ScriptedChatModel(replies=["Like this."], cycle=True)
+    ask: Runnable[str, Any] = RunnableLambda(
+        lambda question: {"messages": [HumanMessage(question)]}
+    )
+    chain = cache.wrap(ask | create_agent(model, tools=[]))
+    list(chain.stream("How do I reset my password?"))
+    list(chain.stream("How do I reset my password now?"))
+
+    assert model.calls == 1
+    assert "Like this." in judge.requests[0].stored_answer
+
+
+def test_an_answer_that_is_not_kept_is_told_once(
+    cache: SemanticJudgeCache, run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    cut = Reply.truncated("private")
+    chain = cache.wrap(ScriptedChatModel(replies=[cut] * 2) | StrOutputParser())
+    with caplog.at_level(logging.WARNING):
+        run(chain, "Why?")
+        run(chain, "Why?")
+
+    (record,) = caplog.records
+    assert "ended with length" in record.getMessage()
+    assert "private" not in record.getMessage()
+
+
+def test_a_step_that_ends_at_its_limit_does_not_forbid_to_cache(
+    cache: SemanticJudgeCache, run: Run
+) -> None:
+    label = ScriptedChatModel(replies=[Reply.truncated("yes")], cycle=True)
+    model = ScriptedChatModel(replies=["Fine."], cycle=True)
+    chain = cache.wrap(
+        RunnablePassthrough.assign(kind=_asked(label.bind(max_tokens=1)))
+        | RunnablePassthrough.assign(answer=_asked(model))
+    )
+
+    first, second = (run(chain, {"question": "Why?"}) for _ in range(2))
+
+    assert first == second == {"question": "Why?", "kind": "yes", "answer": "Fine."}
+    assert (label.calls, model.calls) == (1, 1)
+
+
+def _asked(model: Runnable[Any, Any]) -> Runnable[Any, str]:
+    return ChatPromptTemplate.from_template("{question}") | model | StrOutputParser()
 
 
 def test_two_streams_of_one_question_in_one_thread_do_not_wait_for_each_other(

@@ -23,7 +23,11 @@ from langchain_openai import ChatOpenAI
 from langgraph.checkpoint.memory import InMemorySaver
 from pydantic import BaseModel, SecretStr, create_model
 
-from langchain_prodpatterns.cache.chains import remembers, runnable_fingerprint
+from langchain_prodpatterns.cache.chains import (
+    remembers,
+    runnable_fingerprint,
+    streams_steps,
+)
 from langchain_prodpatterns.structured import SchemaParser, StructuredRetryParser
 from langchain_prodpatterns.testing import ScriptedChatModel
 
@@ -238,3 +242,29 @@ def test_what_a_chain_holds_besides_is_not_looked_into() -> None:
     vars(holder)["self"] = holder
 
     assert not remembers(ScriptedChatModel(replies=["a"]).bind(x=[holder, (holder,)]))
+
+
+def test_a_graph_streams_steps_wherever_it_is() -> None:
+    agent: Runnable[Any, Any] = create_agent(ScriptedChatModel(), tools=[])
+
+    def ask(question: str) -> Any:
+        return agent.invoke({"messages": [question]})
+
+    chains: list[Runnable[Any, Any]] = [
+        agent,
+        RunnableLambda(str) | agent,
+        RunnableLambda(ask),
+        agent.with_config(tags=["x"]),
+        RunnableParallel(a=agent),
+    ]
+    assert all(streams_steps(chain) for chain in chains)
+
+
+def test_a_chain_of_models_and_parsers_streams_its_output() -> None:
+    assert not streams_steps(ScriptedChatModel() | SchemaParser(int))
+
+
+def test_what_is_not_imported_is_in_no_chain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "langgraph.pregel.protocol")
+
+    assert not streams_steps(RunnableLambda(str))
