@@ -54,6 +54,26 @@ def call_with_deadline(func: Callable[[], T], seconds: float | None) -> T:
     return outcome[0]
 
 
+def call_for_future(func: Callable[[], T]) -> T:
+    """Call a function for whoever awaits a future of its outcome.
+
+    Args:
+        func: What to call.
+
+    Returns:
+        What the function returns.
+
+    Raises:
+        RuntimeError: In place of `StopIteration`, which no asyncio future can hold: who
+            awaits it would wait for ever.
+    """
+    try:
+        return func()
+    except StopIteration as error:
+        msg = "StopIteration was raised"
+        raise RuntimeError(msg) from error
+
+
 async def call_apart(func: Callable[[], T]) -> T:
     """Call a blocking function in a thread of its own, and wait for it.
 
@@ -71,14 +91,9 @@ async def call_apart(func: Callable[[], T]) -> T:
 
     def run() -> None:
         try:
-            result = func()
-        except StopIteration:
-            # No future takes it: it would end whoever awaits the future.
-            outcome.set_exception(RuntimeError("StopIteration was raised"))
+            outcome.set_result(call_for_future(func))
         except BaseException as error:  # noqa: BLE001 - handed to the waiting task
             outcome.set_exception(error)
-        else:
-            outcome.set_result(result)
 
     context = contextvars.copy_context()
     threading.Thread(target=context.run, args=(run,), daemon=True).start()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -44,7 +45,8 @@ def unproven_quote(verdict: BaseModel, request: BaseModel) -> str | None:
     return None
 
 
-def quoted_fields(verdict_type: type[BaseModel]) -> set[str]:
+@lru_cache(maxsize=128)
+def quoted_fields(verdict_type: type[BaseModel]) -> frozenset[str]:
     """Return the fields of the request that a verdict quotes from.
 
     Args:
@@ -56,7 +58,7 @@ def quoted_fields(verdict_type: type[BaseModel]) -> set[str]:
     Raises:
         ConfigurationError: When a mark stands where there is no text to check.
     """
-    return {mark.field for mark in _marks(verdict_type, set())}
+    return frozenset(mark.field for mark in _marks(verdict_type, set()))
 
 
 def _fields(model: type[BaseModel]) -> Iterator[tuple[str, Any]]:

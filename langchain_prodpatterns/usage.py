@@ -307,17 +307,24 @@ def _finished(
     nothing = Usage(seconds=seconds)
     is_share = opened.prompts > 1 and _reports_with_another(response)
     used = nothing if is_share else report.usage(1, seconds)
-    call = ModelCall(
+    call = replace(
+        _call(run_id, opened, report, nothing if report.cached else used),
+        saved=used if report.cached else None,
+        served=report.served,
+    )
+    return priced(call, prices)
+
+
+def _call(run_id: UUID, opened: _Open, report: _Report, used: Usage) -> ModelCall:
+    """Say whose call it was, of which model."""
+    return ModelCall(
         run_id=run_id,
         pattern=opened.metadata.get(PATTERN_KEY),
         owner=opened.metadata.get(RUN_KEY),
         model=report.model or opened.model,
-        usage=nothing if report.cached else used,
-        saved=used if report.cached else None,
-        served=report.served,
+        usage=used,
         around=opened.metadata.get(AROUND_KEY),
     )
-    return priced(call, prices)
 
 
 def _reports_with_another(response: LLMResult) -> bool:
@@ -342,16 +349,8 @@ def _failed(
         used = report.usage(1, seconds)
     else:
         used = report.usage(0, seconds) if broke_off else Usage(seconds=seconds)
-    call = ModelCall(
-        run_id=run_id,
-        pattern=opened.metadata.get(PATTERN_KEY),
-        owner=opened.metadata.get(RUN_KEY),
-        model=report.model or opened.model,
-        usage=used,
-        error=type(error).__name__,
-        around=opened.metadata.get(AROUND_KEY),
-    )
-    return priced(call, prices)
+    call = _call(run_id, opened, report, used)
+    return priced(replace(call, error=type(error).__name__), prices)
 
 
 def priced(call: ModelCall, prices: PriceTable | None) -> ModelCall:

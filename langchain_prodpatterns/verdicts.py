@@ -157,10 +157,8 @@ def describe_errors(
         One line.
     """
     entries = error.errors(include_input=False, include_url=False)
-    places = (_place(entry["loc"], model) or whole for entry in entries)
     parts = [
-        f"{place}: {entry['type']}"
-        for place, entry in zip(places, entries, strict=True)
+        f"{_place(entry['loc'], model) or whole}: {entry['type']}" for entry in entries
     ]
     return "; ".join(parts[:5])
 

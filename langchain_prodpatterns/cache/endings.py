@@ -10,7 +10,6 @@ from typing import Any
 from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.messages import BaseMessage
 from langchain_core.outputs import LLMResult
 
 from langchain_prodpatterns.cache.admission import broken_off
@@ -93,9 +92,7 @@ class Endings(BaseCallbackHandler):
 
     def on_chain_start(
         self,
-        serialized: dict[str, Any] | None,
-        inputs: Any,
-        *,
+        *_: Any,
         run_id: UUID,
         parent_run_id: UUID | None = None,
         tags: list[str] | None = None,
@@ -104,51 +101,11 @@ class Endings(BaseCallbackHandler):
         """Note where a run belongs."""
         self._begin(run_id, parent_run_id, tags)
 
-    def on_tool_start(
-        self,
-        serialized: dict[str, Any] | None,
-        input_str: str,
-        *,
-        run_id: UUID,
-        parent_run_id: UUID | None = None,
-        tags: list[str] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Note where a run belongs."""
-        self._begin(run_id, parent_run_id, tags)
-
-    def on_retriever_start(
-        self,
-        serialized: dict[str, Any] | None,
-        query: str,
-        *,
-        run_id: UUID,
-        parent_run_id: UUID | None = None,
-        tags: list[str] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Note where a run belongs."""
-        self._begin(run_id, parent_run_id, tags)
-
-    def on_chat_model_start(
-        self,
-        serialized: dict[str, Any] | None,
-        messages: list[list[BaseMessage]],
-        *,
-        run_id: UUID,
-        parent_run_id: UUID | None = None,
-        tags: list[str] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Note that a model is asked."""
-        self._begin(run_id, parent_run_id, tags)
-        self._ask(run_id, kwargs.get("invocation_params") or {})
+    on_retriever_start = on_tool_start = on_chain_start
 
     def on_llm_start(
         self,
-        serialized: dict[str, Any] | None,
-        prompts: list[str],
-        *,
+        *_: Any,
         run_id: UUID,
         parent_run_id: UUID | None = None,
         tags: list[str] | None = None,
@@ -157,6 +114,8 @@ class Endings(BaseCallbackHandler):
         """Note that a model is asked."""
         self._begin(run_id, parent_run_id, tags)
         self._ask(run_id, kwargs.get("invocation_params") or {})
+
+    on_chat_model_start = on_llm_start
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """Note how an answer ended."""
@@ -172,29 +131,21 @@ class Endings(BaseCallbackHandler):
                     self._broken[run_id] = _Broken(text, reason)
                     self._last.add(run_id)
 
-    def on_llm_error(
-        self, error: BaseException, *, run_id: UUID, **kwargs: Any
-    ) -> None:
-        """Note an error."""
-        self._fail(run_id, replaceable=True)
-
     def on_chain_error(
         self, error: BaseException, *, run_id: UUID, **kwargs: Any
     ) -> None:
-        """Note an error."""
+        """Note an error in whose place a model may answer."""
         self._fail(run_id, replaceable=True)
+
+    on_llm_error = on_chain_error
 
     def on_tool_error(
         self, error: BaseException, *, run_id: UUID, **kwargs: Any
     ) -> None:
-        """Note an error."""
+        """Note an error that no model's answer makes good."""
         self._fail(run_id, replaceable=False)
 
-    def on_retriever_error(
-        self, error: BaseException, *, run_id: UUID, **kwargs: Any
-    ) -> None:
-        """Note an error."""
-        self._fail(run_id, replaceable=False)
+    on_retriever_error = on_tool_error
 
     def _begin(self, run_id: UUID, parent: UUID | None, tags: list[str] | None) -> None:
         with self._lock:

@@ -8,6 +8,8 @@ from contextvars import copy_context
 from functools import lru_cache
 from typing import TypeVar
 
+from langchain_prodpatterns.deadlines import call_for_future
+
 T = TypeVar("T")
 
 _THREADS = 8
@@ -33,13 +35,4 @@ async def off_loop(function: Callable[[], T]) -> T:
     # A forked process has none of its parent's threads, and begins a pool of its own.
     pool, context = _pool(os.getpid()), copy_context()
     loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(pool, context.run, _called, function)
-
-
-def _called(function: Callable[[], T]) -> T:
-    try:
-        return function()
-    except StopIteration as error:
-        # A future cannot hold it: who awaits it would wait for ever.
-        msg = "a function raised StopIteration"
-        raise RuntimeError(msg) from error
+    return await loop.run_in_executor(pool, context.run, call_for_future, function)

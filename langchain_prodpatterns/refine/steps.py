@@ -15,7 +15,7 @@ from langchain_prodpatterns.budget import BudgetMeter, Ticket
 from langchain_prodpatterns.errors import BudgetSpent
 from langchain_prodpatterns.judging import BoundJudge, JudgeRequest
 from langchain_prodpatterns.runnable import PatternRun
-from langchain_prodpatterns.usage import NO_USAGE, Usage, UsageProbe
+from langchain_prodpatterns.usage import NO_USAGE, Usage
 
 T = TypeVar("T")
 
@@ -162,4 +162,4 @@ def _free(meter: BudgetMeter) -> Ticket:
     if meter.seconds_left == 0.0:
         limit, detail = "seconds", f"{meter.budget.seconds:.2f} seconds gone"
         raise BudgetSpent(limit, detail)
-    return Ticket(UsageProbe())
+    return Ticket()
