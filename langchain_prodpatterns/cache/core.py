@@ -32,6 +32,8 @@ class Core:
         store: CacheStore,
         policy: Policy,
         judge: BoundJudge[SameAnswerRequest, YesNoVerdict] | None,
+        *,
+        ttl: float | None = None,
     ) -> None:
         """Put the parts together.
 
@@ -40,6 +42,7 @@ class Core:
             store: Where the entries are. It is closed if it is of other embeddings.
             policy: Which near hits are served, judged or missed.
             judge: The judge, where there is one.
+            ttl: Seconds that an answer lives.
 
         Raises:
             StoreError: When the store is of other embeddings, or cannot be read.
@@ -50,7 +53,7 @@ class Core:
         """Where events are counted."""
         self.flights = Flights()
         """The calls of wrapped chains that are under way."""
-        self.tiers = Tiers(store, policy, judge, self.counters)
+        self.tiers = Tiers(store, policy, judge, self.counters, ttl=ttl)
         """The steps of a lookup and of an update."""
         self._embedder = self._bind(store)
 

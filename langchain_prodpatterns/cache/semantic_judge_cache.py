@@ -123,8 +123,8 @@ class SemanticJudgeCache(BaseCache):
         policy = policy_of(band, judged=judge is not None)
         bound = None if judge is None else bind_judge(judge, judge_timeout)
         self._pending = PendingMisses()
-        self._store = LocalStore(path, ttl=ttl, max_entries=max_entries)
-        self.core = Core(embeddings, self._store, policy, bound)
+        self._store = LocalStore(path, max_entries=max_entries)
+        self.core = Core(embeddings, self._store, policy, bound, ttl=ttl)
         """What `wrap` builds upon; nothing in it is for use elsewhere."""
 
     def lookup(self, prompt: str, llm_string: str) -> RETURN_VAL_TYPE | None:

@@ -54,6 +54,8 @@ class Tiers:
         policy: Policy,
         judge: BoundJudge[SameAnswerRequest, YesNoVerdict] | None,
         counters: Counters,
+        *,
+        ttl: float | None = None,
     ) -> None:
         """Put the tiers together.
 
@@ -62,11 +64,13 @@ class Tiers:
             policy: Which near hits are served, judged or missed.
             judge: The judge, where there is one.
             counters: Where events are counted.
+            ttl: Seconds that an answer lives.
         """
         self._store = store
         self._policy = policy
         self._judge = judge
         self._counters = counters
+        self._ttl = ttl
         self._told: set[Event] = set()
 
     def find(
@@ -250,6 +254,7 @@ class Tiers:
             value=packed,
             namespace=identity.namespace,
             saved=saved,
+            ttl=self._ttl,
         )
         yield Call(partial(self._store.add, entry, vector))
         self._counters.count("stored")

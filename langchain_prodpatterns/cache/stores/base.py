@@ -1,8 +1,8 @@
 """The contract of a store. The decisions are made elsewhere; a store keeps rows."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,14 @@ class Entry:
     """Whose it is."""
     saved: Usage = NO_USAGE
     """What the answer had cost: what a hit saves."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """JSON that removal can ask for."""
+    ttl: float | None = None
+    """Seconds that it lives, from when it is stored; `None` is for ever."""
+    created: float = 0.0
+    """As read: when it was stored, in seconds since the epoch, by the store's clock."""
+    hits: int = 0
+    """As read: how often it was served, as far as that was written down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +74,11 @@ class Selection:
     """Entries of this namespace."""
     older_than: float | None = None
     """Entries stored at least this many seconds ago."""
+    partition: str | None = None
+    """Entries of this partition."""
+    where: Callable[[Mapping[str, Any]], bool] | None = None
+    """Entries for whose metadata this is true. What it raises reaches the caller, and
+    nothing is removed then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +95,18 @@ class StoreCounts:
     """Requests in it that are known to have the answer of another."""
     rejected: int = 0
     """Pairs in it of a request and an entry that does not answer it."""
+    bytes: int = 0
+    """What the entries in it hold: texts, vectors, answers and what identifies them."""
+    expired: int = 0
+    """Entries removed since their time was over."""
+    indexed: int = 0
+    """Vectors in memory, to search in."""
+    building: bool = False
+    """Whether vectors are still being taken into memory."""
 
 
 class CacheStore(Protocol):
-    """Keeps entries, aliases and rejected pairs.
+    """Keeps entries, aliases, rejected pairs, tallies and claims.
 
     Every method may block, is safe to call from many threads, and never returns an
     expired entry, a damaged one or one of another partition.
@@ -129,6 +150,13 @@ class CacheStore(Protocol):
         """Store an entry, in place of one of the same request."""
         ...
 
+    def add_many(self, items: Iterable[tuple[Entry, Vector | None]]) -> int:
+        """Store many entries, about a thousand a transaction; return how many.
+
+        What is stored stays so when `items` raises.
+        """
+        ...
+
     def add_alias(self, exact: str, asked: str | None, key: str) -> None:
         """Remember that an entry answers this request, too.
 
@@ -151,12 +179,59 @@ class CacheStore(Protocol):
         """Remove entries; return how many."""
         ...
 
+    def tally(self, partition: str, cell: str, right: int = 0, wrong: int = 0) -> None:
+        """Add to the counters of a cell, and to those of all partitions together.
+
+        Of the partitions some thousand are kept, those that were added to last. The
+        sums over all partitions keep what was counted for the others.
+
+        Args:
+            partition: The partition; not empty.
+            cell: Names what is counted.
+            right: How many more were right.
+            wrong: How many more were wrong.
+        """
+        ...
+
+    def tallies(self, partition: str | None) -> dict[str, tuple[int, int]]:
+        """Return what was right and wrong, a cell.
+
+        Args:
+            partition: The partition; `None` for the sums over all.
+        """
+        ...
+
+    def reset_tallies(self, partition: str | None) -> None:
+        """Forget the counters of a partition, in the sums too.
+
+        Args:
+            partition: The partition; `None` for all of them.
+        """
+        ...
+
+    def claim(self, name: str, holder: str, seconds: float) -> bool:
+        """Try to be the only one, in all processes, who does something.
+
+        Args:
+            name: What is to be done.
+            holder: Who will do it.
+            seconds: How long the claim holds, unless it is renewed or released.
+
+        Returns:
+            Whether the holder has it: nobody else had, or not in time.
+        """
+        ...
+
+    def release(self, name: str, holder: str) -> None:
+        """Give a claim back, if the holder has it."""
+        ...
+
     def quarantine(self, key: str, reason: str) -> None:
         """Put a damaged entry aside, where it is never served."""
         ...
 
     def clear(self) -> None:
-        """Forget every entry, alias and rejected pair."""
+        """Forget every entry, alias, rejected pair and tally."""
         ...
 
     def counts(self) -> StoreCounts:

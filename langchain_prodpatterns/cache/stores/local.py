@@ -1,16 +1,15 @@
 """Entries in this process's memory, or in one SQLite file that processes share."""
 
-import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from langchain_prodpatterns.cache.digests import digest
+from langchain_prodpatterns.cache.stores import tables
 from langchain_prodpatterns.cache.stores.base import (
     Entry,
     Found,
@@ -20,13 +19,21 @@ from langchain_prodpatterns.cache.stores.base import (
     Vector,
 )
 from langchain_prodpatterns.cache.stores.database import Database
-from langchain_prodpatterns.cache.stores.rows import COLUMNS, Rows, as_blob, checksum
+from langchain_prodpatterns.cache.stores.rows import (
+    SEALED,
+    Rows,
+    checksum,
+    sealed_columns,
+    size_of,
+)
+from langchain_prodpatterns.cache.stores.selections import clauses
 from langchain_prodpatterns.cache.stores.vectors import VectorIndex
 from langchain_prodpatterns.errors import StoreError
 from langchain_prodpatterns.fingerprints import Fingerprint
 
 _SWEEP_FROM = 1024
 _STAMPS_AT_ONCE = 64
+_ADD_AT_ONCE = 1000
 _VERDICT_SECONDS = 1.0
 _VERDICTS_AN_ENTRY = 64
 _MAX_QUARANTINED = 100
@@ -48,7 +55,6 @@ class LocalStore:
         self,
         path: str | Path | None = None,
         *,
-        ttl: float | None = None,
         max_entries: int | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -56,7 +62,6 @@ class LocalStore:
 
         Args:
             path: The file, made if there is none; `None` for memory.
-            ttl: Seconds that an entry lives; at the end of them it is not served.
             max_entries: Entries to keep: the least recently used make room. An entry
                 keeps its 64 latest aliases and its 64 latest rejected pairs.
             clock: Seconds since the epoch.
@@ -65,12 +70,12 @@ class LocalStore:
             StoreError: When the file cannot be opened, or is of another version.
         """
         self._path = None if path is None else Path(path)
-        self._ttl = ttl
         self._max_entries = max_entries
         self._clock = clock
         self._embedder: Fingerprint | None = None
         self._evicted = 0
         self._quarantined = 0
+        self._expired = 0
         self._open(Database(self._path))
 
     def _open(self, database: Database) -> None:
@@ -213,31 +218,42 @@ class LocalStore:
         Raises:
             StoreError: When the vector is not of the store's embedding model.
         """
-        now = self._clock()
-        sealed = (
-            entry.key,
-            entry.partition,
-            entry.exact,
-            as_blob(entry.namespace),
-            None if entry.text is None else as_blob(entry.text),
-            None if vector is None else vector.tobytes(),
-            entry.value,
-            json.dumps(asdict(entry.saved)),
-            None if self._ttl is None else now + self._ttl,
+        self.add_many([(entry, vector)])
+
+    def add_many(self, items: Iterable[tuple[Entry, Vector | None]]) -> int:
+        """Store many entries, about a thousand a transaction; return how many.
+
+        What is stored stays so when `items` raises.
+
+        Raises:
+            StoreError: When a vector is not of the store's embedding model.
+        """
+        count = 0
+        pending = iter(items)
+        while batch := list(islice(pending, _ADD_AT_ONCE)):
+            with self._database.write() as db:
+                self._stamp(db)
+                now = self._clock()
+                for entry, vector in batch:
+                    self._insert(db, entry, vector, now)
+                self._make_room(db, now)
+            count += len(batch)
+        return count
+
+    def _insert(
+        self, db: sqlite3.Connection, entry: Entry, vector: Vector | None, now: float
+    ) -> None:
+        if vector is not None:
+            self._record_embedder(db, vector.size)
+        sealed = sealed_columns(entry, vector, now)
+        db.execute("DELETE FROM aliases WHERE exact = ?", (entry.exact,))
+        db.execute("DELETE FROM entries WHERE exact = ?", (entry.exact,))
+        db.execute(
+            f"INSERT INTO entries ({SEALED}, checksum, size, used) VALUES "  # noqa: S608 - our own columns
+            "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+            "(SELECT coalesce(max(used), 0) + 1 FROM entries))",
+            (*sealed, checksum(sealed), size_of(sealed)),
         )
-        with self._database.write() as db:
-            self._stamp(db)
-            if vector is not None:
-                self._record_embedder(db, vector.size)
-            db.execute("DELETE FROM aliases WHERE exact = ?", (entry.exact,))
-            db.execute("DELETE FROM entries WHERE exact = ?", (entry.exact,))
-            db.execute(
-                f"INSERT INTO entries ({COLUMNS}, created, used) VALUES "  # noqa: S608 - our own columns
-                "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-                "(SELECT coalesce(max(used), 0) + 1 FROM entries))",
-                (*sealed, checksum(sealed), now),
-            )
-            self._make_room(db, now)
 
     def _record_embedder(self, db: sqlite3.Connection, dimensions: int) -> None:
         stored = db.execute("SELECT name, dimensions FROM embedder").fetchone()
@@ -250,7 +266,8 @@ class LocalStore:
             raise StoreError(msg)
 
     def _make_room(self, db: sqlite3.Connection, now: float) -> None:
-        db.execute("DELETE FROM entries WHERE expires <= ?", (now,))
+        swept = db.execute("DELETE FROM entries WHERE expires <= ?", (now,))
+        self._expired += swept.rowcount
         if self._max_entries is None:
             return
         (count,) = db.execute("SELECT count(*) FROM entries").fetchone()
@@ -305,35 +322,70 @@ class LocalStore:
     def _stamp(self, db: sqlite3.Connection) -> None:
         touched, self._touched = self._touched, {}
         db.executemany(
-            "UPDATE entries SET used = (SELECT max(used) + 1 FROM entries) "
-            "WHERE key = ?",
+            "UPDATE entries SET hits = hits + 1, "
+            "used = (SELECT max(used) + 1 FROM entries) WHERE key = ?",
             [(key,) for key in touched],
         )
 
     def remove(self, selection: Selection) -> int:
         """Remove entries; return how many."""
-        clauses: list[str] = []
-        values: list[Any] = []
-        if selection.key is not None:
-            clauses.append("key = ?")
-            values.append(selection.key)
-        if selection.text is not None:
-            clauses.append(
-                "(text = ? OR key IN (SELECT key FROM aliases WHERE asked = ?))"
-            )
-            values += [as_blob(selection.text), digest(selection.text)]
-        if selection.namespace is not None:
-            clauses.append("namespace = ?")
-            values.append(as_blob(selection.namespace))
-        if selection.older_than is not None:
-            clauses.append("created <= ?")
-            values.append(self._clock() - selection.older_than)
-        where = " AND ".join(clauses) or "1"
+        where, values = clauses(selection, self._clock())
+        if selection.where is not None:
+            return self._remove_keys(self._matching(selection.where, where, values))
         with self._database.write() as db:
             return db.execute(
                 f"DELETE FROM entries WHERE {where}",  # noqa: S608 - our own clauses
                 values,
             ).rowcount
+
+    def _matching(
+        self,
+        predicate: Callable[[Mapping[str, Any]], bool],
+        where: str,
+        values: Sequence[Any],
+    ) -> list[str]:
+        """Return the keys that a predicate fits, which runs while nobody waits."""
+        keys: list[str] = []
+        last = 0
+        while True:
+            with self._reading() as rows:
+                batch = rows.batch(f"{where} AND id > ?", (*values, last))
+                entries = [rows.checked(row[1:]) for row in batch]
+            if not batch:
+                return keys
+            last = batch[-1][0]
+            keys += [e.key for e in entries if e is not None and predicate(e.metadata)]
+
+    def _remove_keys(self, keys: Sequence[str]) -> int:
+        with self._database.write() as db:
+            return db.executemany(
+                "DELETE FROM entries WHERE key = ?", [(key,) for key in keys]
+            ).rowcount
+
+    def tally(self, partition: str, cell: str, right: int = 0, wrong: int = 0) -> None:
+        """Add to the counters of a cell, and to those of all partitions together."""
+        with self._database.write(_VERDICT_SECONDS) as db:
+            tables.add_tally(db, partition, cell, right, wrong)
+
+    def tallies(self, partition: str | None) -> dict[str, tuple[int, int]]:
+        """Return what was right and wrong, a cell; `None` for all partitions."""
+        with self._database.read() as db:
+            return tables.read_tallies(db, partition)
+
+    def reset_tallies(self, partition: str | None) -> None:
+        """Forget the counters of a partition, in the sums too, or all of them."""
+        with self._database.write() as db:
+            tables.forget_tallies(db, partition)
+
+    def claim(self, name: str, holder: str, seconds: float) -> bool:
+        """Try to be the only one, in all processes, who does something."""
+        with self._database.write(_VERDICT_SECONDS) as db:
+            return tables.claim(db, name, holder, self._clock(), seconds)
+
+    def release(self, name: str, holder: str) -> None:
+        """Give a claim back, if the holder has it."""
+        with self._database.write(_VERDICT_SECONDS) as db:
+            tables.release(db, name, holder)
 
     def quarantine(self, key: str, reason: str) -> None:
         """Put a damaged entry aside, where it is never served."""
@@ -356,10 +408,11 @@ class LocalStore:
             )
 
     def clear(self) -> None:
-        """Forget every entry, alias, rejected pair and the embedding model."""
+        """Forget every entry, alias, rejected pair, tally and the embedding model."""
         with self._database.write() as db:
             for table in ("entries", "aliases", "rejected", "quarantine", "embedder"):
                 db.execute(f"DELETE FROM {table}")  # noqa: S608 - our own tables
+            tables.forget_tallies(db, None)
         with self._database.read():
             self._index.clear()
 
@@ -370,7 +423,17 @@ class LocalStore:
                 db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - our own tables
                 for table in ("entries", "aliases", "rejected")
             )
-        return StoreCounts(entries, self._evicted, self._quarantined, aliases, rejected)
+            (size,) = db.execute("SELECT total(size) FROM entries").fetchone()
+        return StoreCounts(
+            entries=entries,
+            evicted=self._evicted,
+            quarantined=self._quarantined,
+            aliases=aliases,
+            rejected=rejected,
+            bytes=int(size),
+            expired=self._expired,
+            indexed=self._index.size,
+        )
 
     def close(self) -> None:
         """Release the file. Nothing may be called after it."""

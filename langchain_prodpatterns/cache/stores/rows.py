@@ -4,7 +4,7 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,12 +15,16 @@ from langchain_prodpatterns.usage import Usage
 Row: TypeAlias = tuple[Any, ...]
 """A row, of whatever types its columns turn out to be."""
 
-_SEALED = "key, partition, exact, namespace, text, vector, value, saved, expires"
+SEALED = (
+    "key, partition, exact, namespace, text, vector, value, saved, metadata, "
+    "created, expires"
+)
+"""What the checksum of an entry is of."""
 
-COLUMNS = f"{_SEALED}, checksum"
-"""What is written of an entry: all but when it was made and used."""
+_COLUMNS = f"hits, checksum, {SEALED}"
 
 _LOAD_AT_ONCE = 4096
+_CHECK_AT_ONCE = 256
 
 
 @dataclass
@@ -47,17 +51,27 @@ class Rows:
     def one(self, where: str, *values: Any) -> Entry | None:
         """Return the entry that our own clause names, unless it is past or damaged."""
         row = self.db.execute(
-            f"SELECT {COLUMNS} FROM entries WHERE {where}",  # noqa: S608 - our own clauses
+            f"SELECT {_COLUMNS} FROM entries WHERE {where}",  # noqa: S608 - our own clauses
             values,
         ).fetchone()
-        return None if row is None else self._checked(row)
+        return None if row is None else self.checked(row)
 
-    def _checked(self, row: Row) -> Entry | None:
-        *sealed, seal = row
+    def batch(self, where: str, values: Sequence[Any]) -> list[Row]:
+        """Return the id and the columns of some rows that our own clause names."""
+        return self.db.execute(
+            f"SELECT id, {_COLUMNS} FROM entries WHERE {where} "  # noqa: S608 - our own clauses
+            f"ORDER BY id LIMIT {_CHECK_AT_ONCE}",
+            values,
+        ).fetchall()
+
+    def checked(self, row: Row) -> Entry | None:
+        """Return the entry of a row's columns, unless it is past or damaged."""
+        hits, seal, *sealed = row
         if checksum(sealed) != seal:
-            self.damaged[row[0]] = "wrong checksum"
+            self.damaged[sealed[0]] = "wrong checksum"
             return None
-        key, partition, exact, namespace, text, _, value, saved, expires = sealed
+        (key, partition, exact, namespace, text, _, value) = sealed[:7]
+        saved, metadata, created, expires = sealed[7:]
         if expires is not None and expires <= self.now:
             return None
         return Entry(
@@ -68,6 +82,10 @@ class Rows:
             value=value,
             namespace=_as_text(namespace),
             saved=Usage(**json.loads(saved)),
+            metadata=json.loads(metadata),
+            ttl=None if expires is None else expires - created,
+            created=created,
+            hits=hits,
         )
 
     def living(self) -> set[int]:
@@ -105,6 +123,30 @@ class Rows:
             ids.append(row)
             vectors.append(vector)
         return added
+
+
+def sealed_columns(entry: Entry, vector: Vector | None, now: float) -> Row:
+    """Return the columns of an entry that is stored now, in the order of `SEALED`."""
+    return (
+        entry.key,
+        entry.partition,
+        entry.exact,
+        as_blob(entry.namespace),
+        None if entry.text is None else as_blob(entry.text),
+        None if vector is None else vector.tobytes(),
+        entry.value,
+        json.dumps(asdict(entry.saved)),
+        json.dumps(dict(entry.metadata)),
+        now,
+        None if entry.ttl is None else now + entry.ttl,
+    )
+
+
+def size_of(sealed: Row) -> int:
+    """Return about how many bytes an entry holds: its texts, blobs and numbers."""
+    return sum(
+        len(column) if isinstance(column, str | bytes) else 8 for column in sealed
+    )
 
 
 def checksum(sealed: Sequence[Any]) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from langchain_prodpatterns.errors import StoreError
 
-VERSION = 2
+VERSION = 3
 """`PRAGMA user_version` of the tables below."""
 
 BUSY_SECONDS = 5.0
@@ -23,11 +23,15 @@ CREATE TABLE entries (
     vector BLOB,
     value TEXT NOT NULL,
     saved TEXT NOT NULL,
-    checksum TEXT NOT NULL,
+    metadata TEXT NOT NULL,
     created REAL NOT NULL,
     expires REAL,
+    checksum TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    hits INTEGER NOT NULL DEFAULT 0,
     used INTEGER NOT NULL
 );
+CREATE INDEX entries_partition ON entries (partition);
 CREATE INDEX entries_used ON entries (used);
 CREATE INDEX entries_expires ON entries (expires) WHERE expires IS NOT NULL;
 CREATE TABLE aliases (
@@ -52,6 +56,24 @@ CREATE TABLE quarantine (
     value BLOB
 );
 CREATE TABLE embedder (name TEXT NOT NULL, dimensions INTEGER);
+CREATE TABLE tallies (
+    partition TEXT NOT NULL,
+    cell TEXT NOT NULL,
+    rights INTEGER NOT NULL,
+    wrongs INTEGER NOT NULL,
+    PRIMARY KEY (partition, cell)
+) WITHOUT ROWID;
+CREATE TABLE tallied (
+    partition TEXT PRIMARY KEY,
+    updated INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX tallied_updated ON tallied (updated);
+CREATE TABLE claims (
+    name TEXT PRIMARY KEY,
+    holder TEXT NOT NULL,
+    expires REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX claims_expires ON claims (expires);
 """
 
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from langchain_prodpatterns.cache.digests import digest
-from langchain_prodpatterns.cache.stores import Entry, LocalStore, Selection, local
+from langchain_prodpatterns.cache.stores import (
+    Entry,
+    LocalStore,
+    Selection,
+    local,
+    rows,
+)
 from langchain_prodpatterns.cache.stores.base import Vector
 from langchain_prodpatterns.cache.stores.rows import Rows
 from langchain_prodpatterns.cache.stores.vectors import VectorIndex
@@ -83,9 +90,13 @@ def near(
     return [n.entry.key for n in store.nearest("p", vector, exact=exact, **kw)]
 
 
-def test_an_entry_comes_back_whole(store: LocalStore) -> None:
-    stored = entry("a", text="lone \ud800", namespace="\ud801")
-    store.add(stored, EAST)
+def test_an_entry_comes_back_whole(open_store: Open) -> None:
+    store = open_store(clock=Clock())
+    given = entry(
+        "a", text="lone \ud800", namespace="\ud801", metadata={"n": [1]}, ttl=9.0
+    )
+    store.add(given, EAST)
+    stored = replace(given, created=1_000.0)
 
     found = store.find("x-a")
 
@@ -112,6 +123,43 @@ def test_no_neighbor_is_of_another_partition(store: LocalStore) -> None:
     store.add(entry("a", partition="other"), EAST)
 
     assert near(store) == []
+
+
+def test_hits_are_told(open_store: Open) -> None:
+    store = open_store(max_entries=5)
+    store.add(entry("a"), EAST)
+    store.touch("a")
+    store.add(entry("b"), EAST)
+
+    found = store.get("a")
+    assert found is not None
+    assert found.hits == 1
+
+
+def test_many_are_added_in_transactions(
+    open_store: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "_ADD_AT_ONCE", 10)
+    store = open_store(max_entries=40)
+
+    assert store.add_many((entry(str(n)), EAST) for n in range(45)) == 45
+
+    assert store.counts().entries == 40
+    assert len(near(store, limit=50)) == 40
+
+
+def test_what_was_added_stays_when_the_rest_cannot_be_had(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "_ADD_AT_ONCE", 10)
+
+    def items() -> Iterator[tuple[Entry, Vector | None]]:
+        yield from ((entry(str(n)), EAST) for n in range(25))
+        raise ValueError
+
+    with pytest.raises(ValueError):
+        store.add_many(items())
+    assert store.counts().entries == 20
 
 
 def test_an_entry_without_a_vector_is_found_exactly_only(store: LocalStore) -> None:
@@ -182,8 +230,8 @@ def test_an_approval_takes_a_rejection_back(store: LocalStore) -> None:
 
 def test_expired_is_not_served_from_the_boundary_on(open_store: Open) -> None:
     clock = Clock()
-    store = open_store(ttl=10, clock=clock)
-    store.add(entry("a"), EAST)
+    store = open_store(clock=clock)
+    store.add(entry("a", ttl=10), EAST)
     store.add_alias("q", "q", "a")
 
     clock.now += 9.999
@@ -199,8 +247,8 @@ def test_expired_is_not_served_from_the_boundary_on(open_store: Open) -> None:
 
 def test_expired_is_swept_by_the_next_entry(open_store: Open) -> None:
     clock = Clock()
-    store = open_store(ttl=10, clock=clock)
-    store.add(entry("a"), EAST)
+    store = open_store(clock=clock)
+    store.add(entry("a", ttl=10), EAST)
     clock.now += 10
     store.add(entry("b"), EAST)
 
@@ -225,6 +273,10 @@ def test_the_least_recently_used_makes_room(open_store: Open) -> None:
         (Selection(text="text a"), ["b", "c"]),
         (Selection(text="said"), ["a", "c"]),
         (Selection(namespace="mine"), ["a", "b"]),
+        (Selection(partition="p"), []),
+        (Selection(partition="other"), ["a", "b", "c"]),
+        (Selection(where=lambda m: m.get("doc") == 7), ["a", "b"]),
+        (Selection(where=lambda m: m.get("doc") == 7, key="a"), ["a", "b", "c"]),
         (Selection(older_than=5), ["c"]),
         (Selection(older_than=5, key="c"), ["a", "b", "c"]),
         (Selection(), []),
@@ -239,7 +291,7 @@ def test_removal_by_criteria(
     store.add(entry("b"), EAST)
     store.add_alias("q", digest("said"), "b")
     clock.now += 5
-    store.add(entry("c", namespace="mine"), EAST)
+    store.add(entry("c", namespace="mine", metadata={"doc": 7}), EAST)
 
     removed = store.remove(selection)
 
@@ -247,11 +299,44 @@ def test_removal_by_criteria(
     assert sorted(near(store)) == left
 
 
+def test_a_predicate_sees_every_entry_in_bunches(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows, "_CHECK_AT_ONCE", 3)
+    store.add_many((entry(str(n), metadata={"n": n}), EAST) for n in range(10))
+
+    assert store.remove(Selection(where=lambda m: m["n"] % 2 == 0)) == 5
+    assert sorted(near(store, limit=20)) == ["1", "3", "5", "7", "9"]
+
+
+def test_a_predicate_that_raises_removes_nothing(store: LocalStore) -> None:
+    store.add(entry("a", metadata={"n": 1}), EAST)
+    store.add(entry("b"), EAST)
+
+    with pytest.raises(KeyError):
+        store.remove(Selection(where=lambda m: bool(m["n"])))
+    assert store.counts().entries == 2
+
+
+def test_a_predicate_runs_while_others_write(store: LocalStore) -> None:
+    store.add(entry("a"), EAST)
+
+    def add(_: Any) -> bool:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(store.add, entry("b"), NORTH).result(timeout=30)
+        return True
+
+    assert store.remove(Selection(where=add, key="a")) == 1
+    assert near(store) == ["b"]
+
+
 def test_clear_forgets_the_embedding_model_too(store: LocalStore) -> None:
     store.add(entry("a"), EAST)
+    store.tally("p", "cell", right=1)
     store.clear()
 
     assert store.counts().entries == 0
+    assert store.tallies(None) == {}
     assert store.fingerprint is None
     assert near(store) == []
     store.add(entry("b"), EAST)
@@ -656,9 +741,9 @@ def test_many_that_are_gone_are_dropped_at_once(
     open_store: Open, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     clock = Clock()
-    store = open_store(ttl=10, clock=clock)
+    store = open_store(clock=clock)
     for n in range(50):
-        store.add(entry(f"old-{n}"), unit(1, n / 100, 0))
+        store.add(entry(f"old-{n}", ttl=10), unit(1, n / 100, 0))
     near(store)
     if how == "expired":
         clock.now += 10
@@ -674,9 +759,9 @@ def test_many_that_are_gone_are_dropped_at_once(
 
 def test_those_that_live_stay_when_others_are_dropped(open_store: Open) -> None:
     clock = Clock()
-    store = open_store(ttl=10, clock=clock)
+    store = open_store(clock=clock)
     for n in range(5):
-        store.add(entry(f"old-{n}"), EAST)
+        store.add(entry(f"old-{n}", ttl=10), EAST)
     near(store)
     clock.now += 5
     for n in range(3):

@@ -6,10 +6,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from langchain_prodpatterns.cache.stores.rows import Rows, as_blob, checksum
+from langchain_prodpatterns.cache.stores.rows import SEALED, Rows, as_blob, checksum
 from langchain_prodpatterns.cache.stores.schema import connect
-
-COLUMNS = "key, partition, exact, namespace, text, vector, value, saved, expires"
 
 
 @pytest.fixture
@@ -27,10 +25,13 @@ def insert(
     vector: bytes | None = None,
     seal: str | None = None,
 ) -> None:
-    sealed = (key, "p", f"x-{key}", b"n", as_blob(key), vector, '"v"', "{}", expires)
+    sealed = (
+        *(key, "p", f"x-{key}", b"n", as_blob(key), vector),
+        *('"v"', "{}", "{}", 0.0, expires),
+    )
     db.execute(
-        f"INSERT INTO entries ({COLUMNS}, checksum, created, used) VALUES "  # noqa: S608 - our own columns
-        "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0)",
+        f"INSERT INTO entries ({SEALED}, checksum, size, used) VALUES "  # noqa: S608 - our own columns
+        "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0)",
         (*sealed, seal or checksum(sealed)),
     )
 
@@ -84,7 +85,7 @@ def test_any_text_comes_back(db: sqlite3.Connection) -> None:
     insert(db, "a")
     text = as_blob("broken \ud800")
     db.execute("UPDATE entries SET text = ?", (text,))
-    (sealed,) = db.execute(f"SELECT {COLUMNS} FROM entries").fetchall()  # noqa: S608 - our own columns
+    (sealed,) = db.execute(f"SELECT {SEALED} FROM entries").fetchall()  # noqa: S608 - our own columns
     db.execute("UPDATE entries SET checksum = ?", (checksum(sealed),))
 
     entry = rows(db).one("1")
