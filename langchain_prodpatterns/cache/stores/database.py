@@ -31,6 +31,7 @@ class Database:
         """
         self._path = path
         self._closed = False
+        self._patience = BUSY_SECONDS
         self._writer = connect(path)
         self._writing = threading.RLock()
         self._reader, self._reading = self._writer, self._writing
@@ -77,11 +78,24 @@ class Database:
         finally:
             self._writing.release()
 
+    def version(self, db: sqlite3.Connection) -> int:
+        """Return a number that is another once anybody has written.
+
+        Args:
+            db: The connection that is held to read from.
+        """
+        if self._path is None:
+            return db.total_changes
+        (version,) = db.execute("PRAGMA data_version").fetchone()
+        return int(version)
+
     @contextmanager
     def _transaction(self, patience: float) -> Iterator[None]:
         db = self._writer
         try:
-            db.execute(f"PRAGMA busy_timeout = {round(1000 * patience)}")
+            if patience != self._patience:
+                db.execute(f"PRAGMA busy_timeout = {round(1000 * patience)}")
+                self._patience = patience
             # Inside: an interrupt may come while it waits for another process.
             db.execute("BEGIN IMMEDIATE")
             yield

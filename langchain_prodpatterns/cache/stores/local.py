@@ -1,7 +1,6 @@
 """Entries in this process's memory, or in one SQLite file that processes share."""
 
 import os
-import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -9,7 +8,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from langchain_prodpatterns.cache.stores import tables
+from langchain_prodpatterns.arguments import check_count
+from langchain_prodpatterns.cache.stores import notes, writing
 from langchain_prodpatterns.cache.stores.base import (
     Entry,
     Found,
@@ -19,27 +19,18 @@ from langchain_prodpatterns.cache.stores.base import (
     Vector,
 )
 from langchain_prodpatterns.cache.stores.database import Database
-from langchain_prodpatterns.cache.stores.rows import (
-    SEALED,
-    Rows,
-    checksum,
-    sealed_columns,
-    size_of,
-)
+from langchain_prodpatterns.cache.stores.eviction import Bounds, note_hits
+from langchain_prodpatterns.cache.stores.indexer import Indexer
+from langchain_prodpatterns.cache.stores.nearest import Query, nearest
+from langchain_prodpatterns.cache.stores.rows import Rows
 from langchain_prodpatterns.cache.stores.selections import clauses
-from langchain_prodpatterns.cache.stores.vectors import VectorIndex
 from langchain_prodpatterns.errors import StoreError
 from langchain_prodpatterns.fingerprints import Fingerprint
 
-_SWEEP_FROM = 1024
-_STAMPS_AT_ONCE = 64
+_HITS_AT_ONCE = 64
 _ADD_AT_ONCE = 1000
 _VERDICT_SECONDS = 1.0
-_VERDICTS_AN_ENTRY = 64
-_MAX_QUARANTINED = 100
-_OF_THIS_PROCESS = frozenset(
-    {"_index", "_inherited", "_opened", "_process", "_sweep_above", "_touched"}
-)
+_OF_THIS_PROCESS = frozenset({"_hits", "_indexer", "_inherited", "_opened", "_process"})
 
 
 class LocalStore:
@@ -47,8 +38,13 @@ class LocalStore:
 
     Without a path the database is in memory. With one it is a file in WAL mode, which
     several processes may use at once: exact hits are read from the table, and the
-    index takes in new rows before every search. A commit survives the process. To read
-    never waits for a write.
+    index does as the table does before every search. A commit survives the process. To
+    read never waits for a write.
+
+    More than 5,000 rows are taken into the index in the background, when the store is
+    opened or afterwards; until then a search finds what is in it already. A partition
+    of 50,000 vectors or more is divided into lists, in the background too: a search
+    then takes less time than to look at all, and may miss a neighbor.
     """
 
     def __init__(
@@ -56,21 +52,28 @@ class LocalStore:
         path: str | Path | None = None,
         *,
         max_entries: int | None = None,
+        max_bytes: int | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Open the store.
 
         Args:
             path: The file, made if there is none; `None` for memory.
-            max_entries: Entries to keep: the least recently used make room. An entry
-                keeps its 64 latest aliases and its 64 latest rejected pairs.
+            max_entries: Entries to keep. Those make room that save least a byte, by
+                their cost and their hits, and are not asked any more. An entry keeps
+                its 64 latest aliases and its 64 latest rejected pairs.
+            max_bytes: Bytes that the entries hold together, at most: less than the
+                file, which has indexes and free pages, too.
             clock: Seconds since the epoch.
 
         Raises:
-            StoreError: When the file cannot be opened, or is of another version.
+            ConfigurationError: When a bound is not a whole number, at least 1.
+            StoreError: When the file cannot be opened, or is of a newer version.
         """
+        check_count("max_entries", max_entries)
+        check_count("max_bytes", max_bytes)
         self._path = None if path is None else Path(path)
-        self._max_entries = max_entries
+        self._bounds = Bounds(max_entries, max_bytes)
         self._clock = clock
         self._embedder: Fingerprint | None = None
         self._evicted = 0
@@ -81,9 +84,14 @@ class LocalStore:
     def _open(self, database: Database) -> None:
         self._opened = database
         self._process = os.getpid()
-        self._index = VectorIndex()
-        self._sweep_above = 0
-        self._touched: dict[str, None] = {}
+        self._hits: dict[str, int] = {}
+        self._indexer = Indexer(self._reading)
+        try:
+            with self._reading() as rows:
+                self._indexer.begin(rows)
+        except BaseException:
+            database.close()
+            raise
 
     @property
     def _database(self) -> Database:
@@ -162,30 +170,9 @@ class LocalStore:
             limit: How many to return at most.
         """
         with self._reading() as rows:
-            self._catch_up(rows)
-            rejected = rows.rejected(exact)
-            count = limit + len(rejected)
-            while True:
-                near = self._index.search(partition, vector, count)
-                entries = {
-                    row: rows.one("id = ? AND partition = ?", row, partition)
-                    for row, _ in near
-                }
-                gone = {row for row, entry in entries.items() if entry is None}
-                if not gone:
-                    break
-                # Other processes delete, too; the table is right. Where one is gone,
-                # many may be: all at once, since to drop one takes as long as to drop
-                # all. Twice as many the next time, since damaged rows are still there.
-                held = self._index.ids(partition)
-                self._index.remove(partition, gone | (held - rows.living()))
-                count *= 2
-        neighbors = [
-            Neighbor(entry, similarity)
-            for row, similarity in near
-            if (entry := entries[row]) is not None and entry.key not in rejected
-        ]
-        return neighbors[:limit]
+            self._indexer.refresh(rows, self._opened.version(rows.db))
+            query = Query(partition, vector, limit, rows.rejected(exact))
+            return nearest(rows, self._indexer, query)
 
     @contextmanager
     def _reading(self) -> Iterator[Rows]:
@@ -199,18 +186,18 @@ class LocalStore:
                 with suppress(StoreError):
                     self._put_aside(damaged, patience=0)
 
-    def _catch_up(self, rows: Rows) -> None:
-        """Take rows into the index that this or another process has added."""
-        if self._index.size > self._sweep_above:
-            # Of removed rows only those that turn up as near are dropped: begin anew.
-            self._index = VectorIndex()
-        is_new = self._index.last_id == 0
-        while added := rows.added(self._index.last_id):
-            self._index.last_id = added.last_id
-            for partition, (ids, vectors) in added.groups.items():
-                self._index.add(partition, ids, vectors)
-        if is_new:
-            self._sweep_above = 2 * self._index.size + _SWEEP_FROM
+    def wait_until_indexed(self, timeout: float | None = None) -> bool:
+        """Wait until all vectors are in memory, and large partitions are divided.
+
+        Args:
+            timeout: Seconds to wait, at most; `None` is for ever.
+
+        Returns:
+            Whether it is so.
+        """
+        with self._reading() as rows:
+            self._indexer.refresh(rows, self._opened.version(rows.db))
+        return self._indexer.wait(timeout)
 
     def add(self, entry: Entry, vector: Vector | None) -> None:
         """Store an entry, in place of one of the same request.
@@ -231,101 +218,51 @@ class LocalStore:
         count = 0
         pending = iter(items)
         while batch := list(islice(pending, _ADD_AT_ONCE)):
-            with self._database.write() as db:
-                self._stamp(db)
-                now = self._clock()
-                for entry, vector in batch:
-                    self._insert(db, entry, vector, now)
-                self._make_room(db, now)
+            self._add_together(batch)
             count += len(batch)
         return count
 
-    def _insert(
-        self, db: sqlite3.Connection, entry: Entry, vector: Vector | None, now: float
-    ) -> None:
-        if vector is not None:
-            self._record_embedder(db, vector.size)
-        sealed = sealed_columns(entry, vector, now)
-        db.execute("DELETE FROM aliases WHERE exact = ?", (entry.exact,))
-        db.execute("DELETE FROM entries WHERE exact = ?", (entry.exact,))
-        db.execute(
-            f"INSERT INTO entries ({SEALED}, checksum, size, used) VALUES "  # noqa: S608 - our own columns
-            "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-            "(SELECT coalesce(max(used), 0) + 1 FROM entries))",
-            (*sealed, checksum(sealed), size_of(sealed)),
-        )
-
-    def _record_embedder(self, db: sqlite3.Connection, dimensions: int) -> None:
-        stored = db.execute("SELECT name, dimensions FROM embedder").fetchone()
-        name = self._embedder.name if self._embedder else ""
-        if stored is None:
-            db.execute("INSERT INTO embedder VALUES (?, ?)", (name, dimensions))
-        elif stored != (name, dimensions):
-            given = Fingerprint(name, dimensions)
-            msg = f"the store holds vectors of {Fingerprint(*stored)}, not of {given}"
-            raise StoreError(msg)
-
-    def _make_room(self, db: sqlite3.Connection, now: float) -> None:
-        swept = db.execute("DELETE FROM entries WHERE expires <= ?", (now,))
-        self._expired += swept.rowcount
-        if self._max_entries is None:
-            return
-        (count,) = db.execute("SELECT count(*) FROM entries").fetchone()
-        if count > self._max_entries:
-            db.execute(
-                "DELETE FROM entries WHERE id IN "
-                "(SELECT id FROM entries ORDER BY used LIMIT ?)",
-                (count - self._max_entries,),
-            )
-            self._evicted += count - self._max_entries
+    def _add_together(self, batch: Sequence[tuple[Entry, Vector | None]]) -> None:
+        evicted = 0
+        with self._database.write() as db:
+            now = self._clock()
+            note_hits(db, self._taken_hits())
+            expired = writing.sweep(db, now)
+            for entry, vector in batch:
+                if vector is not None:
+                    name = self._embedder.name if self._embedder else ""
+                    writing.record_embedder(db, Fingerprint(name, vector.size))
+                evicted += writing.insert(db, entry, vector, now, self._bounds)
+        self._expired += expired
+        self._evicted += evicted
 
     def add_alias(self, exact: str, asked: str | None, key: str) -> None:
         """Remember that an entry answers this request, too."""
         with self._database.write(_VERDICT_SECONDS) as db:
-            db.execute("DELETE FROM rejected WHERE exact = ? AND key = ?", (exact, key))
-            db.execute(
-                # Not of an entry that another process has just removed.
-                "INSERT OR REPLACE INTO aliases (exact, asked, key) "
-                "SELECT ?, ?, key FROM entries WHERE key = ?",
-                (exact, asked, key),
-            )
-            _keep_latest(db, "aliases", key)
+            writing.approve(db, exact, asked, key)
 
     def reject(self, exact: str, key: str) -> None:
         """Remember that an entry does not answer this request."""
         with self._database.write(_VERDICT_SECONDS) as db:
-            db.execute("DELETE FROM aliases WHERE exact = ? AND key = ?", (exact, key))
-            db.execute(
-                "INSERT OR IGNORE INTO rejected (exact, key) "
-                "SELECT ?, key FROM entries WHERE key = ?",
-                (exact, key),
-            )
-            _keep_latest(db, "rejected", key)
+            writing.reject(db, exact, key)
 
     def touch(self, key: str) -> None:
-        """Note that an entry was served, where that decides what makes room.
+        """Note that an entry was served.
 
         The notes are written with the next entry, or when there are many and nobody
         writes: a hit does not wait for them.
         """
-        if self._max_entries is None:
-            return
-        self._touched.pop(key, None)
-        self._touched[key] = None
-        if len(self._touched) >= _STAMPS_AT_ONCE:
-            self._try_to_stamp()
+        self._hits[key] = self._hits.get(key, 0) + 1
+        if len(self._hits) >= _HITS_AT_ONCE:
+            self._try_to_note_hits()
 
-    def _try_to_stamp(self) -> None:
+    def _try_to_note_hits(self) -> None:
         with suppress(StoreError), self._database.write(patience=0) as db:
-            self._stamp(db)
+            note_hits(db, self._taken_hits())
 
-    def _stamp(self, db: sqlite3.Connection) -> None:
-        touched, self._touched = self._touched, {}
-        db.executemany(
-            "UPDATE entries SET hits = hits + 1, "
-            "used = (SELECT max(used) + 1 FROM entries) WHERE key = ?",
-            [(key,) for key in touched],
-        )
+    def _taken_hits(self) -> Mapping[str, int]:
+        taken, self._hits = self._hits, {}
+        return taken
 
     def remove(self, selection: Selection) -> int:
         """Remove entries; return how many."""
@@ -365,27 +302,27 @@ class LocalStore:
     def tally(self, partition: str, cell: str, right: int = 0, wrong: int = 0) -> None:
         """Add to the counters of a cell, and to those of all partitions together."""
         with self._database.write(_VERDICT_SECONDS) as db:
-            tables.add_tally(db, partition, cell, right, wrong)
+            notes.add_tally(db, partition, cell, right, wrong)
 
     def tallies(self, partition: str | None) -> dict[str, tuple[int, int]]:
         """Return what was right and wrong, a cell; `None` for all partitions."""
         with self._database.read() as db:
-            return tables.read_tallies(db, partition)
+            return notes.read_tallies(db, partition)
 
     def reset_tallies(self, partition: str | None) -> None:
         """Forget the counters of a partition, in the sums too, or all of them."""
         with self._database.write() as db:
-            tables.forget_tallies(db, partition)
+            notes.forget_tallies(db, partition)
 
     def claim(self, name: str, holder: str, seconds: float) -> bool:
         """Try to be the only one, in all processes, who does something."""
         with self._database.write(_VERDICT_SECONDS) as db:
-            return tables.claim(db, name, holder, self._clock(), seconds)
+            return notes.claim(db, name, holder, self._clock(), seconds)
 
     def release(self, name: str, holder: str) -> None:
         """Give a claim back, if the holder has it."""
         with self._database.write(_VERDICT_SECONDS) as db:
-            tables.release(db, name, holder)
+            notes.release(db, name, holder)
 
     def quarantine(self, key: str, reason: str) -> None:
         """Put a damaged entry aside, where it is never served."""
@@ -393,60 +330,36 @@ class LocalStore:
 
     def _put_aside(self, damaged: Mapping[Any, str], patience: float) -> None:
         with self._database.write(patience) as db:
-            for key, reason in damaged.items():
-                db.execute(
-                    "INSERT OR REPLACE INTO quarantine (key, reason, value) "
-                    "SELECT key, ?, value FROM entries WHERE key = ?",
-                    (reason, key),
-                )
-                gone = db.execute("DELETE FROM entries WHERE key = ?", (key,))
-                self._quarantined += gone.rowcount
-            db.execute(
-                "DELETE FROM quarantine WHERE id <= "
-                "(SELECT max(id) FROM quarantine) - ?",
-                (_MAX_QUARANTINED,),
-            )
+            count = writing.put_aside(db, damaged)
+        self._quarantined += count
 
     def clear(self) -> None:
         """Forget every entry, alias, rejected pair, tally and the embedding model."""
         with self._database.write() as db:
-            for table in ("entries", "aliases", "rejected", "quarantine", "embedder"):
-                db.execute(f"DELETE FROM {table}")  # noqa: S608 - our own tables
-            tables.forget_tallies(db, None)
-        with self._database.read():
-            self._index.clear()
+            writing.forget_all(db)
+            notes.forget_tallies(db, None)
 
     def counts(self) -> StoreCounts:
         """Return what the store did."""
         with self._database.read() as db:
-            entries, aliases, rejected = (
-                db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - our own tables
-                for table in ("entries", "aliases", "rejected")
-            )
-            (size,) = db.execute("SELECT total(size) FROM entries").fetchone()
+            entries, held = db.execute("SELECT entries, bytes FROM totals").fetchone()
+            (aliases,) = db.execute("SELECT count(*) FROM aliases").fetchone()
+            (rejected,) = db.execute("SELECT count(*) FROM rejected").fetchone()
         return StoreCounts(
             entries=entries,
             evicted=self._evicted,
             quarantined=self._quarantined,
             aliases=aliases,
             rejected=rejected,
-            bytes=int(size),
+            bytes=held,
             expired=self._expired,
-            indexed=self._index.size,
+            indexed=self._indexer.size,
+            building=self._indexer.is_building,
         )
 
     def close(self) -> None:
-        """Release the file. Nothing may be called after it."""
-        if self._touched:
-            self._try_to_stamp()
+        """Release the file, and end what goes on in the background."""
+        self._indexer.stop()
+        if self._hits:
+            self._try_to_note_hits()
         self._database.close()
-        self._index.clear()
-
-
-def _keep_latest(db: sqlite3.Connection, table: str, key: str) -> None:
-    """Bound the verdicts on an entry: whoever asks for the first again is judged."""
-    db.execute(
-        f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE key = ? "  # noqa: S608 - our own tables
-        "ORDER BY id DESC LIMIT -1 OFFSET ?)",
-        (key, _VERDICTS_AN_ENTRY),
-    )

@@ -1,29 +1,19 @@
 """Reading rows that may be expired or damaged: such a one is as good as none."""
 
-import hashlib
 import json
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, TypeAlias
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from langchain_prodpatterns.cache.stores.base import Entry, Vector
+from langchain_prodpatterns.cache.stores.sealing import SEALED, Row, as_text, checksum
 from langchain_prodpatterns.usage import Usage
 
-Row: TypeAlias = tuple[Any, ...]
-"""A row, of whatever types its columns turn out to be."""
-
-SEALED = (
-    "key, partition, exact, namespace, text, vector, value, saved, metadata, "
-    "created, expires"
-)
-"""What the checksum of an entry is of."""
-
 _COLUMNS = f"hits, checksum, {SEALED}"
-
-_LOAD_AT_ONCE = 4096
+_VECTOR = _COLUMNS.split(", ").index("vector")
 _CHECK_AT_ONCE = 256
 
 
@@ -50,11 +40,23 @@ class Rows:
 
     def one(self, where: str, *values: Any) -> Entry | None:
         """Return the entry that our own clause names, unless it is past or damaged."""
-        row = self.db.execute(
+        row = self._columns(where, values)
+        return None if row is None else self.checked(row)
+
+    def with_vector(self, row: int, partition: str) -> tuple[Entry, Vector] | None:
+        """Return the entry of a row id and its vector, unless it is past or damaged."""
+        columns = self._columns("id = ? AND partition = ?", (row, partition))
+        entry = None if columns is None else self.checked(columns)
+        if columns is None or entry is None:
+            return None
+        return entry, np.frombuffer(columns[_VECTOR], np.float32)
+
+    def _columns(self, where: str, values: Sequence[Any]) -> Row | None:
+        row: Row | None = self.db.execute(
             f"SELECT {_COLUMNS} FROM entries WHERE {where}",  # noqa: S608 - our own clauses
             values,
         ).fetchone()
-        return None if row is None else self.checked(row)
+        return row
 
     def batch(self, where: str, values: Sequence[Any]) -> list[Row]:
         """Return the id and the columns of some rows that our own clause names."""
@@ -78,36 +80,45 @@ class Rows:
             key=key,
             partition=partition,
             exact=exact,
-            text=None if text is None else _as_text(text),
+            text=None if text is None else as_text(text),
             value=value,
-            namespace=_as_text(namespace),
+            namespace=as_text(namespace),
             saved=Usage(**json.loads(saved)),
             metadata=json.loads(metadata),
             ttl=None if expires is None else expires - created,
             created=created,
-            hits=hits,
+            hits=hits if isinstance(hits, int) else 0,
         )
 
-    def living(self) -> set[int]:
-        """Return the ids of the rows that are not expired."""
-        found = self.db.execute(
-            # Both are read from an index alone.
-            "SELECT id FROM entries EXCEPT SELECT id FROM entries WHERE expires <= ?",
-            (self.now,),
-        )
-        return {row for (row,) in found}
+    def expired(self) -> list[tuple[int, str]]:
+        """Return id and partition of the rows that are past and not yet swept."""
+        return self.db.execute(
+            "SELECT id, partition FROM entries WHERE expires <= ?", (self.now,)
+        ).fetchall()
 
     def rejected(self, exact: str) -> set[str]:
         """Return the keys of the entries that do not answer a request."""
         found = self.db.execute("SELECT key FROM rejected WHERE exact = ?", (exact,))
         return {key for (key,) in found}
 
-    def added(self, last_id: int) -> Added | None:
-        """Return vectors of rows beyond an id, some thousand at most, or `None`."""
+    def backlog(self, last_id: int) -> int:
+        """Return how many rows there are, at most, beyond an id."""
+        (greatest,) = self.db.execute("SELECT max(id) FROM entries").fetchone()
+        (entries,) = self.db.execute("SELECT entries FROM totals").fetchone()
+        return min((greatest or 0) - last_id, int(entries))
+
+    def count(self, partition: str) -> int:
+        """Return how many rows a partition has."""
+        where = "WHERE partition = ?"
+        found = self.db.execute(f"SELECT count(*) FROM entries {where}", (partition,))  # noqa: S608 - our own clause
+        return int(found.fetchone()[0])
+
+    def added(self, last_id: int, limit: int) -> Added | None:
+        """Return vectors of some rows beyond an id, or `None`."""
         found = self.db.execute(
             "SELECT id, key, partition, vector FROM entries "
             "WHERE id > ? AND vector IS NOT NULL ORDER BY id LIMIT ?",
-            (last_id, _LOAD_AT_ONCE),
+            (last_id, limit),
         ).fetchall()
         if not found:
             return None
@@ -124,43 +135,21 @@ class Rows:
             vectors.append(vector)
         return added
 
+    def buried(self, last_grave: int) -> list[tuple[int, int, str]] | None:
+        """Return number, row id and partition of the rows that went since a number.
 
-def sealed_columns(entry: Entry, vector: Vector | None, now: float) -> Row:
-    """Return the columns of an entry that is stored now, in the order of `SEALED`."""
-    return (
-        entry.key,
-        entry.partition,
-        entry.exact,
-        as_blob(entry.namespace),
-        None if entry.text is None else as_blob(entry.text),
-        None if vector is None else vector.tobytes(),
-        entry.value,
-        json.dumps(asdict(entry.saved)),
-        json.dumps(dict(entry.metadata)),
-        now,
-        None if entry.ttl is None else now + entry.ttl,
-    )
+        `None` when some of them are no longer known.
+        """
+        found = self.db.execute(
+            "SELECT id, entry, partition FROM graves WHERE id > ? ORDER BY id",
+            (last_grave,),
+        ).fetchall()
+        return None if found and found[0][0] != last_grave + 1 else found
 
-
-def size_of(sealed: Row) -> int:
-    """Return about how many bytes an entry holds: its texts, blobs and numbers."""
-    return sum(
-        len(column) if isinstance(column, str | bytes) else 8 for column in sealed
-    )
-
-
-def checksum(sealed: Sequence[Any]) -> str:
-    """Return the digest of a row's columns, of whatever types they turn out to be."""
-    return hashlib.sha256(repr(tuple(sealed)).encode()).hexdigest()
-
-
-def as_blob(text: str) -> bytes:
-    """Write a text: lone surrogates are text in Python, SQLite's text refuses them."""
-    return text.encode("utf-8", "surrogatepass")
-
-
-def _as_text(blob: bytes) -> str:
-    return blob.decode("utf-8", "surrogatepass")
+    def last_grave(self) -> int:
+        """Return the number of the row that went last."""
+        (greatest,) = self.db.execute("SELECT max(id) FROM graves").fetchone()
+        return int(greatest or 0)
 
 
 def _as_vector(blob: Any, size: int) -> Vector | None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from langchain_prodpatterns.cache.digests import digest
 from langchain_prodpatterns.cache.stores.base import Selection
-from langchain_prodpatterns.cache.stores.rows import as_blob
+from langchain_prodpatterns.cache.stores.sealing import as_blob
 
 
 def clauses(selection: Selection, now: float) -> tuple[str, list[Any]]:

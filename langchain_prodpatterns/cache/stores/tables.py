@@ -1,90 +1,102 @@
-"""Small tables beside the entries: tallies and claims, each changed in one statement.
+"""The tables of a database, as SQL."""
 
-The functions run in a transaction that their caller holds.
+_ENTRIES = """
+CREATE TABLE entries (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    key TEXT NOT NULL UNIQUE,
+    partition TEXT NOT NULL,
+    exact TEXT NOT NULL UNIQUE,
+    namespace BLOB NOT NULL,
+    text BLOB,
+    vector BLOB,
+    value TEXT NOT NULL,
+    saved TEXT NOT NULL,
+    metadata TEXT NOT NULL,
+    created REAL NOT NULL,
+    expires REAL,
+    checksum BLOB NOT NULL,
+    size INTEGER NOT NULL,
+    cost REAL NOT NULL,
+    hits INTEGER NOT NULL DEFAULT 0,
+    rank REAL NOT NULL
+)
 """
 
-import sqlite3
+_BESIDE = """
+CREATE INDEX entries_expires ON entries (expires) WHERE expires IS NOT NULL;
+CREATE TABLE aliases (
+    id INTEGER PRIMARY KEY,
+    exact TEXT NOT NULL UNIQUE,
+    asked TEXT,
+    key TEXT NOT NULL REFERENCES entries (key) ON DELETE CASCADE
+);
+CREATE INDEX aliases_asked ON aliases (asked);
+CREATE INDEX aliases_key ON aliases (key);
+CREATE TABLE rejected (
+    id INTEGER PRIMARY KEY,
+    exact TEXT NOT NULL,
+    key TEXT NOT NULL REFERENCES entries (key) ON DELETE CASCADE,
+    UNIQUE (exact, key)
+);
+CREATE INDEX rejected_key ON rejected (key);
+CREATE TABLE quarantine (
+    id INTEGER PRIMARY KEY,
+    key TEXT NOT NULL UNIQUE,
+    reason TEXT NOT NULL,
+    value BLOB
+);
+CREATE TABLE embedder (name TEXT NOT NULL, dimensions INTEGER)
+"""
 
-_ALL = ""
-"""The partition that the sums over all are kept under."""
+TABLES = (_ENTRIES, *_BESIDE.split(";\n"))
+"""Entries, and what refers to them."""
 
-MAX_TALLIED = 4096
-"""Partitions whose tallies are kept."""
-
-
-def add_tally(
-    db: sqlite3.Connection, partition: str, cell: str, right: int, wrong: int
-) -> None:
-    """Add to a cell of a partition, and to the same cell of the sums."""
-    db.executemany(
-        "INSERT INTO tallies (partition, cell, rights, wrongs) VALUES (?, ?, ?, ?) "
-        "ON CONFLICT (partition, cell) DO UPDATE SET "
-        "rights = rights + excluded.rights, wrongs = wrongs + excluded.wrongs",
-        [(name, cell, right, wrong) for name in (partition, _ALL)],
-    )
-    db.execute(
-        "INSERT INTO tallied (partition, updated) "
-        "SELECT ?, coalesce(max(updated), 0) + 1 FROM tallied WHERE 1 "
-        "ON CONFLICT (partition) DO UPDATE SET updated = excluded.updated",
-        (partition,),
-    )
-    _keep_latest_tallied(db)
-
-
-def _keep_latest_tallied(db: sqlite3.Connection) -> None:
-    """Bound the partitions: each system prompt and conversation makes one more."""
-    (count,) = db.execute("SELECT count(*) FROM tallied").fetchone()
-    if count <= MAX_TALLIED:
-        return
-    oldest = db.execute(
-        "DELETE FROM tallied WHERE partition IN "
-        "(SELECT partition FROM tallied ORDER BY updated LIMIT ?) RETURNING partition",
-        (count - MAX_TALLIED,),
-    ).fetchall()
-    db.executemany("DELETE FROM tallies WHERE partition = ?", oldest)
-
-
-def read_tallies(
-    db: sqlite3.Connection, partition: str | None
-) -> dict[str, tuple[int, int]]:
-    """Return the cells of a partition, or the sums of all."""
-    found = db.execute(
-        "SELECT cell, rights, wrongs FROM tallies WHERE partition = ?",
-        (_ALL if partition is None else partition,),
-    )
-    return {cell: (right, wrong) for cell, right, wrong in found}
-
-
-def forget_tallies(db: sqlite3.Connection, partition: str | None) -> None:
-    """Forget a partition's cells and what the sums have of them, or everything."""
-    if partition is None:
-        db.execute("DELETE FROM tallies")
-        db.execute("DELETE FROM tallied")
-        return
-    db.execute(
-        "UPDATE tallies SET rights = tallies.rights - own.rights, "
-        "wrongs = tallies.wrongs - own.wrongs FROM tallies AS own "
-        "WHERE tallies.partition = ? AND own.partition = ? AND own.cell = tallies.cell",
-        (_ALL, partition),
-    )
-    db.execute("DELETE FROM tallies WHERE partition = ?", (partition,))
-    db.execute("DELETE FROM tallied WHERE partition = ?", (partition,))
-
-
-def claim(
-    db: sqlite3.Connection, name: str, holder: str, now: float, seconds: float
-) -> bool:
-    """Take or renew a claim, unless another holds it; sweep those that are over."""
-    db.execute("DELETE FROM claims WHERE expires <= ?", (now,))
-    taken = db.execute(
-        "INSERT INTO claims (name, holder, expires) VALUES (?, ?, ?) "
-        "ON CONFLICT (name) DO UPDATE SET expires = excluded.expires "
-        "WHERE holder = excluded.holder",
-        (name, holder, now + seconds),
-    )
-    return taken.rowcount > 0
-
-
-def release(db: sqlite3.Connection, name: str, holder: str) -> None:
-    """Drop a claim, if it is this holder's."""
-    db.execute("DELETE FROM claims WHERE name = ? AND holder = ?", (name, holder))
+KEEPING = (
+    "CREATE INDEX entries_partition ON entries (partition)",
+    "CREATE INDEX entries_rank ON entries (rank)",
+    "CREATE TABLE totals (entries INTEGER, bytes INTEGER, inflation REAL)",
+    "INSERT INTO totals VALUES (0, 0, 0.0)",
+    "CREATE TABLE graves (id INTEGER PRIMARY KEY, entry INTEGER, partition TEXT)",
+    """
+CREATE TRIGGER entries_come AFTER INSERT ON entries BEGIN
+    UPDATE totals SET entries = entries + 1, bytes = bytes + NEW.size;
+END
+""",
+    """
+CREATE TRIGGER entries_go AFTER DELETE ON entries BEGIN
+    UPDATE totals SET entries = entries - 1, bytes = bytes - OLD.size;
+    INSERT INTO graves (entry, partition) VALUES (OLD.id, OLD.partition);
+END
+""",
+    # Rows that went: who is further behind than that takes all rows in anew.
+    """
+CREATE TRIGGER graves_come AFTER INSERT ON graves BEGIN
+    DELETE FROM graves WHERE id = NEW.id - 65536;
+END
+""",
+    """
+CREATE TABLE tallies (
+    partition TEXT NOT NULL,
+    cell TEXT NOT NULL,
+    rights INTEGER NOT NULL,
+    wrongs INTEGER NOT NULL,
+    PRIMARY KEY (partition, cell)
+) WITHOUT ROWID
+""",
+    """
+CREATE TABLE tallied (
+    partition TEXT PRIMARY KEY,
+    updated INTEGER NOT NULL
+) WITHOUT ROWID
+""",
+    "CREATE INDEX tallied_updated ON tallied (updated)",
+    """
+CREATE TABLE claims (
+    name TEXT PRIMARY KEY,
+    holder TEXT NOT NULL,
+    expires REAL NOT NULL
+) WITHOUT ROWID
+""",
+    "CREATE INDEX claims_expires ON claims (expires)",
+)
+"""What version 3 has besides: totals that triggers keep, tallies and claims."""

@@ -1,78 +1,228 @@
-"""The vectors of the partitions, in FAISS: derived from the table, never the truth."""
+"""The vectors of one partition, in FAISS: derived from the table, never the truth."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from langchain_prodpatterns.cache.stores.base import Vector
 
+Matrix: TypeAlias = npt.NDArray[np.float32]
+"""Vectors, one a row."""
 
-class VectorIndex:
-    """Exact inner-product search, one flat index a partition. Not thread-safe."""
+Numbers: TypeAlias = npt.NDArray[np.int64]
+"""Row ids, positions, or numbers of lists."""
 
-    def __init__(self) -> None:
-        self._partitions: dict[str, Any] = {}
-        self.last_id = 0
-        """The greatest row id that was ever added."""
-        self.size = 0
-        """The vectors in it, those of removed rows included."""
+HALF_ERROR = 5e-4
+"""How far off a similarity is, at most: a half-precision number is off by 2**-11 of
+itself, and the vectors are of unit length."""
 
-    def add(self, partition: str, ids: list[int], vectors: list[Vector]) -> None:
+_PROBES = 96
+_SPARE = 16
+_DEAD_SHARE = 0.25
+
+
+class Partition(ABC):
+    """Inner-product search by half-precision copies. Not thread-safe.
+
+    To remove is to remember: the vectors go once they are a quarter of all, or stand
+    in the way.
+    """
+
+    def __init__(self, dimensions: int, index: Any) -> None:
+        """Begin.
+
+        Args:
+            dimensions: The length of the vectors.
+            index: The index of FAISS, by row ids.
+        """
+        self.dimensions = dimensions
+        """The length of the vectors."""
+        self._index = index
+        self._dead: set[int] = set()
+        self._is_held = False
+
+    def __len__(self) -> int:
+        return max(0, int(self._index.ntotal) - len(self._dead))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is left in it; rows that it never had may be removed, too."""
+        if not len(self):
+            self._purge()
+        return not self._index.ntotal
+
+    @abstractmethod
+    def ids(self) -> set[int]:
+        """Return the rows in it."""
+
+    def add(self, ids: Numbers, matrix: Matrix) -> None:
         """Add the vectors of rows; each row is added once."""
-        import faiss
+        with one_thread():
+            self._index.add_with_ids(matrix, ids)
 
-        matrix = np.vstack(vectors)
-        index = self._partitions.get(partition)
-        if index is None:
-            index = faiss.IndexIDMap2(faiss.IndexFlatIP(matrix.shape[1]))
-            self._partitions[partition] = index
-        index.add_with_ids(matrix, np.array(ids, np.int64))
-        self.last_id = max(self.last_id, *ids)
-        self.size += len(ids)
-
-    def search(
-        self, partition: str, vector: Vector, limit: int
-    ) -> list[tuple[int, float]]:
-        """Return row ids and cosines, the nearest first."""
-        index = self._partitions.get(partition)
-        if index is None or index.d != vector.size:
+    def search(self, vector: Vector, count: int) -> list[tuple[int, float]]:
+        """Return row ids and about the cosines, the nearest first."""
+        if vector.size != self.dimensions:
             return []
-        query, count = vector.reshape(1, -1), min(limit, index.ntotal)
-        with _one_thread():
-            scores, ids = index.search(query, count)
-        pairs = zip(ids[0].tolist(), scores[0].tolist(), strict=True)
-        return [(row, min(score, 1.0)) for row, score in pairs if row >= 0]
+        in_the_way = len(self._dead) if self._is_held else min(len(self._dead), _SPARE)
+        living, found = self._living(vector, count + in_the_way)
+        if len(living) < min(count, found):
+            self._purge()
+            living, _ = self._living(vector, count)
+        return living[:count]
 
-    def ids(self, partition: str) -> set[int]:
-        """Return the row ids of a partition, those of removed rows included."""
+    def _living(
+        self, vector: Vector, count: int
+    ) -> tuple[list[tuple[int, float]], int]:
+        """Return those found that were not removed, and how many were found."""
+        count = min(count, self._index.ntotal)
+        if not count:
+            return [], 0
+        with one_thread():
+            scores, ids = self._index.search(vector.reshape(1, -1), count)
+        pairs = zip(ids[0].tolist(), scores[0].tolist(), strict=True)
+        found = [pair for pair in pairs if pair[0] >= 0]
+        if not self._dead:
+            return found, len(found)
+        return [pair for pair in found if pair[0] not in self._dead], len(found)
+
+    def remove(self, ids: Iterable[int]) -> None:
+        """Drop rows that are no longer in the table."""
+        self._dead.update(ids)
+        if len(self._dead) > _SPARE + _DEAD_SHARE * self._index.ntotal:
+            self._purge()
+
+    def removed(self) -> set[int]:
+        """Return the rows that were removed and not yet dropped."""
+        return set(self._dead)
+
+    def _purge(self) -> None:
+        """Drop the removed rows for good, which takes as long for one as for all."""
+        if self._dead and not self._is_held:
+            self._index.remove_ids(np.fromiter(self._dead, np.int64))
+            self._dead.clear()
+
+
+class Flat(Partition):
+    """Looks at all vectors: finds the nearest for sure."""
+
+    def __init__(self, dimensions: int) -> None:
+        """Make an empty one."""
         import faiss
 
-        index = self._partitions.get(partition)
-        return (
-            set()
-            if index is None
-            else set(faiss.vector_to_array(index.id_map).tolist())
+        half, inner = faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
+        self._vectors = faiss.IndexScalarQuantizer(dimensions, half, inner)
+        super().__init__(dimensions, faiss.IndexIDMap(self._vectors))
+
+    def ids(self) -> set[int]:
+        """Return the rows in it."""
+        import faiss
+
+        return set(faiss.vector_to_array(self._index.id_map).tolist()) - self._dead
+
+    def reserve(self, count: int) -> None:
+        """Take the memory of so many vectors at once, if there are none.
+
+        To grow leaves holes that are too small for the next copy, up to a half more.
+        """
+        for held, width in (
+            (self._vectors.codes, self._vectors.code_size),
+            (self._index.id_map, 1),
+        ):
+            held.resize(count * width)
+            held.resize(0)
+
+    def sample(self, count: int) -> Matrix:
+        """Return at most so many of the vectors, spread over all."""
+        held = self._index.ntotal
+        positions = np.linspace(0, held - 1, min(count, held)).astype(np.int64)
+        matrix: Matrix = self._vectors.reconstruct_batch(positions)
+        return matrix
+
+    def hold(self) -> None:
+        """Leave each vector at its position from now on: they are being moved."""
+        self._purge()
+        self._is_held = True
+
+    def piece(self, start: int, count: int) -> Matrix:
+        """Return the vectors from a position on, as far as there are any."""
+        count = min(count, self._index.ntotal - start)
+        matrix: Matrix = self._vectors.reconstruct_n(start, count)
+        return matrix
+
+    def halves(self, positions: Numbers) -> tuple[Numbers, npt.NDArray[np.uint8]]:
+        """Return the ids and the half-precision bytes at some positions."""
+        import faiss
+
+        held, width = self._index.ntotal, self._vectors.code_size
+        ids = faiss.rev_swig_ptr(self._index.id_map.data(), held)
+        codes = faiss.rev_swig_ptr(self._vectors.codes.data(), held * width)
+        # To index with an array is to copy: what is behind may be freed later.
+        return ids[positions], codes.reshape(held, width)[positions]
+
+
+class Divided(Partition):
+    """Looks at the vectors around the 96 centers that are nearest: may miss one."""
+
+    def __init__(self, centers: Matrix) -> None:
+        """Make an empty one.
+
+        Args:
+            centers: The vectors that the lists of others are around.
+        """
+        import faiss
+
+        half, inner = faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
+        count, dimensions = centers.shape
+        self._centers = faiss.IndexFlatIP(dimensions)
+        self._centers.add(centers)
+        index = faiss.IndexIVFScalarQuantizer(
+            self._centers, dimensions, count, half, inner
         )
+        index.by_residual = False
+        index.train(centers)
+        index.nprobe = _PROBES
+        super().__init__(dimensions, index)
 
-    def remove(self, partition: str, ids: Iterable[int]) -> None:
-        """Drop rows that are no longer in the table."""
-        index = self._partitions.get(partition)
-        if index is not None:
-            self.size -= index.remove_ids(np.fromiter(ids, np.int64))
-            if index.ntotal == 0:
-                del self._partitions[partition]
+    def ids(self) -> set[int]:
+        """Return the rows in it."""
+        import faiss
 
-    def clear(self) -> None:
-        """Drop everything; rows that are added later have greater ids."""
-        self._partitions.clear()
-        self.size = 0
+        lists = self._index.invlists
+        sizes = ((number, lists.list_size(number)) for number in range(lists.nlist))
+        held = (
+            row
+            for number, size in sizes
+            if size
+            for row in faiss.rev_swig_ptr(lists.get_ids(number), size).tolist()
+        )
+        return set(held) - self._dead
+
+    def lists_of(self, matrix: Matrix) -> Numbers:
+        """Return the number of the list that each vector is to be in."""
+        with one_thread():
+            _, lists = self._centers.search(matrix, 1)
+        numbers: Numbers = lists[:, 0]
+        return numbers
+
+    def fill(self, number: int, ids: Numbers, halves: npt.NDArray[np.uint8]) -> None:
+        """Fill an empty list at once, so that it takes no more memory than it needs."""
+        import faiss
+
+        if len(ids):
+            self._index.invlists.add_entries(
+                number, len(ids), faiss.swig_ptr(ids), faiss.swig_ptr(halves)
+            )
+            self._index.ntotal += len(ids)
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
-    """Search in this thread alone, and leave FAISS's setting as it was.
+def one_thread() -> Iterator[None]:
+    """Compute in this thread alone, and leave FAISS's setting as it was.
 
     For one query, handing the work to OpenMP's threads and back takes longer than the
     work, on a busy machine many times as long. The setting is the calling thread's own.

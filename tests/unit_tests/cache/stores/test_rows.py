@@ -6,8 +6,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from langchain_prodpatterns.cache.stores.rows import SEALED, Rows, as_blob, checksum
+from langchain_prodpatterns.cache.stores.rows import Rows
 from langchain_prodpatterns.cache.stores.schema import connect
+from langchain_prodpatterns.cache.stores.sealing import SEALED, as_blob, checksum
 
 
 @pytest.fixture
@@ -23,15 +24,15 @@ def insert(
     *,
     expires: float | None = None,
     vector: bytes | None = None,
-    seal: str | None = None,
+    seal: bytes | None = None,
 ) -> None:
     sealed = (
         *(key, "p", f"x-{key}", b"n", as_blob(key), vector),
         *('"v"', "{}", "{}", 0.0, expires),
     )
     db.execute(
-        f"INSERT INTO entries ({SEALED}, checksum, size, used) VALUES "  # noqa: S608 - our own columns
-        "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0)",
+        f"INSERT INTO entries ({SEALED}, checksum, size, cost, rank) VALUES "  # noqa: S608 - our own columns
+        "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 1, 1)",
         (*sealed, seal or checksum(sealed)),
     )
 
@@ -43,7 +44,7 @@ def rows(db: sqlite3.Connection, now: float = 10.0) -> Rows:
 def test_expired_and_damaged_rows_are_as_good_as_none(db: sqlite3.Connection) -> None:
     insert(db, "a", expires=11.0)
     insert(db, "old", expires=10.0)
-    insert(db, "bad", seal="x")
+    insert(db, "bad", seal=b"x")
     read = rows(db)
 
     found = [read.one("key = ?", key) for key in ("a", "old", "bad", "none")]
@@ -52,13 +53,37 @@ def test_expired_and_damaged_rows_are_as_good_as_none(db: sqlite3.Connection) ->
     assert read.damaged == {"bad": "wrong checksum"}
 
 
-def test_the_living_are_those_that_are_not_expired(db: sqlite3.Connection) -> None:
+def test_the_expired_are_told_with_their_partitions(db: sqlite3.Connection) -> None:
     insert(db, "for ever")
     insert(db, "a", expires=11.0)
     insert(db, "old", expires=10.0)
 
-    assert rows(db).living() == {1, 2}
-    assert rows(db, now=9).living() == {1, 2, 3}
+    assert rows(db).expired() == [(3, "p")]
+    assert rows(db, now=9).expired() == []
+
+
+def test_the_backlog_is_no_more_than_there_are(db: sqlite3.Connection) -> None:
+    assert rows(db).backlog(0) == 0
+    for key in "abc":
+        insert(db, key)
+    db.execute("DELETE FROM entries WHERE key < 'c'")
+
+    assert (rows(db).backlog(0), rows(db).backlog(3)) == (1, 0)
+    assert (rows(db).count("p"), rows(db).count("q")) == (1, 0)
+
+
+def test_rows_that_went_are_known_for_a_time(db: sqlite3.Connection) -> None:
+    for key in "abc":
+        insert(db, key)
+    assert (rows(db).last_grave(), rows(db).buried(0)) == (0, [])
+    db.execute("DELETE FROM entries WHERE key < 'c'")
+
+    assert rows(db).last_grave() == 2
+    assert rows(db).buried(0) == [(1, 1, "p"), (2, 2, "p")]
+    assert rows(db).buried(2) == []
+    db.execute("INSERT INTO graves VALUES (65537, 9, 'p')")
+    assert rows(db).buried(0) is None
+    assert rows(db).buried(65536) == [(65537, 9, "p")]
 
 
 def test_vectors_are_read_once_and_damaged_ones_are_put_aside(
@@ -72,13 +97,16 @@ def test_vectors_are_read_once_and_damaged_ones_are_put_aside(
     insert(db, "infinite", vector=np.array([np.inf, 0], np.float32).tobytes())
     read = rows(db)
 
-    added = read.added(0)
+    added = read.added(0, 9)
 
     assert added is not None
     assert added.last_id == 4
     assert added.groups["p"][0] == [1]
     assert set(read.damaged) == {"short", "infinite"}
-    assert read.added(added.last_id) is None
+    first = read.added(0, 1)
+    assert first is not None
+    assert first.last_id == 1
+    assert read.added(added.last_id, 9) is None
 
 
 def test_any_text_comes_back(db: sqlite3.Connection) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from langchain_prodpatterns.cache.stores import LocalStore, tables
+from langchain_prodpatterns.cache.stores import LocalStore, notes
 from tests.unit_tests.cache.conftest import Clock
 
 
@@ -53,7 +53,7 @@ def test_a_partition_is_forgotten_in_the_sums_too(store: LocalStore) -> None:
 def test_partitions_are_bounded_and_the_sums_are_whole(
     store: LocalStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tables, "MAX_TALLIED", 2)
+    monkeypatch.setattr(notes, "MAX_TALLIED", 2)
     for partition in ("a", "b", "a", "c"):
         store.tally(partition, "near", right=1)
 
