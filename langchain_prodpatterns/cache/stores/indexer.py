@@ -1,5 +1,6 @@
 """Keeping the vectors in memory as the table has them, if need be in the background."""
 
+import os
 import threading
 import weakref
 from collections.abc import Callable
@@ -148,7 +149,7 @@ class Indexer:
             target=self._build, name="prodpatterns-index", daemon=True
         )
         # Else the interpreter would go from under it at exit.
-        weakref.finalize(self, _stop, self._stopped, self._thread)
+        weakref.finalize(self, _stop, self._stopped, self._thread, os.getpid())
         self._thread.start()
 
     def _build(self) -> None:
@@ -212,7 +213,7 @@ class Indexer:
 
     def stop(self) -> None:
         """End the background soon, and wait for its end."""
-        _stop(self._stopped, self._thread)
+        _stop(self._stopped, self._thread, os.getpid())
 
     def ids(self, partition: str) -> set[int]:
         """Return the rows of a partition in memory."""
@@ -220,7 +221,12 @@ class Indexer:
         return set() if held is None else held.ids()
 
 
-def _stop(stopped: threading.Event, thread: threading.Thread | None) -> None:
+def _stop(
+    stopped: threading.Event, thread: threading.Thread | None, process: int
+) -> None:
+    if process != os.getpid():
+        # A forked process has a copy of the event, and its lock may be taken for good.
+        return
     stopped.set()
     if thread is not None and thread is not threading.current_thread():
         thread.join()

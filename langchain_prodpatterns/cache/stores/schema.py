@@ -74,6 +74,8 @@ def _prepare(connection: sqlite3.Connection, path: Path | None) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
         _create_or_check(connection, path)
+        # Of a file that may only be read, to begin is no error: to write is.
+        connection.execute("DELETE FROM entries WHERE 0")
     except BaseException:
         # A full disk has rolled it back by itself.
         if connection.in_transaction:

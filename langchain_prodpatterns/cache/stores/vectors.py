@@ -20,7 +20,7 @@ HALF_ERROR = 5e-4
 """How far off a similarity is, at most: a half-precision number is off by 2**-11 of
 itself, and the vectors are of unit length."""
 
-_PROBES = 96
+_PROBES = 192
 _SPARE = 16
 _DEAD_SHARE = 0.25
 
@@ -70,8 +70,7 @@ class Partition(ABC):
             return []
         in_the_way = len(self._dead) if self._is_held else min(len(self._dead), _SPARE)
         living, found = self._living(vector, count + in_the_way)
-        if len(living) < min(count, found):
-            self._purge()
+        if len(living) < min(count, found) and self._purge():
             living, _ = self._living(vector, count)
         return living[:count]
 
@@ -100,11 +99,17 @@ class Partition(ABC):
         """Return the rows that were removed and not yet dropped."""
         return set(self._dead)
 
-    def _purge(self) -> None:
-        """Drop the removed rows for good, which takes as long for one as for all."""
-        if self._dead and not self._is_held:
-            self._index.remove_ids(np.fromiter(self._dead, np.int64))
-            self._dead.clear()
+    def _purge(self) -> bool:
+        """Drop the removed rows for good, which takes as long for one as for all.
+
+        Returns:
+            Whether there were any that may be dropped.
+        """
+        if not self._dead or self._is_held:
+            return False
+        self._index.remove_ids(np.fromiter(self._dead, np.int64))
+        self._dead.clear()
+        return True
 
 
 class Flat(Partition):
@@ -166,7 +171,7 @@ class Flat(Partition):
 
 
 class Divided(Partition):
-    """Looks at the vectors around the 96 centers that are nearest: may miss one."""
+    """Looks at the vectors around the 192 centers that are nearest: may miss one."""
 
     def __init__(self, centers: Matrix) -> None:
         """Make an empty one.
