@@ -1,5 +1,6 @@
-"""The ledger's sums as a table of plain text."""
+"""Tables of plain text."""
 
+from collections.abc import Sequence
 from io import StringIO
 
 from rich.box import SIMPLE_HEAD
@@ -34,13 +35,26 @@ def ledger_table(summary: LedgerSummary) -> str:
         table.add_row(pattern, *_cells(group))
     table.add_section()
     table.add_row("total", *_cells(summary))
+    return _plain(table) + _footnote(summary)
+
+
+def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Render rows of figures."""
+    table = Table(box=SIMPLE_HEAD)
+    for column in columns:
+        table.add_column(column, justify="right")
+    for row in rows:
+        table.add_row(*row)
+    return _plain(table)
+
+
+def _plain(table: Table) -> str:
     page = StringIO()
     # In a notebook rich would display the table and leave the page empty.
     console = Console(file=page, width=_WIDTH, color_system=None, force_jupyter=False)
     console.print(table)
     lines = page.getvalue().splitlines()
-    text = "\n".join(line.rstrip() for line in lines if line.strip())
-    return text + _footnote(summary)
+    return "\n".join(line.rstrip() for line in lines if line.strip())
 
 
 def _cells(group: LedgerSummary) -> tuple[str, ...]:

@@ -1,24 +1,40 @@
 """Refusing arguments that cannot work, before anything is opened."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from langchain_core.embeddings import Embeddings
 
-from langchain_prodpatterns.arguments import check_count, check_seconds, is_number
+from langchain_prodpatterns.arguments import (
+    check_count,
+    check_range,
+    check_seconds,
+    is_number,
+)
+from langchain_prodpatterns.cache.lookups import parse_hit_id
+from langchain_prodpatterns.cache.metadata import TimeToLive
+from langchain_prodpatterns.cache.policy import JUDGE_MODES
+from langchain_prodpatterns.cache.stores import CacheStore, Selection
 from langchain_prodpatterns.errors import ConfigurationError
+
+_MOST_DELTA = 0.5
+_OF_A_STORE = tuple(name for name in vars(CacheStore) if not name.startswith("_"))
 
 
 def check_arguments(
     embeddings: Embeddings,
     *,
+    delta: float,
     path: str | Path | None,
-    ttl: float | None,
+    store: CacheStore | None,
+    ttl: TimeToLive | None,
     max_entries: int | None,
+    max_bytes: int | None,
     namespace: str,
     key: Callable[..., Any] | None,
+    judge_mode: str,
     judge_timeout: float | None,
 ) -> None:
     """Check what a `SemanticJudgeCache` is opened with.
@@ -32,15 +48,79 @@ def check_arguments(
     if path is not None and not isinstance(path, str | Path):
         msg = f"path must be the path of a file or None, got {path!r}"
         raise ConfigurationError(msg)
-    check_seconds("ttl", ttl)
+    check_range("delta", delta, 0, _MOST_DELTA)
+    check_ttl("ttl", ttl)
     check_seconds("judge_timeout", judge_timeout)
     check_count("max_entries", max_entries)
+    check_count("max_bytes", max_bytes)
+    if store is not None:
+        _check_store(store, path=path, max_entries=max_entries, max_bytes=max_bytes)
+    if judge_mode not in JUDGE_MODES:
+        modes = ", ".join(map(repr, JUDGE_MODES))
+        msg = f"judge_mode must be one of {modes}, got {judge_mode!r}"
+        raise ConfigurationError(msg)
     if not isinstance(namespace, str) or not namespace:
         msg = f"namespace must be a text that is not empty, got {namespace!r}"
         raise ConfigurationError(msg)
     if key is not None and not callable(key):
         msg = f"key must be a function of the messages, got {type(key).__name__}"
         raise ConfigurationError(msg)
+
+
+def _check_store(store: CacheStore, **own: Any) -> None:
+    """Refuse what is no store, and what a store has been opened with itself."""
+    missing = next((name for name in _OF_A_STORE if not hasattr(store, name)), None)
+    if missing is not None:
+        msg = f"store must be a CacheStore; {type(store).__name__} has no {missing!r}"
+        raise ConfigurationError(msg)
+    given = next((name for name, value in own.items() if value is not None), None)
+    if given is not None:
+        msg = f"{given} is for the cache's own store: give it to {type(store).__name__}"
+        raise ConfigurationError(msg)
+
+
+def check_ttl(argument: str, ttl: TimeToLive | None) -> None:
+    """Check a time to live, or what tells it of an answer.
+
+    Raises:
+        ConfigurationError: When it is neither.
+    """
+    if not callable(ttl):
+        check_seconds(argument, ttl)
+
+
+def selection_of(
+    *,
+    hit_id: str | None,
+    query: str | None,
+    partition: str | None,
+    namespace: str | None,
+    older_than: float | timedelta | None,
+    where: Callable[[Mapping[str, Any]], bool] | None,
+) -> Selection:
+    """Return what `invalidate` is to remove.
+
+    Raises:
+        ConfigurationError: When a criterion cannot work, and without one.
+    """
+    criteria = (hit_id, query, partition, namespace, older_than, where)
+    if all(given is None for given in criteria):
+        msg = "invalidate needs a criterion; clear() removes every answer"
+        raise ConfigurationError(msg)
+    check_text("query", query)
+    check_text("partition", partition)
+    check_text("namespace", namespace)
+    if where is not None and not callable(where):
+        msg = f"where must be a function of the metadata, got {type(where).__name__}"
+        raise ConfigurationError(msg)
+    return Selection(
+        key=None if hit_id is None else parse_hit_id(hit_id).key,
+        text=query,
+        partition=partition,
+        namespace=namespace,
+        older_than=age_in_seconds(older_than),
+        where=where,
+    )
 
 
 def check_text(argument: str, value: str | None) -> None:

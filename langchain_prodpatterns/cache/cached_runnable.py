@@ -12,7 +12,7 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.utils import ConfigurableFieldSpec
 from pydantic import BaseModel, Field, SkipValidation
 
-from langchain_prodpatterns.cache.arguments import check_text
+from langchain_prodpatterns.cache.arguments import check_text, check_ttl
 from langchain_prodpatterns.cache.calls import ChainCall, uncached
 from langchain_prodpatterns.cache.chains import (
     remembers,
@@ -23,6 +23,7 @@ from langchain_prodpatterns.cache.flights import Flight
 from langchain_prodpatterns.cache.identity import Identity, identify_input
 from langchain_prodpatterns.cache.inputs import InputKey, as_json, read_input
 from langchain_prodpatterns.cache.lookups import Part
+from langchain_prodpatterns.cache.metadata import Labels, MetadataFunction, TimeToLive
 from langchain_prodpatterns.cache.semantic_judge_cache import SemanticJudgeCache
 from langchain_prodpatterns.cache.tapes import Tape, replay, whole
 from langchain_prodpatterns.cache.workers import off_loop
@@ -50,9 +51,10 @@ class CachedRunnable(PatternRunnable[In, Out]):
     are not its output: what was streamed is served to streams only.
 
     Of the input, only the semantic text is compared by meaning; the rest of the input,
-    the chain, bound arguments, the namespace (`config["configurable"]["namespace"]`,
-    else the cache's) and all else in `config["configurable"]`, such as a `user_id`,
-    have to be equal. In a node of a graph, the graph's own `thread_id`,
+    the chain, bound arguments, the namespace (`tenant`, `namespace` or both in
+    `config["configurable"]`, else the cache's) and all else in
+    `config["configurable"]`, such as a `user_id`, have to be equal. In a node of a
+    graph, the graph's own `thread_id`,
     `checkpoint_id` and their like do not count, unless they are configurable fields of
     the chain. An input or a config that cannot be told from others is not cached, nor
     is a chain that remembers: a graph with a checkpointer, or a message history.
@@ -68,6 +70,12 @@ class CachedRunnable(PatternRunnable[In, Out]):
     """Names the semantic text of an input."""
     scope: str | None = None
     """Partitions besides."""
+    ttl: SkipValidation[TimeToLive | None] = Field(default=None, exclude=True)
+    """Seconds that an answer lives, or what tells them; `None` for the cache's own."""
+    metadata: SkipValidation[MetadataFunction | None] = Field(
+        default=None, exclude=True
+    )
+    """Names what an output is made of."""
 
     def __init__(
         self,
@@ -76,6 +84,8 @@ class CachedRunnable(PatternRunnable[In, Out]):
         *,
         key: InputKey[In] | None = None,
         scope: str | None = None,
+        ttl: TimeToLive | None = None,
+        metadata: MetadataFunction | None = None,
         name: str | None = None,
     ) -> None:
         """Cache a chain.
@@ -85,6 +95,8 @@ class CachedRunnable(PatternRunnable[In, Out]):
             cache: The cache.
             key: Names the semantic text of an input, as for `SemanticJudgeCache.wrap`.
             scope: Partitions besides, as there.
+            ttl: How long an answer lives, as there.
+            metadata: Names what an output is made of, as there.
             name: The name in traces.
 
         Raises:
@@ -100,7 +112,22 @@ class CachedRunnable(PatternRunnable[In, Out]):
             msg = f"key must be a function of the input, got {type(key).__name__}"
             raise ConfigurationError(msg)
         check_text("scope", scope)
-        super().__init__(bound=bound, cache=cache, key=key, scope=scope, name=name)
+        check_ttl("ttl", ttl)
+        if metadata is not None and not callable(metadata):
+            msg = (
+                f"metadata must be a function of the output, got "
+                f"{type(metadata).__name__}"
+            )
+            raise ConfigurationError(msg)
+        super().__init__(
+            bound=bound,
+            cache=cache,
+            key=key,
+            scope=scope,
+            ttl=ttl,
+            metadata=metadata,
+            name=name,
+        )
 
     @property
     def InputType(self) -> Any:  # noqa: N802 - LangChain's name
@@ -278,7 +305,8 @@ class CachedRunnable(PatternRunnable[In, Out]):
             if self._remembers:
                 return _REMEMBERS
             identity = self._identify(value, run.config, kwargs, part)
-            return ChainCall(self.cache.core, run, identity, part)
+            labels = Labels(self.ttl, run.config.get("metadata"), self.metadata)
+            return ChainCall(self.cache.core, run, identity, part, labels)
         return _UNKNOWN
 
     def _identify(
@@ -292,8 +320,8 @@ class CachedRunnable(PatternRunnable[In, Out]):
             for name, given in configured.items()
             if name in declared or not _is_bookkeeping(name, configured)
         }
-        given = configured.get("namespace")
-        namespace = self.cache.namespace if given is None else str(given)
+        named = namespace_of(configured)
+        namespace = self.cache.namespace if named is None else named
         chain = [self._fingerprint, self.scope, as_json(kwargs), fields]
         if self._streams_steps:
             # What `invoke` gives is not the sum of what `stream` gives.
@@ -324,6 +352,13 @@ _REMEMBERS = "the chain remembers what was said: its answer is not of its input 
 _OF_CONVERSATIONS = frozenset(
     {"checkpoint_id", "checkpoint_map", "checkpoint_ns", "thread_id"}
 )
+
+
+def namespace_of(configured: Mapping[str, Any]) -> str | None:
+    """Return the namespace that a config names: a `tenant`, a `namespace`, or both."""
+    given = [configured.get(name) for name in ("tenant", "namespace")]
+    named = [str(name) for name in given if name is not None]
+    return "/".join(named) if named else None
 
 
 def _is_bookkeeping(name: str, configured: Mapping[str, Any]) -> bool:

@@ -13,6 +13,7 @@ from langchain_prodpatterns.cache.endings import Endings
 from langchain_prodpatterns.cache.flights import Landing
 from langchain_prodpatterns.cache.identity import Identity
 from langchain_prodpatterns.cache.lookups import Lookup, Part
+from langchain_prodpatterns.cache.metadata import Labels
 from langchain_prodpatterns.cache.steps import RunHands, Steps
 from langchain_prodpatterns.cache.values import answer_in
 from langchain_prodpatterns.runnable import PatternRun
@@ -30,7 +31,12 @@ class ChainCall:
     """A call, from the lookup to the update; `run` reports the decision."""
 
     def __init__(
-        self, core: Core, run: PatternRun, identity: Identity, part: Part
+        self,
+        core: Core,
+        run: PatternRun,
+        identity: Identity,
+        part: Part,
+        labels: Labels,
     ) -> None:
         """Begin.
 
@@ -39,12 +45,14 @@ class ChainCall:
             run: The run of the cached chain.
             identity: What is asked.
             part: What is to be served: the output, or the chunks of a stream.
+            labels: What to store with an answer.
         """
         self.identity = identity
         """What is asked."""
         self._core = core
         self._run = run
         self._part = part
+        self._labels = labels
         self._hands = RunHands(core.embeddings, run)
         self._probe = UsageProbe()
         self._endings = Endings()
@@ -112,7 +120,9 @@ class ChainCall:
         )
         vector = self._found.vector if self._found else None
         worthy = partial(_worthy, value, self._endings)
-        return self._core.tiers.keep(self.identity, worthy, saved, vector=vector)
+        return self._core.tiers.keep(
+            self.identity, worthy, saved, self._labels, vector=vector
+        )
 
 
 def _worthy(

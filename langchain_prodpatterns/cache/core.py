@@ -1,22 +1,37 @@
 """What the cache of a model and the cache of a chain have in common."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import TypeVar
 
 from langchain_core.embeddings import Embeddings
+from langchain_core.runnables import Runnable, RunnableLambda
 
+from langchain_prodpatterns import ledger
+from langchain_prodpatterns.cache.calibration import LabelledPair, Measured
 from langchain_prodpatterns.cache.counters import Counters
-from langchain_prodpatterns.cache.decision import Policy
 from langchain_prodpatterns.cache.flights import Flights
+from langchain_prodpatterns.cache.guards import fired
 from langchain_prodpatterns.cache.identity import Scope
+from langchain_prodpatterns.cache.lookups import Visit
+from langchain_prodpatterns.cache.metadata import Labels, TimeToLive
+from langchain_prodpatterns.cache.policy import Policy
 from langchain_prodpatterns.cache.questions import SameAnswerRequest
-from langchain_prodpatterns.cache.steps import Hands, Steps, awalk, walk
+from langchain_prodpatterns.cache.steps import Hands, Steps, awalk, unit_vector, walk
 from langchain_prodpatterns.cache.stores import CacheStore
 from langchain_prodpatterns.cache.tiers import Tiers
+from langchain_prodpatterns.cache.warming import (
+    Warmed,
+    aembedded,
+    batches,
+    embedded,
+    entries_of,
+)
+from langchain_prodpatterns.cache.workers import off_loop
 from langchain_prodpatterns.fingerprints import Fingerprint, fingerprint_of
-from langchain_prodpatterns.judging import BoundJudge, YesNoVerdict
+from langchain_prodpatterns.judging import BoundJudge, Judgement, YesNoVerdict
 
 T = TypeVar("T")
 
@@ -33,7 +48,7 @@ class Core:
         policy: Policy,
         judge: BoundJudge[SameAnswerRequest, YesNoVerdict] | None,
         *,
-        ttl: float | None = None,
+        ttl: TimeToLive | None = None,
     ) -> None:
         """Put the parts together.
 
@@ -42,7 +57,7 @@ class Core:
             store: Where the entries are. It is closed if it is of other embeddings.
             policy: Which near hits are served, judged or missed.
             judge: The judge, where there is one.
-            ttl: Seconds that an answer lives.
+            ttl: Seconds that an answer lives, or what tells them of an answer.
 
         Raises:
             StoreError: When the store is of other embeddings, or cannot be read.
@@ -53,6 +68,7 @@ class Core:
         """Where events are counted."""
         self.flights = Flights()
         """The calls of wrapped chains that are under way."""
+        self._judge = judge
         self.tiers = Tiers(store, policy, judge, self.counters, ttl=ttl)
         """The steps of a lookup and of an update."""
         self._embedder = self._bind(store)
@@ -95,6 +111,73 @@ class Core:
         with self._as_active():
             return await awalk(steps, hands)
 
+    def ask_all(
+        self, requests: list[SameAnswerRequest], max_concurrency: int
+    ) -> list[Judgement[YesNoVerdict]] | None:
+        """Ask the judge about several pairs at once; `None` without a judge."""
+        if self._judge is None:
+            return None
+        with self._as_active(), self._booked(len(requests)) as asking:
+            return asking.batch(requests, {"max_concurrency": max_concurrency})
+
+    async def aask_all(
+        self, requests: list[SameAnswerRequest], max_concurrency: int
+    ) -> list[Judgement[YesNoVerdict]] | None:
+        """Ask the judge about several pairs at once, natively async."""
+        if self._judge is None:
+            return None
+        with self._as_active(), self._booked(len(requests)) as asking:
+            return await asking.abatch(requests, {"max_concurrency": max_concurrency})
+
+    @contextmanager
+    def _booked(
+        self, pairs: int
+    ) -> Iterator[Runnable[SameAnswerRequest, Judgement[YesNoVerdict]]]:
+        """Lend what asks the judge; its calls are those of one decision."""
+        judge, visit = self._judge, Visit()
+        assert judge is not None  # noqa: S101 - both callers have looked
+        config = visit.hands(self.embeddings).judge_config()
+
+        def ask(request: SameAnswerRequest) -> Judgement[YesNoVerdict]:
+            return judge.ask(request, config)
+
+        async def aask(request: SameAnswerRequest) -> Judgement[YesNoVerdict]:
+            return await judge.aask(request, config)
+
+        yield RunnableLambda(ask, aask)
+        ledger.report(visit.calibrated(pairs), visit.config)
+
+    def measure(self, pairs: list[LabelledPair]) -> list[Measured]:
+        """Compare the questions of labelled pairs."""
+        texts = _questions(pairs)
+        return _measured(pairs, texts, self.embeddings.embed_documents(texts))
+
+    async def ameasure(self, pairs: list[LabelledPair]) -> list[Measured]:
+        """Compare the questions of labelled pairs, natively async."""
+        texts = _questions(pairs)
+        vectors = await self.embeddings.aembed_documents(texts)
+        return await off_loop(partial(_measured, pairs, texts, vectors))
+
+    def warm(self, items: Iterable[Warmed], labels: Labels) -> int:
+        """Store many answers; return how many."""
+        stored = 0
+        for batch in batches(items):
+            entries = entries_of(batch, labels, self.tiers.write_down)
+            stored += self.tiers.store_many(embedded(self.embeddings, entries))
+        return stored
+
+    async def awarm(self, items: Iterable[Warmed], labels: Labels) -> int:
+        """Store many answers, natively async; return how many."""
+        stored = 0
+        left = batches(items)
+        while batch := await off_loop(partial(next, left, None)):
+            entries = await off_loop(
+                partial(entries_of, batch, labels, self.tiers.write_down)
+            )
+            items_ = await aembedded(self.embeddings, entries)
+            stored += await off_loop(partial(self.tiers.store_many, items_))
+        return stored
+
     @contextmanager
     def _as_active(self) -> Iterator[None]:
         """Keep the judge's own calls out of the cache that asks it."""
@@ -108,3 +191,24 @@ class Core:
     def is_active(self) -> bool:
         """Whether this is called from within a step of its own."""
         return id(self) in _active.get()
+
+
+def _questions(pairs: list[LabelledPair]) -> list[str]:
+    both = ((pair.new_question, pair.stored_question) for pair in pairs)
+    return list(dict.fromkeys(text for texts in both for text in texts))
+
+
+def _measured(
+    pairs: list[LabelledPair], texts: list[str], vectors: list[list[float]]
+) -> list[Measured]:
+    units = dict(zip(texts, map(unit_vector, vectors), strict=True))
+
+    def cosine(pair: LabelledPair) -> float:
+        one, other = units[pair.new_question], units[pair.stored_question]
+        # What has no direction is like nothing.
+        return 0.0 if one is None or other is None else min(float(one @ other), 1.0)
+
+    return [
+        Measured(pair, cosine(pair), fired(pair.new_question, pair.stored_question))
+        for pair in pairs
+    ]

@@ -9,13 +9,23 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from langchain_prodpatterns.cache.decision import Outcome
+from langchain_prodpatterns.cache.promise import Promise
 from langchain_prodpatterns.cache.stores import StoreCounts
 
 logger = logging.getLogger(__name__)
 
 Event: TypeAlias = (
     Outcome
-    | Literal["error", "judge failure", "stored", "not stored", "unserializable"]
+    | Literal[
+        "audit",
+        "deferred",
+        "dropped",
+        "error",
+        "judge failure",
+        "not stored",
+        "stored",
+        "unserializable",
+    ]
 )
 """What is counted."""
 
@@ -38,6 +48,12 @@ class CacheStats:
     """Lookups without a hit after a judge's no, or a judge without a verdict."""
     judge_failures: int
     """Verdicts that did not come: late, garbled, or an error of the judge."""
+    audits: int
+    """Verdicts on near hits that would have been served without one."""
+    deferred: int
+    """Near hits that the judge is, or was, asked about in the background."""
+    dropped: int
+    """Near hits that it was not asked about, because too many were waiting."""
     errors: int
     """Lookups and updates that failed and were treated as a miss."""
     stored: int
@@ -56,6 +72,16 @@ class CacheStats:
     """Requests known now to have the answer of another; an entry keeps the last 64."""
     rejected: int
     """Pairs known now not to have one answer; an entry keeps the last 64."""
+    bytes: int
+    """What the entries hold now: texts, vectors, answers and what identifies them."""
+    expired: int
+    """Entries removed since their time was over."""
+    indexed: int
+    """Vectors in memory now, to search in."""
+    building: bool
+    """Whether vectors are still being taken into memory."""
+    promise: Promise
+    """Which share of wrong answers is promised, and what is known of it."""
 
     @property
     def hits(self) -> int:
@@ -84,10 +110,10 @@ class Counters:
         # A copy counts from zero.
         return Counters, ()
 
-    def count(self, event: Event) -> None:
-        """Count one event."""
+    def count(self, event: Event, times: int = 1) -> None:
+        """Count an event."""
         with self._lock:
-            self._counts[event] += 1
+            self._counts[event] += times
 
     @contextmanager
     def quiet(self, what: str) -> Iterator[None]:
@@ -103,8 +129,8 @@ class Counters:
             # Never the message: it may hold what a user wrote.
             logger.warning("cache: %s failed (%s)", what, type(error).__name__)
 
-    def stats(self, store: StoreCounts) -> CacheStats:
-        """Return the counts, with those of the store."""
+    def stats(self, store: StoreCounts, promise: Promise) -> CacheStats:
+        """Return the counts, with those of the store and what is promised."""
         with self._lock:
             counts = self._counts.copy()
         return CacheStats(
@@ -115,6 +141,9 @@ class Counters:
             misses=counts["miss"],
             judged_misses=counts["judged miss"],
             judge_failures=counts["judge failure"],
+            audits=counts["audit"],
+            deferred=counts["deferred"],
+            dropped=counts["dropped"],
             errors=counts["error"],
             stored=counts["stored"],
             not_stored=counts["not stored"],
@@ -124,4 +153,9 @@ class Counters:
             quarantined=store.quarantined,
             aliases=store.aliases,
             rejected=store.rejected,
+            bytes=store.bytes,
+            expired=store.expired,
+            indexed=store.indexed,
+            building=store.building,
+            promise=promise,
         )

@@ -13,8 +13,15 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import ensure_config
 
 from langchain_prodpatterns import ledger
-from langchain_prodpatterns.cache.decision import CacheDecision, Candidate, Outcome
+from langchain_prodpatterns.cache.decision import (
+    CacheDecision,
+    Candidate,
+    Decision,
+    Outcome,
+)
+from langchain_prodpatterns.cache.evidence import Cell
 from langchain_prodpatterns.cache.identity import Identity
+from langchain_prodpatterns.cache.questions import SameAnswerRequest
 from langchain_prodpatterns.cache.steps import BareHands
 from langchain_prodpatterns.cache.stores import Entry
 from langchain_prodpatterns.cache.stores.base import Vector
@@ -26,7 +33,8 @@ from langchain_prodpatterns.usage import NO_USAGE, PATTERN_KEY, RUN_KEY, Usage
 Part = Literal["output", "chunks"]
 """The parts of a stored value: what was answered, and how it was streamed."""
 
-_PARTS_OF_A_HIT_ID = (2, 3)
+_PARTS_OF_A_HIT_ID = (2, 3, 4)
+_JUDGED = "j"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +105,31 @@ class Sight:
 _NOTHING = Sight()
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A near hit that is put before the judge."""
+
+    identity: Identity
+    """The request."""
+    entry: Entry
+    """The nearest entry."""
+    candidate: Candidate
+    """How near it is."""
+    decision: Decision
+    """Why it is asked."""
+    answer: str
+    """The stored answer."""
+
+    def request(self) -> SameAnswerRequest:
+        """Return what the judge is asked."""
+        return SameAnswerRequest.of(
+            new_question=self.identity.text or "",
+            stored_question=self.entry.text or "",
+            stored_answer=self.answer,
+            context=self.identity.context,
+        )
+
+
 def missed(
     identity: Identity,
     reason: str,
@@ -111,7 +144,7 @@ def missed(
         partition=identity.partition,
         similarity=sight.candidate.similarity if sight.candidate else None,
         guards=sight.candidate.guards if sight.candidate else (),
-        hit_id=hit_id(sight.entry, identity) if sight.entry else None,
+        hit_id=hit_id(sight.entry, identity, sight.candidate) if sight.entry else None,
     )
     return Lookup(decision, vector=sight.vector)
 
@@ -131,17 +164,33 @@ def hit(
         partition=identity.partition,
         similarity=candidate.similarity if candidate else None,
         guards=candidate.guards if candidate else (),
-        hit_id=hit_id(entry, identity),
+        hit_id=hit_id(entry, identity, candidate, judged=outcome == "judged hit"),
     )
     return Lookup(decision, value, entry.saved)
 
 
-def hit_id(entry: Entry, identity: Identity) -> str:
-    """Name the pair of an entry and the request it was looked at for."""
-    pair = f"{entry.key}.{identity.exact}"
-    if entry.exact == identity.exact or identity.text is None:
-        return pair
-    return f"{pair}.{identity.asked}"
+def hit_id(
+    entry: Entry,
+    identity: Identity,
+    candidate: Candidate | None = None,
+    *,
+    judged: bool = False,
+) -> str:
+    """Name the pair of an entry and the request it was looked at for.
+
+    Args:
+        entry: The entry.
+        identity: The request.
+        candidate: How near it was, where that was looked at.
+        judged: Whether the judge had said yes.
+    """
+    parts = [entry.key, identity.exact]
+    if entry.exact != identity.exact and identity.asked is not None:
+        parts.append(identity.asked)
+        if candidate is not None:
+            cell = Cell.of(candidate.similarity, guarded=bool(candidate.guards))
+            parts.append(f"{cell}{_JUDGED if judged else ''}")
+    return ".".join(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +201,12 @@ class Pair:
     """The entry's key."""
     exact: str
     """The request's digest."""
-    asked: str | None
+    asked: str | None = None
     """The digest of the request's semantic text, if that is not the entry's own."""
+    cell: Cell | None = None
+    """Of a near hit: how near it was, as a cell of the evidence."""
+    judged: bool = False
+    """Whether the judge had said yes to it."""
 
 
 def parse_hit_id(text: str) -> Pair:
@@ -164,7 +217,10 @@ def parse_hit_id(text: str) -> Pair:
     """
     parts = text.split(".") if isinstance(text, str) else []
     if all(parts) and len(parts) in _PARTS_OF_A_HIT_ID:
-        return Pair(parts[0], parts[1], parts[2] if parts[2:] else None)
+        key, exact, asked, code = (*parts, "", "")[:4]
+        cell = Cell.parse(code.removesuffix(_JUDGED))
+        if cell or not code:
+            return Pair(key, exact, asked or None, cell, code.endswith(_JUDGED))
     msg = (
         f"{text!r} is no hit id: take it from a served message's "
         'response_metadata["prodpatterns.cache"]["hit_id"], or from `explain`'
@@ -209,6 +265,17 @@ class Visit:
             parent=(self.config.get("metadata") or {}).get(RUN_KEY),
             seconds=time.perf_counter() - self.started,
             **saved_facts(found.saved),
+        )
+
+    def calibrated(self, pairs: int) -> ledger.Decision:
+        """Return what the ledger is to book of a calibration."""
+        return ledger.Decision(
+            pattern="cache",
+            decision="calibrated",
+            reason=f"the judge was asked about {pairs} labelled pairs",
+            run_id=self.run_id,
+            parent=(self.config.get("metadata") or {}).get(RUN_KEY),
+            seconds=time.perf_counter() - self.started,
         )
 
 

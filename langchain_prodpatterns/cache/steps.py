@@ -10,13 +10,16 @@ from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 import numpy as np
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.embeddings import Embeddings
 from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import merge_configs
 
 from langchain_prodpatterns.cache.stores.base import Vector
 from langchain_prodpatterns.cache.workers import off_loop
 from langchain_prodpatterns.judging import BoundJudge, YesNoVerdict
 from langchain_prodpatterns.runnable import PatternRun
+from langchain_prodpatterns.usage import UsageProbe
 from langchain_prodpatterns.verdicts import JudgeRequest
 
 T = TypeVar("T")
@@ -32,7 +35,7 @@ class Embed:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Ask the judge."""
+    """Ask the judge; the answer comes with what it used."""
 
     judge: BoundJudge[Any, YesNoVerdict]
     """The judge."""
@@ -48,7 +51,15 @@ class Call:
     """The call."""
 
 
-Step: TypeAlias = Embed | Ask | Call
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Hand over what shall be done later, and go on at once."""
+
+    start: "Callable[[Hands], bool]"
+    """Says whether it will be done. What is done later embeds and asks by these."""
+
+
+Step: TypeAlias = Embed | Ask | Call | Later
 Steps: TypeAlias = Generator[Step, Any, T]
 """A lookup, or an update, that yields what it waits for."""
 
@@ -64,8 +75,8 @@ class Hands(Protocol):
         """Embed a text, natively async."""
         ...
 
-    def judge_config(self) -> RunnableConfig:
-        """Return the config to ask the judge with."""
+    def judge_config(self, *handlers: BaseCallbackHandler) -> RunnableConfig:
+        """Return the config to ask the judge with, heard by some more handlers."""
         ...
 
 
@@ -86,9 +97,9 @@ class BareHands:
         """Embed a text, natively async."""
         return await self.embeddings.aembed_query(text)
 
-    def judge_config(self) -> RunnableConfig:
-        """Return the config to ask the judge with."""
-        return self.config
+    def judge_config(self, *handlers: BaseCallbackHandler) -> RunnableConfig:
+        """Return the config to ask the judge with, heard by some more handlers."""
+        return merge_configs(self.config, {"callbacks": list(handlers)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +119,9 @@ class RunHands:
         """Embed a text as a child run, natively async."""
         return await self.run.aembed_query(self.embeddings, text)
 
-    def judge_config(self) -> RunnableConfig:
-        """Return the config to ask the judge with."""
-        return self.run.child("judge", hidden=True)
+    def judge_config(self, *handlers: BaseCallbackHandler) -> RunnableConfig:
+        """Return the config to ask the judge with, heard by some more handlers."""
+        return self.run.child("judge", *handlers, hidden=True)
 
 
 def walk(steps: Steps[T], hands: Hands) -> T:
@@ -162,9 +173,12 @@ def _take(step: Step, hands: Hands) -> Any:
         case Embed(text):
             return unit_vector(hands.embed(text))
         case Ask(judge, request):
-            return judge.ask(request, hands.judge_config())
+            probe = UsageProbe()
+            return judge.ask(request, hands.judge_config(probe)), probe.usage
         case Call(function):
             return function()
+        case Later(start):
+            return start(hands)
 
 
 async def _atake(step: Step, hands: Hands) -> Any:
@@ -172,9 +186,12 @@ async def _atake(step: Step, hands: Hands) -> Any:
         case Embed(text):
             return unit_vector(await hands.aembed(text))
         case Ask(judge, request):
-            return await judge.aask(request, hands.judge_config())
+            probe = UsageProbe()
+            return await judge.aask(request, hands.judge_config(probe)), probe.usage
         case Call(function):
             return await off_loop(function)
+        case Later(start):
+            return start(hands)
 
 
 def unit_vector(values: list[float]) -> Vector | None:

@@ -1,33 +1,42 @@
 """The tiers of a lookup: the same request, an alias, a near one; and what is kept."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 from uuid import uuid4
 
 from langchain_prodpatterns.cache.admission import Unworthy, objection
+from langchain_prodpatterns.cache.background import Background
 from langchain_prodpatterns.cache.counters import Counters, Event
-from langchain_prodpatterns.cache.decision import (
-    CacheDecision,
-    Candidate,
-    Decision,
-    Outcome,
-    Policy,
-    decide,
-)
+from langchain_prodpatterns.cache.decision import CacheDecision, Candidate, Decision
 from langchain_prodpatterns.cache.guards import fired
 from langchain_prodpatterns.cache.identity import Identity
 from langchain_prodpatterns.cache.lookups import (
     Lookup,
     Part,
+    Question,
     Sight,
     hit,
     missed,
     parse_hit_id,
 )
+from langchain_prodpatterns.cache.metadata import (
+    Labels,
+    TimeToLive,
+    seconds_to_live,
+)
+from langchain_prodpatterns.cache.policy import Policy
 from langchain_prodpatterns.cache.questions import SameAnswerRequest
-from langchain_prodpatterns.cache.steps import Ask, Call, Embed, Steps
+from langchain_prodpatterns.cache.steps import (
+    Ask,
+    Call,
+    Embed,
+    Hands,
+    Later,
+    Steps,
+    walk,
+)
 from langchain_prodpatterns.cache.stores import CacheStore, Entry, Found
 from langchain_prodpatterns.cache.stores.base import Vector
 from langchain_prodpatterns.cache.values import (
@@ -39,8 +48,9 @@ from langchain_prodpatterns.cache.values import (
     pack,
     unpack,
 )
-from langchain_prodpatterns.judging import BoundJudge, YesNoVerdict
-from langchain_prodpatterns.usage import Usage
+from langchain_prodpatterns.cache.warming import Warmed
+from langchain_prodpatterns.judging import BoundJudge, Judgement, YesNoVerdict
+from langchain_prodpatterns.usage import NO_USAGE, Usage
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +65,7 @@ class Tiers:
         judge: BoundJudge[SameAnswerRequest, YesNoVerdict] | None,
         counters: Counters,
         *,
-        ttl: float | None = None,
+        ttl: TimeToLive | None = None,
     ) -> None:
         """Put the tiers together.
 
@@ -64,8 +74,10 @@ class Tiers:
             policy: Which near hits are served, judged or missed.
             judge: The judge, where there is one.
             counters: Where events are counted.
-            ttl: Seconds that an answer lives.
+            ttl: Seconds that an answer lives, or what tells them of an answer.
         """
+        self.background = Background()
+        """Where the judge is asked when nobody waits for it."""
         self._store = store
         self._policy = policy
         self._judge = judge
@@ -120,22 +132,25 @@ class Tiers:
             vector = yield from self._vector(identity.text)
         if vector is None:
             return missed(identity, "not asked before, and nothing to compare")
-        sight: Sight = yield Call(partial(self._nearest, identity, vector))
-        decision = decide(sight.candidate, self._policy)
+        sight: Sight
+        decision: Decision
+        sight, decision = yield Call(partial(self._nearest, identity, vector))
         if decision.action == "miss":
             return missed(identity, decision.reason, sight)
         return (yield from self._offer(identity, sight, decision, part, dry=dry))
 
-    def _nearest(self, identity: Identity, vector: Vector) -> Sight:
-        """Look at the nearest question that was not rejected for this one."""
+    def _nearest(self, identity: Identity, vector: Vector) -> tuple[Sight, Decision]:
+        """Decide on the nearest question that was not rejected for this one."""
         neighbors = self._store.nearest(
             identity.partition, vector, exact=identity.exact, limit=1
         )
-        if not neighbors:
-            return Sight(vector)
-        near = neighbors[0]
-        guards = fired(identity.text or "", near.entry.text or "")
-        return Sight(vector, near.entry, Candidate(near.similarity, guards))
+        sight, saved = Sight(vector), NO_USAGE
+        if neighbors:
+            near = neighbors[0]
+            guards = fired(identity.text or "", near.entry.text or "")
+            sight = Sight(vector, near.entry, Candidate(near.similarity, guards))
+            saved = near.entry.saved
+        return sight, self._policy.decide(identity, sight.candidate, saved)
 
     def _offer(
         self,
@@ -151,50 +166,85 @@ class Tiers:
         value = yield from self._read(sight.entry, part)
         if value is None:
             return missed(identity, "the stored answer cannot be read", sight)
-        outcome: Outcome = "served"
-        reason = decision.reason
-        if decision.action == "judge":
-            outcome, reason = yield from self._ask(
-                identity, sight.entry, value, decision, dry=dry
+        if decision.action == "serve":
+            return hit(
+                identity, "served", decision.reason, sight.entry, value, sight.candidate
             )
-        if outcome == "judged miss":
-            return missed(identity, reason, sight, outcome=outcome)
-        return hit(identity, outcome, reason, sight.entry, value, sight.candidate)
-
-    def _ask(
-        self,
-        identity: Identity,
-        entry: Entry,
-        value: Any,
-        decision: Decision,
-        *,
-        dry: bool,
-    ) -> Steps[tuple[Outcome, str]]:
-        """Put a near hit before the judge, and remember what it decides."""
-        request = SameAnswerRequest.of(
-            new_question=identity.text or "",
-            stored_question=entry.text or "",
-            stored_answer=answer_text(answer_in(value)),
-            context=identity.context,
+        assert sight.candidate is not None  # noqa: S101 - as above
+        question = Question(
+            identity,
+            sight.entry,
+            sight.candidate,
+            decision,
+            answer_text(answer_in(value)),
         )
+        if self._policy.mode == "async":
+            reason = yield from self._ask_later(question, dry=dry)
+            return missed(identity, reason, sight)
+        yes, reason = yield from self._ask(question, dry=dry)
+        if not yes:
+            return missed(identity, reason, sight, outcome="judged miss")
+        return hit(identity, "judged hit", reason, sight.entry, value, sight.candidate)
+
+    def _ask_later(self, question: Question, *, dry: bool) -> Steps[str]:
+        """Have the judge asked when nobody waits for it; say what will come of it."""
+        reason = question.decision.reason
+        if dry:
+            return f"{reason}; the judge would be asked in the background"
+
+        def start(hands: Hands) -> bool:
+            return self.background.submit(partial(self._consult, question, hands))
+
+        started: bool = yield Later(start)
+        self._counters.count("deferred" if started else "dropped")
+        if started:
+            return f"{reason}; the judge is asked in the background"
+        return f"{reason}; too many are waiting for the judge"
+
+    def _consult(self, question: Question, hands: Hands) -> None:
+        with self._counters.quiet("asking the judge in the background"):
+            walk(self._ask(question, dry=False), hands)
+
+    def _ask(self, question: Question, *, dry: bool) -> Steps[tuple[bool, str]]:
+        """Put a near hit before the judge, and remember what it decides.
+
+        Returns:
+            Whether to serve it, and why.
+        """
         assert self._judge is not None  # noqa: S101 - `decide` asks only where there is one
-        judgement = yield Ask(self._judge, request)
-        if judgement.failure is not None:
-            if not dry:
-                self._counters.count("judge failure")
-            kind = judgement.failure.kind
-            return "judged miss", f"{decision.reason}; no verdict ({kind})"
-        remember = partial(self._store.reject, identity.exact, entry.key)
-        if judgement.yes:
-            remember = partial(
-                self._store.add_alias, identity.exact, identity.asked, entry.key
-            )
+        decision, reason = question.decision, question.decision.reason
+        judgement: Judgement[YesNoVerdict]
+        judgement, used = yield Ask(self._judge, question.request())
         if not dry:
-            with self._counters.quiet("remembering a verdict"):
-                yield Call(remember)
-        if judgement.yes:
-            return "judged hit", f"{decision.reason}; the judge said yes"
-        return "judged miss", f"{decision.reason}; the judge said no"
+            yield Call(partial(self._note, question, judgement, used))
+        if judgement.failure is not None:
+            return False, f"{reason}; no verdict ({judgement.failure.kind})"
+        if not judgement.yes:
+            return False, f"{reason}; the judge said no"
+        if decision.action == "watch":
+            return False, f"{reason}; the judge said yes, and is not yet believed here"
+        return True, f"{reason}; the judge said yes"
+
+    def _note(
+        self, question: Question, judgement: Judgement[YesNoVerdict], used: Usage
+    ) -> None:
+        """Remember a verdict, what it cost, and what it shows."""
+        if judgement.failure is not None:
+            self._counters.count("judge failure")
+            return
+        identity, entry = question.identity, question.entry
+        if question.decision.audit:
+            self._counters.count("audit")
+        with self._counters.quiet("remembering a verdict"):
+            self._policy.costs.note_verdict(used)
+            self._policy.learning.note_verdict(
+                identity.partition, question.candidate, yes=judgement.yes
+            )
+        with self._counters.quiet("remembering a verdict"):
+            if not judgement.yes:
+                self._store.reject(identity.exact, entry.key)
+            elif question.decision.action == "judge":
+                self._store.add_alias(identity.exact, identity.asked, entry.key)
 
     def _vector(self, text: str) -> Steps[Vector | None]:
         """Embed a question. Embeddings that fail leave the exact tier."""
@@ -221,6 +271,7 @@ class Tiers:
         identity: Identity,
         value: Callable[[], dict[str, Any]],
         saved: Usage,
+        labels: Labels,
         *,
         vector: Vector | None = None,
     ) -> Steps[bool]:
@@ -231,13 +282,16 @@ class Tiers:
             value: Gives the `output`, the `chunks` or both. May raise `Unstorable`
                 and `Unworthy`.
             saved: What the output had cost.
+            labels: What else to store with it.
             vector: The question's vector, where it is known.
 
         Returns:
             The steps of the update, which end with whether it was stored.
         """
         try:
-            packed: str = yield Call(partial(_packed, value))
+            entry: Entry = yield Call(
+                partial(self._entry, identity, value, saved, labels)
+            )
         except Unworthy as error:
             self._refuse("not stored", error)
             return False
@@ -246,19 +300,57 @@ class Tiers:
             return False
         if vector is None and identity.text is not None:
             vector = yield from self._vector(identity.text)
-        entry = Entry(
+        yield Call(partial(self._store.add, entry, vector))
+        self._counters.count("stored")
+        return True
+
+    def _entry(
+        self,
+        identity: Identity,
+        value: Callable[[], dict[str, Any]],
+        saved: Usage,
+        labels: Labels,
+    ) -> Entry:
+        """Write a value down, if it is worth storing.
+
+        Raises:
+            Unworthy: When it is not.
+            Unstorable: When JSON cannot hold it.
+        """
+        given = value()
+        answer = answer_in(given)
+        reason = objection(answer)
+        if reason is not None:
+            raise Unworthy(reason)
+        return Entry(
             key=uuid4().hex,
             partition=identity.partition,
             exact=identity.exact,
             text=identity.text,
-            value=packed,
+            value=pack(given),
             namespace=identity.namespace,
             saved=saved,
-            ttl=self._ttl,
+            metadata=labels.metadata_of(answer),
+            ttl=seconds_to_live(labels.ttl or self._ttl, answer),
         )
-        yield Call(partial(self._store.add, entry, vector))
-        self._counters.count("stored")
-        return True
+
+    def write_down(self, warmed: Warmed, labels: Labels) -> Entry | None:
+        """Return the entry of an answer that is stored ahead, if it is worth it."""
+        try:
+            return self._entry(
+                warmed.identity, lambda: warmed.value, warmed.saved, labels
+            )
+        except Unworthy as error:
+            self._refuse("not stored", error)
+        except Unstorable as error:
+            self._refuse("unserializable", error)
+        return None
+
+    def store_many(self, items: Sequence[tuple[Entry, Vector | None]]) -> int:
+        """Store entries with their vectors; return how many."""
+        stored = self._store.add_many(items)
+        self._counters.count("stored", stored)
+        return stored
 
     def _refuse(self, event: Event, error: Exception) -> None:
         """Count an answer that is passed through unstored, and tell of the first."""
@@ -266,12 +358,3 @@ class Tiers:
         if event not in self._told:
             self._told.add(event)
             logger.warning("an answer is not cached (told once): %s", error)
-
-
-def _packed(value: Callable[[], dict[str, Any]]) -> str:
-    """Write a value as JSON, if it is worth storing."""
-    given = value()
-    reason = objection(answer_in(given))
-    if reason is not None:
-        raise Unworthy(reason)
-    return pack(given)

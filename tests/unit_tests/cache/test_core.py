@@ -6,14 +6,15 @@ from typing import Any
 import pytest
 
 from langchain_prodpatterns.cache.core import Core
-from langchain_prodpatterns.cache.decision import Policy
+from langchain_prodpatterns.cache.costs import Costs
+from langchain_prodpatterns.cache.decision import Band
+from langchain_prodpatterns.cache.learning import Learning
+from langchain_prodpatterns.cache.policy import Policy
 from langchain_prodpatterns.cache.steps import BareHands, Call, Steps
 from langchain_prodpatterns.cache.stores import LocalStore
 from langchain_prodpatterns.errors import StoreError
 from langchain_prodpatterns.fingerprints import Fingerprint
 from tests.unit_tests.cache.conftest import CountingEmbeddings
-
-POLICY = Policy(lo=0.5, hi=0.9, judged=False)
 
 
 @pytest.fixture
@@ -23,9 +24,14 @@ def store() -> Iterator[LocalStore]:
     opened.close()
 
 
+def core_of(store: LocalStore, embeddings: CountingEmbeddings) -> Core:
+    policy = Policy(Band(0.5, 0.9), Learning(store, 0.02), Costs(None), judged=False)
+    return Core(embeddings, store, policy, None)
+
+
 @pytest.fixture
 def core(store: LocalStore, embeddings: CountingEmbeddings) -> Core:
-    return Core(embeddings, store, POLICY, None)
+    return core_of(store, embeddings)
 
 
 def test_a_store_of_other_embeddings_is_refused_and_closed(
@@ -35,7 +41,7 @@ def test_a_store_of_other_embeddings_is_refused_and_closed(
         db.execute("INSERT INTO embedder VALUES ('another', 3)")
 
     with pytest.raises(StoreError, match="holds vectors of another"):
-        Core(embeddings, store, POLICY, None)
+        core_of(store, embeddings)
     with pytest.raises(StoreError, match="is closed"):
         store.find("x")
 
@@ -43,15 +49,15 @@ def test_a_store_of_other_embeddings_is_refused_and_closed(
 def test_embeddings_that_are_down_are_no_reason_to_refuse(
     store: LocalStore, embeddings: CountingEmbeddings
 ) -> None:
-    name = Core(embeddings, store, POLICY, None).scope("n").embedder
+    name = core_of(store, embeddings).scope("n").embedder
     with store._database.write() as db:
         db.execute("INSERT INTO embedder VALUES (?, 128)", (name,))
     embeddings.error = ConnectionError()
 
-    core = Core(embeddings, store, POLICY, None)
+    core = core_of(store, embeddings)
 
     assert store.fingerprint == Fingerprint(name, 128)
-    assert core.counters.stats(store.counts()).errors == 1
+    assert core.counters._counts["error"] == 1
 
 
 async def test_it_is_active_in_its_own_steps_only(

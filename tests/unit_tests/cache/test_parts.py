@@ -99,5 +99,12 @@ def test_the_public_names() -> None:
         "CacheDecision",
         "CacheStats",
         "CachedRunnable",
+        "Calibration",
+        "CurvePoint",
+        "JudgeRecord",
+        "LabelledPair",
+        "LocalStore",
+        "Promise",
+        "SameAnswerRequest",
         "SemanticJudgeCache",
     ]

@@ -362,9 +362,8 @@ def test_feedback_on_what_is_gone_or_no_id(cache: SemanticJudgeCache) -> None:
 
 
 def test_invalidation(open_cache: Open, judge: ScriptedJudge) -> None:
-    cache = open_cache(judge=judge)
     clock = Clock()
-    cache._store._clock = clock
+    cache = open_cache(judge=judge, store=LocalStore(clock=clock))
     for prompt in (RESET, OTHER):
         cache.update(prompt, LLM, ANSWER)
     hit_id = said(cache.lookup(TYPO, LLM))["hit_id"]
@@ -381,9 +380,9 @@ def test_invalidation(open_cache: Open, judge: ScriptedJudge) -> None:
 
 
 async def test_ttl_and_eviction_reach_the_store(open_cache: Open) -> None:
-    cache = open_cache(judge=lambda _: True, ttl=10, max_entries=1)
     clock = Clock()
-    cache._store._clock = clock
+    store = LocalStore(max_entries=1, clock=clock)
+    cache = open_cache(judge=lambda _: True, ttl=10, store=store)
     cache.update(RESET, LLM, ANSWER)
     cache.update(OTHER, LLM, ANSWER)
     assert cache.lookup(RESET, LLM) is None
@@ -722,7 +721,7 @@ def test_arguments_that_cannot_work(kwargs: dict[str, Any], message: str) -> Non
 
 def test_an_unknown_argument_is_an_error() -> None:
     with pytest.raises(TypeError):
-        SemanticJudgeCache(LexicalEmbeddings(), bool, delta=0.02)  # type: ignore[call-arg]  # what is refused
+        SemanticJudgeCache(LexicalEmbeddings(), bool, threshold=0.02)  # type: ignore[call-arg]  # what is refused
 
 
 @pytest.mark.parametrize(

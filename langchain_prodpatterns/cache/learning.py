@@ -1,0 +1,186 @@
+"""Learning from verdicts, feedback and labelled pairs, counted in the store."""
+
+import math
+import threading
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_prodpatterns.cache.decision import Candidate
+from langchain_prodpatterns.cache.evidence import Cell, Evidence
+from langchain_prodpatterns.cache.lookups import Pair
+from langchain_prodpatterns.cache.promise import Learned, learn
+from langchain_prodpatterns.cache.stores import CacheStore
+
+_JUDGE = "judge"
+_HINT = "hint:"
+_LABELLED = "labelled pairs"
+_MAX_PARTITIONS = 1024
+_MAX_TOLD = 10_000
+_STALE_SECONDS = 30.0
+_NEW_VERDICTS = 8
+_NEW_SHARE = 0.03
+
+
+@dataclass(slots=True)
+class _Held:
+    """What was learned of a partition, and how old that is."""
+
+    learned: Learned
+    read_at: float
+    verdicts: int = 0
+
+
+class Learning:
+    """What the store's counters say of each partition. Safe to use from many threads.
+
+    The counters are the truth, and shared with other processes; what they allow is
+    worked out again after some more verdicts, and now and then for those of others.
+    """
+
+    def __init__(
+        self,
+        store: CacheStore,
+        delta: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Learn from a store.
+
+        Args:
+            store: Where the counters are.
+            delta: The promised share of wrong answers.
+            clock: Seconds, for telling what is stale.
+        """
+        self.delta = delta
+        """The promised share of wrong answers."""
+        self._store = store
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._held: OrderedDict[str, _Held] = OrderedDict()
+        self._told: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    def __reduce__(self) -> Any:
+        # The counters are the store's.
+        return Learning, (self._store, self.delta)
+
+    def of(self, partition: str) -> Learned:
+        """Return what a partition's evidence allows. May ask the store."""
+        with self._lock:
+            held = self._held.get(partition)
+            if held is not None and not self._is_stale(held):
+                self._held.move_to_end(partition)
+                return held.learned
+        learned = self._learn(partition)
+        with self._lock:
+            self._held[partition] = _Held(learned, self._clock())
+            self._held.move_to_end(partition)
+            while len(self._held) > _MAX_PARTITIONS:
+                self._held.popitem(last=False)
+        return learned
+
+    def _is_stale(self, held: _Held) -> bool:
+        enough = max(_NEW_VERDICTS, _NEW_SHARE * held.learned.evidence.total)
+        old = self._clock() - held.read_at >= _STALE_SECONDS
+        return old or held.verdicts >= enough
+
+    def _learn(self, partition: str | None) -> Learned:
+        sums = self._store.tallies(None)
+        everywhere = Evidence.of(sums)
+        own = Evidence.of(self._store.tallies(partition)) if partition else everywhere
+        return learn(
+            own,
+            everywhere,
+            Evidence.of(sums, _HINT),
+            delta=self.delta,
+            judge_error=judge_error(sums.get(_JUDGE, (0, 0)), everywhere),
+        )
+
+    def overall(self) -> Learned:
+        """Return what the evidence of all partitions together allows."""
+        return self._learn(None)
+
+    def note_verdict(self, partition: str, candidate: Candidate, *, yes: bool) -> None:
+        """Count a verdict."""
+        cell = Cell.of(candidate.similarity, guarded=bool(candidate.guards))
+        self._tally(partition, str(cell), right=int(yes), wrong=int(not yes))
+
+    def note_feedback(self, partition: str, pair: Pair, *, correct: bool) -> None:
+        """Count what a user says of a near hit, once for each pair.
+
+        Args:
+            partition: The partition.
+            pair: The pair; what the judge had said yes to was counted then.
+            correct: Whether the answer was right.
+        """
+        if pair.cell is None or not self._is_news(pair):
+            return
+        cell = str(pair.cell)
+        if not pair.judged:
+            self._tally(partition, cell, int(correct), int(not correct))
+        elif not correct:
+            self._tally(partition, cell, right=-1, wrong=1)
+            self._tally(partition, _JUDGE, wrong=1)
+
+    def _is_news(self, pair: Pair) -> bool:
+        told = pair.key, pair.exact
+        with self._lock:
+            if told in self._told:
+                return False
+            self._told[told] = None
+            while len(self._told) > _MAX_TOLD:
+                self._told.popitem(last=False)
+        return True
+
+    def note_labelled(
+        self, pairs: Iterable[tuple[Cell, bool]], *, as_traffic: bool
+    ) -> None:
+        """Count labelled pairs, in place of earlier ones.
+
+        Args:
+            pairs: The cell of each, and whether it has one answer.
+            as_traffic: Whether they are evidence, or hints.
+        """
+        self._store.reset_tallies(_LABELLED)
+        for (cell, same), count in Counter(pairs).items():
+            code = str(cell) if as_traffic else f"{_HINT}{cell}"
+            counted = {"right": count} if same else {"wrong": count}
+            self._tally(_LABELLED, code, **counted)
+        self.forget()
+
+    def note_judge(self, *, refused: int, accepted: int) -> None:
+        """Count what the judge said to labelled pairs with two answers."""
+        self._tally(_LABELLED, _JUDGE, right=refused, wrong=accepted)
+        self.forget()
+
+    def _tally(self, partition: str, code: str, right: int = 0, wrong: int = 0) -> None:
+        self._store.tally(partition, code, right, wrong)
+        with self._lock:
+            held = self._held.get(partition)
+            if held is not None:
+                held.verdicts += 1
+
+    def forget(self) -> None:
+        """Look into the store again."""
+        with self._lock:
+            self._held.clear()
+
+
+def judge_error(counts: tuple[int, int], everywhere: Evidence) -> float:
+    """Return the share of wrong answers that the judge accepts.
+
+    The mean under Jeffreys' prior. Until a labelled pair or a user has shown one way or
+    the other, the judge is taken to be right.
+
+    Args:
+        counts: Of pairs with two answers that are labelled or were complained of, how
+            many it refused and accepted.
+        everywhere: The verdicts, whose refusals count where no pairs were labelled.
+    """
+    refused, accepted = counts
+    if not refused and not accepted:
+        return 0.0
+    if not refused:
+        refused = math.floor(everywhere.wrong.sum())
+    return (accepted + 0.5) / (refused + accepted + 1)

@@ -1,0 +1,291 @@
+"""The promise: of the near hits that are served, at most a given share is wrong.
+
+What is learned from verdicts, and when a near hit may be served because of it. Pure:
+counts go in, thresholds come out.
+
+The method is a fixed-sequence test (Angelopoulos et al., "Learn then test", 2021) with
+e-values in place of p-values. The cosines from which clean pairs would be served
+without a judge are tried from 1 downwards. Each is passed if, with 95% confidence,
+
+- all that would be served with it, judged or not, is wrong in at most half of `delta`
+  of the cases, and
+- what would be served unjudged is wrong in at most five times as many.
+
+The first that fails ends the search. What has no evidence is served on a judge's word
+only. The other half of `delta` is kept back for what a test cannot see.
+
+It assumes that the questions to come are like those that were judged (random audits of
+unjudged hits go on adding evidence, so that a change shows), and that the judge is
+right, except for the share of false consents that was measured on labelled pairs or
+shown by feedback. Where that share matters, its consents count as evidence with their
+expected errors, and are served only from a cosine on for which the same test holds.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from langchain_prodpatterns.bounds import anytime_bound, enough, evidence_below
+from langchain_prodpatterns.cache.acceptance import (
+    Acceptance,
+    own_curve,
+    shared_curve,
+)
+from langchain_prodpatterns.cache.evidence import EDGES, Evidence
+
+_USED = 0.5
+"""The share of `delta` that is used. In streams of shuffled questions the share of
+wrong answers moves by about as much between what is learned and what comes."""
+_UNJUDGED = 5.0
+_MOST_UNJUDGED = 0.3
+_TAKEN_ON_TRUST = 0.25
+"""The share of `delta` that one consent of the judge may be expected to be wrong in,
+without a test."""
+_POOLED = 2.0
+"""What other partitions have shown counts at most so many times what a test needs: a
+partition that is different soon shows it."""
+_HINTS = 50.0
+"""What labelled pairs that are no traffic count in the curve."""
+_RATIOS_MIXED = math.log(3)
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a partition's evidence allows."""
+
+    delta: float
+    """The promised share of wrong answers among the near hits served."""
+    curve: Acceptance
+    """The chance that the judge accepts."""
+    evidence: Evidence
+    """The verdicts in it, those of other partitions included as far as they count."""
+    judge_error: float = 0.0
+    """The share of wrong answers that the judge accepts."""
+
+    @cached_property
+    def hi(self) -> float:
+        """The cosine from which clean pairs are served unjudged; infinite if none."""
+        unjudged = _Region.of_clean_pairs(self.evidence, self.judge_error)
+        most = min(_MOST_UNJUDGED, _UNJUDGED * self._target)
+        hi = math.inf
+        for step, region in unjudged:
+            if region.unjudged < needed_for(most):
+                continue
+            if not region.holds(self._target, most):
+                break
+            hi = EDGES[step]
+        return hi
+
+    @cached_property
+    def trusted_from(self) -> float:
+        """The cosine from which a judge that errs is right often enough."""
+        if not self.judge_error:
+            return 0.0
+        right, wrong = (
+            np.cumsum(counts.sum(axis=1)[::-1])[::-1]
+            for counts in (self.evidence.right, self.evidence.wrong)
+        )
+        trusted = math.inf
+        for step in reversed(range(len(EDGES))):
+            served, mistaken = right[step], wrong[step] * self._false_yes
+            if served < needed_for(self._target):
+                continue
+            if evidence_below(mistaken, served, self._target) < enough():
+                break
+            trusted = EDGES[step]
+        return trusted
+
+    def trusts(self, similarity: float, *, guarded: bool) -> bool:
+        """Whether the judge's consent to a pair is enough to serve it."""
+        if not self.judge_error or similarity >= self.trusted_from:
+            return True
+        chance = max(self.curve.chance(similarity, guarded=guarded), 1e-9)
+        mistaken = self._false_yes * (1 - chance) / chance
+        return mistaken <= _TAKEN_ON_TRUST * self.delta
+
+    def bound(self, hi: float) -> float:
+        """Return the upper bound, 95% sure, on the share of wrong near hits.
+
+        Args:
+            hi: The cosine from which clean pairs are served unjudged.
+
+        Returns:
+            The bound; 1 without evidence.
+        """
+        found = _Region.judged_only(self.evidence)
+        for step, region in _Region.of_clean_pairs(self.evidence, self.judge_error):
+            if EDGES[step] < hi:
+                break
+            found = region
+        return anytime_bound(*found.counts(self._false_yes))
+
+    @property
+    def _target(self) -> float:
+        return _USED * self.delta
+
+    @property
+    def _false_yes(self) -> float:
+        """False consents for each refusal of the judge's."""
+        return self.judge_error / (1 - self.judge_error)
+
+
+@dataclass(frozen=True, slots=True)
+class _Region:
+    """What would be served if clean pairs from some cosine on were not judged."""
+
+    clean_right: float
+    clean_wrong: float
+    judged_right: float
+    judged_wrong: float
+    judge_error: float
+
+    @classmethod
+    def of_clean_pairs(
+        cls, evidence: Evidence, judge_error: float
+    ) -> "Iterator[tuple[int, _Region]]":
+        """Yield the regions from a cosine of 1 downwards."""
+        right, wrong = evidence.right, evidence.wrong
+        clean_right = clean_wrong = 0.0
+        for step in reversed(range(len(EDGES))):
+            clean_right += float(right[step, 0])
+            clean_wrong += float(wrong[step, 0])
+            yield (
+                step,
+                cls(
+                    clean_right,
+                    clean_wrong,
+                    float(right.sum()) - clean_right,
+                    float(wrong.sum()) - clean_wrong,
+                    judge_error,
+                ),
+            )
+
+    @classmethod
+    def judged_only(cls, evidence: Evidence) -> "_Region":
+        """Return what would be served if all of it were judged."""
+        right, wrong = float(evidence.right.sum()), float(evidence.wrong.sum())
+        return cls(0.0, 0.0, right, wrong, judge_error=0.0)
+
+    @property
+    def unjudged(self) -> float:
+        """How many of the pairs would not be judged."""
+        return self.clean_right + self.clean_wrong
+
+    def counts(self, false_yes: float) -> tuple[float, float]:
+        """Return how many would be served wrongly, and how many at all."""
+        wrong = self.clean_wrong + false_yes * (self.clean_wrong + self.judged_wrong)
+        return wrong, self.unjudged + self.judged_right
+
+    def holds(self, target: float, most_unjudged: float) -> bool:
+        """Whether what would be served is right often enough, in all and unjudged."""
+        false_yes = self.judge_error / (1 - self.judge_error)
+        wrong = self.clean_wrong * (1 + false_yes)
+        return (
+            evidence_below(*self.counts(false_yes), target) >= enough()
+            and evidence_below(wrong, self.unjudged, most_unjudged) >= enough()
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """The promised share of wrong answers, and what is known of it."""
+
+    delta: float
+    """Of the near hits served, the share that may be wrong."""
+    bound: float
+    """The upper bound on that share, 95% sure, for what is served now; 1 without
+    evidence. Where no labelled pair and no feedback has shown how often the judge errs,
+    it is taken to be right."""
+    evidence: int
+    """The verdicts, feedback and labelled pairs behind it."""
+    lo: float
+    """The cosine below which a clean pair is not worth a verdict, as far as the costs
+    are not an answer's own."""
+    hi: float | None
+    """The cosine from which clean pairs are served unjudged; `None` if none are."""
+    judge_error: float
+    """The share of wrong answers that the judge accepts; 0 where it is not known."""
+    reason: str
+    """All that in words."""
+
+
+def promise_of(
+    learned: Learned, needed: float, band: tuple[float, float] | None
+) -> Promise:
+    """Say what is promised and known.
+
+    Args:
+        learned: What the evidence allows.
+        needed: The chance of a yes from which a verdict is worth its price.
+        band: The user's own thresholds, if there are any.
+    """
+    lo, hi = band or (learned.curve.similarity_at(needed), learned.hi)
+    evidence = math.floor(learned.evidence.total)
+    bound = learned.bound(hi)
+    return Promise(
+        delta=learned.delta,
+        bound=bound,
+        evidence=evidence,
+        lo=lo,
+        hi=hi if math.isfinite(hi) else None,
+        judge_error=learned.judge_error,
+        reason=f"{_served(hi, band is not None, learned)}; {_known(evidence, bound)}",
+    )
+
+
+def _served(hi: float, given: bool, learned: Learned) -> str:  # noqa: FBT001 - of this module
+    if given:
+        return f"near hits are served unjudged from {hi:g} on, as the band says"
+    if math.isfinite(hi):
+        return f"clean near hits are served unjudged from {hi:g} on"
+    if not learned.delta:
+        return "no near hit is served unjudged, since delta is 0"
+    needed = math.ceil(needed_for(_USED * learned.delta))
+    return (
+        "no near hit is served unjudged yet: that takes evidence of at least "
+        f"{needed} near hits, hardly any of them wrong"
+    )
+
+
+def _known(evidence: int, bound: float) -> str:
+    if not evidence:
+        return "nothing was judged yet"
+    return (
+        f"{evidence} verdicts show, with 95% confidence, that at most {bound:.1%} of "
+        "what is served is wrong"
+    )
+
+
+def needed_for(rate: float) -> float:
+    """Return how many pairs, all of them right, show that a rate is kept."""
+    return (enough() + _RATIOS_MIXED) / -math.log1p(-rate) if rate else math.inf
+
+
+def learn(
+    own: Evidence,
+    everywhere: Evidence,
+    hints: Evidence,
+    *,
+    delta: float,
+    judge_error: float = 0.0,
+) -> Learned:
+    """Learn from the verdicts on a partition's pairs, and on all.
+
+    Args:
+        own: The partition's.
+        everywhere: Those of all partitions, this one's included.
+        hints: Labelled pairs that need not be like the traffic: they bend the curve,
+            and are no evidence of what may be served.
+        delta: The promised share of wrong answers.
+        judge_error: The share of wrong answers that the judge accepts.
+
+    Returns:
+        What the evidence allows.
+    """
+    others = everywhere.without(own)
+    shared = shared_curve(others.plus(hints, _HINTS))
+    pooled = own.plus(others, _POOLED * needed_for(_USED * delta)) if delta else own
+    return Learned(delta, own_curve(own, shared), pooled, judge_error)
