@@ -12,6 +12,7 @@ from langchain_prodpatterns.cache.prompts import (
     KeyFunction,
     build_messages,
     canonical_messages,
+    continued_response,
     last_user_text,
     looks_like_chat,
     read_messages,
@@ -20,8 +21,10 @@ from langchain_prodpatterns.cache.prompts import (
     without_text,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised whenever equal requests would get another digest than before."""
+
+_CONTINUES = '"use_previous_response_id":true'
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +94,9 @@ def _of_chat(
     if key:
         text = part or None
     rest = messages if text is None else without_text(messages, part)
+    before = continued_response(raw) if _CONTINUES in parameters else None
     return _identity(
-        scope, ["chat", rest, parameters], messages, text, system_text(messages)
+        scope, ["chat", rest, parameters, before], messages, text, system_text(messages)
     )
 
 

@@ -51,8 +51,34 @@ _PAST = frozenset(
         "usage_metadata",
     }
 )
+# What LangChain notes beside a message, of what is said in the message, too.
+_NOTED_BESIDE = frozenset({"__openai_function_call_ids__", "parsed"})
 _OF_CHUNKS = frozenset({"chunk_position", "tool_call_chunks", "type"})
 _ID_KEYS = frozenset({"id", "tool_call_id", "tool_use_id", "call_id"})
+_LANGCHAIN_ID = "lc_"
+_RESPONSE_ID = "resp_"
+# Beside one of these, the id of a block says nothing more. Without any, the block is a
+# reference to what the provider keeps, such as an image or hidden reasoning.
+_SAID_HERE = frozenset(
+    {
+        "args",
+        "arguments",
+        "base64",
+        "code",
+        "data",
+        "encrypted_content",
+        "input",
+        "reasoning",
+        "refusal",
+        "result",
+        "summary",
+        "text",
+        "thinking",
+        "transcript",
+    }
+)
+_TEXT_TYPES = frozenset({"input_text", "text"})
+_NOTHING: tuple[Any, ...] = (None, "", [], {})
 _CHAT_JSON = '[{"lc":'
 _MAX_DEPTH = 100
 
@@ -77,7 +103,7 @@ def read_messages(prompt: str) -> list[RawMessage] | None:
         return None
     messages = [_read_message(item) for item in data]
     known = [message for message in messages if message is not None]
-    return known if len(known) == len(data) and _is_plain(data) else None
+    return known if len(known) == len(data) and _is_plain(known) else None
 
 
 def looks_like_chat(prompt: str) -> bool:
@@ -86,6 +112,11 @@ def looks_like_chat(prompt: str) -> bool:
     The prompt of a plain language model is its text, whatever that looks like.
     """
     return prompt.replace(" ", "", 2).startswith(_CHAT_JSON) or prompt == "[]"
+
+
+def is_known(kind: type) -> bool:
+    """Whether messages of a class can be brought to one form."""
+    return _TYPES.get(kind.__name__) is not None
 
 
 def _read_message(item: Any) -> RawMessage | None:
@@ -99,11 +130,29 @@ def _read_message(item: Any) -> RawMessage | None:
     return path[-1], fields
 
 
-def _is_plain(data: list[dict[str, Any]]) -> bool:
-    """Whether the messages hold JSON alone, no object that could not be written."""
+def _is_plain(messages: list[RawMessage]) -> bool:
+    """Whether the messages hold JSON alone, no object that could not be written.
+
+    What a model is not sent may well be an object, such as the documents that a tool
+    found: they are its `artifact`.
+    """
     return not any(
-        "lc" in inner for item in data for inner in _dicts(item.get("kwargs"), 0)
+        "lc" in inner for _, fields in messages for inner in _dicts(_sent(fields), 0)
     )
+
+
+def _sent(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return what a model is sent of a message, without what is said twice."""
+    kept = {key: value for key, value in fields.items() if key not in _PAST}
+    extra = kept.pop("additional_kwargs", None)
+    if not isinstance(extra, dict):
+        return kept
+    dropped = _NOTED_BESIDE | ({"tool_calls"} if fields.get("tool_calls") else set())
+    sent = {key: value for key, value in extra.items() if key not in dropped}
+    return {
+        **kept,
+        "additional_kwargs": {k: v for k, v in sent.items() if v is not None},
+    }
 
 
 def _dicts(value: Any, depth: int) -> Iterator[dict[str, Any]]:
@@ -119,6 +168,16 @@ def _dicts(value: Any, depth: int) -> Iterator[dict[str, Any]]:
             yield from _dicts(inner, depth + 1)
 
 
+def continued_response(raw: Sequence[RawMessage]) -> str | None:
+    """Return the id of the provider's last response in a history.
+
+    A model with `use_previous_response_id` is sent it in place of what went before.
+    """
+    metadata = (fields.get("response_metadata") for _, fields in reversed(raw))
+    ids = (noted.get("id") for noted in metadata if isinstance(noted, dict))
+    return next((found for found in ids if str(found).startswith(_RESPONSE_ID)), None)
+
+
 def build_messages(raw: Sequence[RawMessage]) -> list[BaseMessage]:
     """Build the messages for a user's `key` function; a chunk becomes a message."""
     return [
@@ -130,8 +189,9 @@ def build_messages(raw: Sequence[RawMessage]) -> list[BaseMessage]:
 def canonical_messages(raw: Sequence[RawMessage]) -> list[dict[str, Any]]:
     """Return what a model is sent, in one form for prompts that mean the same.
 
-    Ids, usage and response metadata are left out; calls of tools are numbered in
-    their order, so that a provider's random ids do not tell two histories apart.
+    Ids, usage and response metadata are left out, and marks of where a provider may
+    cache the prompt; calls of tools are numbered in their order, so that a provider's
+    random ids do not tell two histories apart.
 
     Args:
         raw: The messages as they were read.
@@ -139,26 +199,23 @@ def canonical_messages(raw: Sequence[RawMessage]) -> list[dict[str, Any]]:
     Returns:
         One mapping a message.
     """
-    calls: dict[str, str] = {}
+    calls: dict[str, int] = {}
     return [_canonical(name, fields, calls) for name, fields in raw]
 
 
 def _canonical(
-    name: str, fields: dict[str, Any], calls: dict[str, str]
+    name: str, fields: dict[str, Any], calls: dict[str, int]
 ) -> dict[str, Any]:
-    role = _TYPES[name].__name__
-    kept = {key: value for key, value in fields.items() if key not in _PAST}
-    for call in fields.get("tool_calls") or []:
-        if isinstance(call, dict) and isinstance(call.get("id"), str):
-            calls.setdefault(call["id"], f"call {len(calls)}")
-    extra = dict(kept.pop("additional_kwargs", None) or {})
-    if fields.get("tool_calls"):
-        extra.pop("tool_calls", None)
-    kept["additional_kwargs"] = {k: v for k, v in extra.items() if v is not None}
-    kept["content"] = _plain_content(kept.get("content"))
-    present = {key: value for key, value in kept.items() if value not in (None, [], {})}
-    renamed = _number_calls(present, calls, drop=role == "AIMessage")
-    return {"role": role, **renamed}
+    kind = _TYPES[name].__name__
+    for field in ("tool_calls", "invalid_tool_calls"):
+        for call in fields.get(field) or []:
+            if isinstance(call, dict) and isinstance(call.get("id"), str):
+                calls.setdefault(call["id"], len(calls))
+    sent = _without_labels(_sent(fields), calls, answered=kind == "AIMessage")
+    sent["content"] = _plain_content(sent.get("content"))
+    present = {key: value for key, value in sent.items() if value not in _NOTHING}
+    # The kind last: no field of a message can pass for it.
+    return {**present, "kind": kind}
 
 
 def _plain_content(content: Any) -> Any:
@@ -166,31 +223,48 @@ def _plain_content(content: Any) -> Any:
     if not isinstance(content, list) or len(content) != 1:
         return content
     block = content[0]
-    if isinstance(block, str):
+    if not isinstance(block, dict):
         return block
-    if isinstance(block, dict) and set(block) == {"type", "text"}:
-        return block["text"]
-    return content
+    is_text = set(_present(block)) <= {"type", "text"} and _is_text(block)
+    return block.get("text") if is_text else content
 
 
-def _number_calls(value: Any, calls: dict[str, str], *, drop: bool) -> Any:
-    """Replace the ids of tool calls; drop other ids that a provider gave a block."""
+def _without_labels(value: Any, calls: dict[str, int], *, answered: bool) -> Any:
+    """Number the calls of tools, and drop what only labels a block.
+
+    Args:
+        value: A message, or what is in it.
+        calls: The number of each call's id.
+        answered: Whether a model said it: its blocks have ids of the provider's.
+    """
     if isinstance(value, list):
-        return [_number_calls(item, calls, drop=drop) for item in value]
+        return [_without_labels(item, calls, answered=answered) for item in value]
     if not isinstance(value, dict):
         return value
-    result = {}
+    labels = {"cache_control"}
+    if answered and not _SAID_HERE.isdisjoint(_present(value)):
+        # A stream's blocks are numbered besides.
+        labels |= {"id", "index"}
+    result: dict[str, Any] = {}
     for key, inner in value.items():
         if key in _ID_KEYS and isinstance(inner, str):
             if inner in calls:
                 result[key] = calls[inner]
-            elif not (drop and key == "id"):
+            elif key not in labels and not inner.startswith(_LANGCHAIN_ID):
                 result[key] = inner
         elif key in {"args", "input", "arguments"}:
             result[key] = inner
-        else:
-            result[key] = _number_calls(inner, calls, drop=drop)
+        elif key not in labels:
+            result[key] = _without_labels(inner, calls, answered=answered)
     return result
+
+
+def _is_text(block: Any) -> bool:
+    return isinstance(block, dict) and block.get("type") in _TEXT_TYPES
+
+
+def _present(block: dict[str, Any]) -> Iterator[str]:
+    return (key for key, value in block.items() if value not in _NOTHING)
 
 
 def last_user_text(messages: Sequence[dict[str, Any]]) -> str | None:
@@ -202,7 +276,7 @@ def last_user_text(messages: Sequence[dict[str, Any]]) -> str | None:
     Returns:
         Its text blocks, joined by line breaks; images and the like are no text.
     """
-    if not messages or messages[-1]["role"] != "HumanMessage":
+    if not messages or messages[-1]["kind"] != "HumanMessage":
         return None
     content = messages[-1].get("content")
     text = content if isinstance(content, str) else "\n".join(_texts(content))
@@ -213,7 +287,7 @@ def _texts(content: Any) -> Iterator[str]:
     for block in content if isinstance(content, list) else []:
         if isinstance(block, str):
             yield block
-        elif isinstance(block, dict) and block.get("type") == "text":
+        elif _is_text(block):
             yield str(block.get("text", ""))
 
 
@@ -247,7 +321,7 @@ def _count(block: Any, text: str) -> int:
 def _hollow(block: Any, text: str | None) -> Any:
     if isinstance(block, str):
         return without_part(block, block if text is None else text)
-    if isinstance(block, dict) and block.get("type") == "text":
+    if _is_text(block):
         return {**block, "text": _hollow(str(block.get("text", "")), text)}
     return block
 
@@ -265,5 +339,5 @@ def system_text(messages: Sequence[dict[str, Any]]) -> str:
         if isinstance(message.get("content"), str)
         else "\n".join(_texts(message.get("content")))
         for message in messages
-        if message["role"] == "SystemMessage"
+        if message["kind"] == "SystemMessage"
     )
