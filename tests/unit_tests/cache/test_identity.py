@@ -1,5 +1,7 @@
 """What partitions, and what does not."""
 
+import gc
+import itertools
 import json
 import sys
 import types
@@ -27,6 +29,7 @@ from langchain_prodpatterns.cache.identity import (
     Scope,
     identify,
 )
+from langchain_prodpatterns.cache.schemas import AmbiguousClass
 from tests.unit_tests.cache.conftest import LLM, prompt_of
 
 SCOPE = Scope("default", "embedder")
@@ -309,35 +312,59 @@ class Answer(TypedDict):
     text: str
 
 
-def _module(monkeypatch: pytest.MonkeyPatch, **members: Any) -> None:
-    module = types.ModuleType("prodpatterns_probe")
-    vars(module).update(members)
-    monkeypatch.setitem(sys.modules, "prodpatterns_probe", module)
+class Probe:
+    """A module of its own, so that its classes have no namesakes."""
+
+    _count = itertools.count()
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.name = f"prodpatterns_probe_{next(self._count)}"
+        self.module = types.ModuleType(self.name)
+        monkeypatch.setitem(sys.modules, self.name, self.module)
+
+    def define(self, **fields: Any) -> None:
+        """Define the answer's schema, and forget the one before for good."""
+        self.put(create_model("Answer", __module__=self.name, **fields))
+        gc.collect()
+
+    def put(self, kind: Any) -> None:
+        vars(self.module)["Answer"] = kind
+
+    def identity(self) -> Identity:
+        shown = f"<class '{self.name}.Answer'>"
+        return of(QUESTION, llm=f"[('response_format', {shown}), ('stop', None)]")
 
 
-STRUCTURED = (
-    "[('response_format', <class 'prodpatterns_probe.Answer'>), ('stop', None)]"
-)
+@pytest.fixture
+def probe(monkeypatch: pytest.MonkeyPatch) -> Probe:
+    return Probe(monkeypatch)
 
 
-def test_a_changed_field_of_a_response_schema_partitions(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    _module(monkeypatch, Answer=create_model("Answer", text=(str, ...)))
-    before = of(QUESTION, llm=STRUCTURED)
-    _module(monkeypatch, Answer=create_model("Answer", text=(str, ...), n=(int, ...)))
+def test_a_changed_field_of_a_response_schema_partitions(probe: Probe) -> None:
+    probe.define(text=str)
+    before = probe.identity()
+    probe.define(text=str, n=int)
 
-    assert of(QUESTION, llm=STRUCTURED).partition != before.partition
+    assert probe.identity().partition != before.partition
 
 
-def test_the_same_schema_of_another_class_object_is_the_same(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    _module(monkeypatch, Answer=create_model("Answer", text=(str, ...)))
-    before = of(QUESTION, llm=STRUCTURED)
-    _module(monkeypatch, Answer=create_model("Answer", text=(str, ...)))
+def test_the_same_schema_of_another_class_object_is_the_same(probe: Probe) -> None:
+    probe.define(text=str)
+    before = probe.identity()
+    probe.define(text=str)
 
-    assert of(QUESTION, llm=STRUCTURED) == before
+    assert probe.identity() == before
+
+
+def test_a_schema_that_could_be_one_of_two_is_refused(probe: Probe) -> None:
+    chains = [create_model("Answer", __module__=probe.name, text=str)]
+    probe.define(number=int)
+
+    with pytest.raises(AmbiguousClass, match=r"2 classes are called prodpatterns_pr"):
+        probe.identity()
+    chains.clear()
+    gc.collect()
+    assert probe.identity() == probe.identity()
 
 
 def test_a_typed_dict_is_resolved_too() -> None:
@@ -357,23 +384,19 @@ def test_a_schema_is_never_imported(name: str) -> None:
     assert first == of(QUESTION, llm=llm)
 
 
-def test_resolving_a_schema_runs_no_module_getattr(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_resolving_a_schema_runs_no_module_getattr(probe: Probe) -> None:
     asked: list[str] = []
-    _module(monkeypatch, __getattr__=asked.append)
+    vars(probe.module)["__getattr__"] = asked.append
 
-    of(QUESTION, llm=STRUCTURED)
+    probe.identity()
 
     assert "Answer" not in asked
 
 
-def test_a_class_without_a_schema_is_taken_by_its_name(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    _module(monkeypatch, Answer=type("Answer", (), {}))
+def test_a_class_without_a_schema_is_taken_by_its_name(probe: Probe) -> None:
+    probe.put(type("Answer", (), {"__module__": probe.name}))
 
-    assert of(QUESTION, llm=STRUCTURED) == of(QUESTION, llm=STRUCTURED)
+    assert probe.identity() == probe.identity()
 
 
 def _question_in(messages: list[BaseMessage]) -> str | None:
