@@ -7,6 +7,7 @@ provider, and not what to answer, is left out.
 
 import ast
 import json
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
@@ -14,7 +15,11 @@ from typing import Any
 from langchain_core.language_models import BaseLanguageModel
 
 from langchain_prodpatterns.cache.digests import canonical_json
-from langchain_prodpatterns.cache.schemas import resolve_class, with_schemas
+from langchain_prodpatterns.cache.schemas import (
+    THIS_PROCESS,
+    resolve_class,
+    with_schemas,
+)
 
 _TRANSPORT = frozenset(
     {
@@ -22,17 +27,25 @@ _TRANSPORT = frozenset(
         "api_key",
         "azure_endpoint",
         "base_url",
+        "anthropic_api_url",
         "cache",
+        "cache_control",
         "callbacks",
         "default_request_timeout",
-        "endpoint",
+        "disable_streaming",
         "max_retries",
         "metadata",
         "openai_api_base",
         "openai_api_key",
         "openai_proxy",
+        "prompt_cache_key",
+        "prompt_cache_options",
+        "prompt_cache_retention",
         "rate_limiter",
         "request_timeout",
+        "stream_chunk_timeout",
+        "stream_usage",
+        "streaming",
         "tags",
         "timeout",
         "verbose",
@@ -40,6 +53,7 @@ _TRANSPORT = frozenset(
 )
 _MODEL_FOLDERS = frozenset({"chat_models", "language_models", "llms"})
 _SEPARATOR = "---"
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]")
 
 
 def canonical_parameters(llm_string: str) -> str:
@@ -110,7 +124,12 @@ def _bare(model: Any) -> Any:
     fields = model.get("kwargs") if isinstance(model, dict) else None
     if not isinstance(fields, dict):
         return model
-    return {**model, "kwargs": _kept(fields.items())}
+    return {**_unnamed(model), "kwargs": _kept(_unnamed(fields).items())}
+
+
+def _unnamed(fields: dict[str, Any]) -> dict[str, Any]:
+    """Drop what a model is called in traces, which is not what it is."""
+    return {key: value for key, value in fields.items() if key != "name"}
 
 
 def _is_model(path: Any) -> bool:
@@ -124,16 +143,26 @@ def _is_model(path: Any) -> bool:
 
 
 def _kept(items: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    return {key: value for key, value in items if key not in _TRANSPORT}
+    return {
+        key: value
+        for key, value in items
+        if key not in _TRANSPORT and not (key == "endpoint" and _is_address(value))
+    }
+
+
+def _is_address(endpoint: Any) -> bool:
+    """Whether an endpoint is where a provider is, and not the model's name there."""
+    return isinstance(endpoint, str) and endpoint.startswith(("http://", "https://"))
 
 
 def _literal(text: str) -> str:
     """Bring `str(sorted(params.items()))` to one form.
 
-    What is no literal (a parameter that is some object) is taken as it stands.
+    What is no literal (a parameter that is some object) is taken as it stands. An
+    address in it says nothing to other processes.
     """
     try:
         items = ast.literal_eval(text)
         return repr(sorted(_kept(items).items()))
     except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
-        return text
+        return f"{text} {THIS_PROCESS}" if _ADDRESS.search(text) else text
