@@ -19,6 +19,7 @@ from langchain_prodpatterns.cache.prompts import (
     PLACEHOLDER,
     RawMessage,
     canonical_messages,
+    is_known,
     last_user_text,
     without_part,
     without_text,
@@ -29,7 +30,7 @@ In = TypeVar("In")
 InputKey: TypeAlias = Callable[[In], str | None]
 """Names the semantic text of an input; `None` allows an equal input only."""
 
-_ATOMS = (date, time, timedelta, Decimal, Enum, PurePath, UUID)
+_ATOMS = (date, time, timedelta, Decimal, PurePath, UUID)
 _TEXT_FIELDS = ("question", "input", "query")
 _MESSAGES = "messages"
 
@@ -93,9 +94,20 @@ def _default(value: Any, whole: Any) -> tuple[str | None, Any]:
 
 
 def _of_messages(messages: list[RawMessage], whole: Any) -> tuple[str | None, Any]:
-    canonical = canonical_messages(messages)
+    canonical = _canonical(messages)
     text = last_user_text(canonical)
     return (None, whole) if text is None else (text, without_text(canonical))
+
+
+def _canonical(messages: list[RawMessage]) -> list[dict[str, Any]]:
+    """Return messages as JSON. A chain may read what a model is never sent."""
+    artifacts = (fields.get("artifact") for _, fields in messages)
+    return [
+        as_json(message if artifact is None else {**message, "artifact": artifact})
+        for message, artifact in zip(
+            canonical_messages(messages), artifacts, strict=True
+        )
+    ]
 
 
 def _messages_of(value: Any) -> list[RawMessage] | None:
@@ -113,7 +125,7 @@ def _messages_of(value: Any) -> list[RawMessage] | None:
 def _class_name(message: BaseMessage) -> str:
     """Return the name of LangChain's own class that a message is of."""
     for kind in type(message).__mro__:
-        if kind.__module__.startswith("langchain_core.") and kind is not BaseMessage:
+        if kind.__module__.startswith("langchain_core.") and is_known(kind):
             return kind.__name__
     msg = f"cannot tell one {type(message).__name__} from another"
     raise NotCanonical(msg)
@@ -129,11 +141,15 @@ def as_json(value: Any) -> Any:
     Raises:
         NotCanonical: When there is anything else in it.
     """
+    if isinstance(value, Enum):
+        # First: many are texts or numbers besides, but are not written as such.
+        kind = f"{type(value).__module__}.{type(value).__qualname__}"
+        return {"class": kind, "value": str(value), "of": as_json(value.value)}
     if value is None or isinstance(value, bool | int | float | str):
         return value
     messages = _messages_of(value)
     if messages is not None:
-        return as_json(canonical_messages(messages))
+        return _canonical(messages)
     if isinstance(value, Mapping):
         return {_name(key): as_json(inner) for key, inner in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
@@ -143,7 +159,9 @@ def as_json(value: Any) -> Any:
 
 def _object_as_json(value: Any) -> Any:
     if isinstance(value, Document):
-        return {"page_content": value.page_content, "metadata": as_json(value.metadata)}
+        fields = {"page_content": value.page_content, "metadata": value.metadata}
+        # A prompt may number its sources.
+        return as_json(fields if value.id is None else {**fields, "id": value.id})
     kind = f"{type(value).__module__}.{type(value).__qualname__}"
     if isinstance(value, _ATOMS):
         return {"class": kind, "value": str(value)}

@@ -2,14 +2,22 @@
 
 from dataclasses import dataclass
 from datetime import date
+from enum import Enum, IntEnum
 from typing import Any
 
 import pytest
 from langchain_core.documents import Document
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.messages import (
+    AIMessage,
+    HumanMessage,
+    RemoveMessage,
+    SystemMessage,
+    ToolMessage,
+)
 from langchain_core.prompt_values import ChatPromptValue, StringPromptValue
 from pydantic import BaseModel, Field, PrivateAttr, SecretStr
 
+from langchain_prodpatterns.cache.digests import digest
 from langchain_prodpatterns.cache.inputs import NotCanonical, as_json, read_input
 from langchain_prodpatterns.cache.prompts import PLACEHOLDER
 
@@ -21,6 +29,25 @@ class Query(BaseModel):
 @dataclass
 class Point:
     x: int
+
+
+class Color(str, Enum):  # noqa: UP042 - `StrEnum` is written as its text
+    RED = "red"
+
+
+class Paint(str, Enum):  # noqa: UP042 - as above
+    RED = "red"
+
+
+class Level(IntEnum):
+    LOW = 1
+
+
+CALL = {"name": "search", "args": {}, "id": "1"}
+
+
+def _returned(artifact: Any) -> ToolMessage:
+    return ToolMessage("x", tool_call_id="1", artifact=artifact)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +137,7 @@ def test_a_key_without_text_leaves_the_exact_tier(text: str | None) -> None:
         (("a", "b"), ["a", "b"]),
         (Point(1), Point(1)),
         (Query(question="a"), Query(question="a")),
-        ({"d": Document("a", id="1")}, {"d": Document("a", id="2")}),
+        ({"d": [Document("a")]}, {"d": (Document("a"),)}),
     ],
 )
 def test_what_means_the_same_is_the_same(pair: tuple[Any, Any]) -> None:
@@ -124,6 +151,15 @@ def test_what_means_the_same_is_the_same(pair: tuple[Any, Any]) -> None:
         (Point(1), {"x": 1}),
         (Document("a"), Document("b")),
         (Document("a"), Document("a", metadata={"x": 1})),
+        (Document("a", id="1"), Document("a", id="2")),
+        (Color.RED, "red"),
+        (Color.RED, Paint.RED),
+        (Level.LOW, 1),
+        (_returned("a"), _returned("b")),
+        (_returned(None), _returned([Document("a")])),
+        (True, 1),
+        (1, 1.0),
+        ("\u00e9", "e\u0301"),
         (AIMessage("a"), HumanMessage("a")),
         ([AIMessage("a")], [AIMessage("a"), AIMessage("b")]),
         (1, "1"),
@@ -131,11 +167,21 @@ def test_what_means_the_same_is_the_same(pair: tuple[Any, Any]) -> None:
     ],
 )
 def test_what_differs_differs(pair: tuple[Any, Any]) -> None:
-    assert as_json(pair[0]) != as_json(pair[1])
+    assert digest(as_json(pair[0])) != digest(as_json(pair[1]))
 
 
 @pytest.mark.parametrize(
-    "value", [object(), {1: 2}, {"a": {1, 2}}, b"x", [object()], Point]
+    "value",
+    [
+        object(),
+        {1: 2},
+        {"a": {1, 2}},
+        b"x",
+        [object()],
+        Point,
+        RemoveMessage(id="1"),
+        _returned(object()),
+    ],
 )
 def test_what_cannot_be_told_apart_is_refused(value: Any) -> None:
     with pytest.raises(NotCanonical, match="cannot tell"):
@@ -187,3 +233,14 @@ def test_a_secret_is_neither_masked_nor_shown() -> None:
         as_json(Account(token=SecretStr("s3cret")))
 
     assert "s3cret" not in str(refused.value)
+
+
+def test_what_a_tool_returned_beside_its_text_partitions() -> None:
+    def of(source: str) -> Any:
+        document = Document("Refunds take 14 days.", metadata={"source": source})
+        history = [AIMessage("", tool_calls=[CALL]), _returned([document])]
+        return read_input({"messages": [*history, HumanMessage("Why?")]}, None)
+
+    assert of("a").text == of("b").text == "Why?"
+    assert of("a").rest == of("a").rest
+    assert of("a").rest != of("b").rest
