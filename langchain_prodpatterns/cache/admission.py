@@ -11,21 +11,32 @@ from langchain_prodpatterns.cache.values import messages_in
 _ANSWERS = ("answer", "output", "result")
 _MESSAGES = "messages"
 _REASON_KEYS = ("finish_reason", "stop_reason", "done_reason", "status")
+_SAID_BESIDE = ("audio", "function_call", "refusal")
+_THOUGHTS = frozenset({"reasoning", "redacted_thinking", "thinking"})
 _INCOMPLETE = frozenset(
     {
         "blocklist",
+        "cancelled",
         "content_filter",
         "content_filtered",
+        "error",
+        "failed",
         "guardrail_intervened",
+        "image_safety",
+        "in_progress",
         "incomplete",
         "length",
+        "malformed_function_call",
         "max_output_tokens",
         "max_tokens",
         "model_context_window_exceeded",
+        "pause_turn",
         "prohibited_content",
+        "queued",
         "recitation",
         "refusal",
         "safety",
+        "spii",
     }
 )
 
@@ -96,8 +107,8 @@ def _unfinished(message: AIMessage) -> str | None:
 def _is_empty(output: Any) -> bool:
     if isinstance(output, AIMessage):
         calls = output.tool_calls or output.invalid_tool_calls
-        refused = output.additional_kwargs.get("refusal")
-        return not (calls or refused or _has_content(output.content))
+        beside = any(map(output.additional_kwargs.get, _SAID_BESIDE))
+        return not (calls or beside or _has_content(output.content))
     if isinstance(output, str):
         return not output.strip()
     return output is None or (isinstance(output, list | tuple | dict) and not output)
@@ -123,12 +134,15 @@ def _lacks_an_answer(output: Any) -> bool:
 def _has_content(content: Any) -> bool:
     if isinstance(content, str):
         return bool(content.strip())
-    return any(
-        not isinstance(block, dict)
-        or block.get("type") != "text"
-        or str(block.get("text", "")).strip()
-        for block in content
-    )
+    return any(map(_says_something, content))
+
+
+def _says_something(block: Any) -> bool:
+    if not isinstance(block, dict):
+        return bool(str(block).strip())
+    if block.get("type") == "text":
+        return bool(str(block.get("text", "")).strip())
+    return block.get("type") not in _THOUGHTS
 
 
 def _has_refusal(content: Any) -> bool:
@@ -139,7 +153,8 @@ def _has_refusal(content: Any) -> bool:
 
 def _ended_early(metadata: Mapping[str, Any] | None) -> str | None:
     for key in _REASON_KEYS:
-        reason = str((metadata or {}).get(key) or "").lower()
+        # An enum's text names its class, too.
+        reason = str((metadata or {}).get(key) or "").lower().rpartition(".")[2]
         if reason in _INCOMPLETE:
             return f"ended with {reason}"
     return None
