@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from langchain_core.callbacks import UsageMetadataCallbackHandler
 from langchain_core.globals import set_llm_cache
-from langchain_core.language_models import FakeListLLM
+from langchain_core.language_models import BaseLLM, FakeListLLM
 from langchain_core.load import dumpd
 from langchain_core.messages import (
     AIMessage,
@@ -18,7 +18,8 @@ from langchain_core.messages import (
     messages_from_dict,
     messages_to_dict,
 )
-from langchain_core.outputs import Generation
+from langchain_core.outputs import Generation, LLMResult
+from langchain_core.runnables import RunnableLambda
 from langchain_openai import ChatOpenAI
 from langgraph.graph.message import add_messages
 
@@ -54,6 +55,30 @@ def cached_model(
     return ScriptedChatModel(replies=replies or ("answer",), cache=cache, **kwargs)
 
 
+class PlainModel(BaseLLM):
+    """A model without messages, that answers what it is told to."""
+
+    replies: list[Any]
+    calls: int = 0
+
+    @property
+    def _llm_type(self) -> str:
+        return "plain"
+
+    def _generate(self, prompts: list[str], *_: Any, **__: Any) -> LLMResult:
+        generations = []
+        for _prompt in prompts:
+            reply = self.replies[self.calls]
+            self.calls += 1
+            made = Generation(text=reply) if isinstance(reply, str) else reply
+            generations.append([made])
+        return LLMResult(generations=generations)
+
+
+def plain_model(cache: Any, *replies: Any) -> PlainModel:
+    return PlainModel(replies=list(replies), cache=cache)
+
+
 def test_1_a_stream_is_served_through_wrap(cache: SemanticJudgeCache) -> None:
     model = ScriptedChatModel(replies=["three short words"])
     chain = cache.wrap(model)
@@ -81,19 +106,41 @@ def test_2_a_hit_is_a_list_and_an_empty_answer_is_none(
     assert type(asyncio.run(cache.alookup(prompt, LLM))) is list
 
 
+def _broken(*_: Any, **__: Any) -> Any:
+    msg = "the disk is full of s3cret"
+    raise OSError(msg)
+
+
+@pytest.mark.parametrize("chat", [True, False], ids=["chat", "plain"])
+@pytest.mark.parametrize("part", ["store", "embeddings", "judge", "key", "schema"])
 def test_3_an_exception_never_reaches_the_caller(
-    cache: SemanticJudgeCache, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    part: str,
+    chat: bool,
+    embeddings: Any,
+    open_cache: Open,
+    ask: Ask,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def broken(*_: Any, **__: Any) -> Any:
-        msg = "the disk is full"
-        raise OSError(msg)
+    judge = _broken if part == "judge" else lambda _: True
+    cache = open_cache(judge=judge, key=_broken if part == "key" else None)
+    replies = ["first", "second"]
+    model: Any = cached_model(cache, *replies) if chat else plain_model(cache, *replies)
+    if part == "schema":
+        kinds = [type("Unclear", (), {"n": n}) for n in "12"]
+        model = model.bind(note=kinds[0]) if chat else model.bind(stop=kinds)
+    elif part == "embeddings":
+        embeddings.error = OSError("s3cret")
+    elif part == "store":
+        for method in ("find", "add", "nearest"):
+            monkeypatch.setattr(cache._store, method, _broken)
 
-    for method in ("find", "add", "nearest"):
-        monkeypatch.setattr(cache._store, method, broken)
-    model = cached_model(cache)
+    answers = [ask(model, question) for question in ("Who am I?", "Who am I now?")]
 
-    assert ask(model, "hi").content == "answer"
-    assert cache.stats().errors == 2
+    assert [getattr(answer, "content", answer) for answer in answers] == replies
+    assert cache.stats().errors or cache.stats().judge_failures
+    assert "failed" in caplog.text
+    assert "s3cret" not in caplog.text
 
 
 def test_4_a_stored_message_id_is_never_replayed(
@@ -114,6 +161,8 @@ def test_5_a_hit_survives_serialization(cache: SemanticJudgeCache, ask: Ask) -> 
     ask(model, "hi")
     hit = ask(model, "hi")
 
+    zero = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
+    assert {key: hit.usage_metadata[key] for key in zero} == zero
     (returned,) = messages_from_dict(messages_to_dict([hit]))
     assert returned.content == hit.content
     assert AIMessage(**dumpd(hit)["kwargs"]).usage_metadata == hit.usage_metadata
@@ -142,6 +191,29 @@ def test_7_a_caller_s_edit_does_not_poison_the_cache(
         answer.response_metadata["poison"] = True
 
     assert "poison" not in ask(model, "hi").response_metadata
+
+
+@pytest.mark.parametrize("chat", [True, False], ids=["chat", "plain"])
+def test_7_every_hit_is_a_copy_of_its_own(
+    chat: bool,
+    cache: SemanticJudgeCache,
+) -> None:
+    answer: Any = (
+        answer_of(AIMessage("hi", tool_calls=[{"name": "f", "args": {}, "id": "1"}]))
+        if chat
+        else [Generation(text="hi", generation_info={"x": []})]
+    )
+    prompt = prompt_of(HumanMessage("hi")) if chat else "hi"
+    cache.update(prompt, LLM, answer)
+    hits: list[Any] = [
+        *[cache.lookup(prompt, LLM) for _ in range(2)],
+        asyncio.run(cache.alookup(prompt, LLM)),
+    ]
+
+    assert len({id(hit) for hit in hits} | {id(answer)}) == 4
+    assert len({id(hit[0]) for hit in hits} | {id(answer[0])}) == 4
+    inner = [h[0].message.tool_calls if chat else h[0].generation_info for h in hits]
+    assert len({id(each) for each in inner}) == 3
 
 
 def test_8_sixteen_at_once_are_one_call_through_wrap(
@@ -233,6 +305,25 @@ def test_12_images_are_hashed_and_never_embedded(
 
 
 @pytest.mark.parametrize(
+    ("text", "info"),
+    [
+        ("", None),
+        (" \n", None),
+        ("cut o", {"finish_reason": "length"}),
+        ("x", {"finish_reason": "content_filter"}),
+    ],
+)
+def test_13_what_is_no_answer_of_a_plain_model_is_not_stored(
+    text: str, info: dict[str, Any] | None, cache: SemanticJudgeCache, ask: Ask
+) -> None:
+    model = plain_model(cache, Generation(text=text, generation_info=info), "good")
+    ask(model, "hi")
+
+    assert [ask(model, "hi") for _ in range(2)] == ["good", "good"]
+    assert cache.stats().not_stored == 1
+
+
+@pytest.mark.parametrize(
     "bad",
     [
         Reply.truncated("cut o"),
@@ -281,6 +372,54 @@ def test_the_global_cache_serves_chat_models_and_plain_ones(
     finally:
         set_llm_cache(None)
     assert cache.stats().exact == 2
+
+
+def test_some_of_a_plain_model_s_prompts_are_hits(
+    cache: SemanticJudgeCache, ask: Ask
+) -> None:
+    model = plain_model(cache, "a", "b", "c")
+    ask(model, "one")
+
+    results = model.generate(["one", "two"])
+    later = asyncio.run(model.agenerate(["three", "two", "one"]))
+
+    assert [g[0].text for g in results.generations] == ["a", "b"]
+    assert [g[0].text for g in later.generations] == ["c", "b", "a"]
+
+
+def test_what_a_plain_model_is_bound_to_is_seen_by_wrap_alone(
+    cache: SemanticJudgeCache, ask: Ask
+) -> None:
+    # LangChain tells a cache nothing of it: only `stop` is in the `llm_string`.
+    model = plain_model(cache, "cold", "hot")
+    chains = [model.bind(temperature=t) for t in (0, 1)]
+    assert [ask(chain, "hi") for chain in chains] == ["cold", "cold"]
+
+    cache.clear()
+    model = plain_model(False, "cold", "hot")
+    chains = [cache.wrap(model.bind(temperature=t)) for t in (0, 1)]
+    assert [ask(chain, "hi") for chain in chains * 2] == ["cold", "hot"] * 2
+
+
+async def test_events_of_a_hit_are_those_of_a_live_answer(
+    cache: SemanticJudgeCache,
+) -> None:
+    model = cached_model(cache, "one two")
+
+    async def events() -> list[tuple[str, str]]:
+        chain = RunnableLambda(model.ainvoke)
+        return [
+            (event["event"], str(getattr(event["data"].get("output"), "content", "")))
+            async for event in chain.astream_events("hi", version="v2")
+            if event["event"].startswith("on_chat_model")
+        ]
+
+    live = await events()
+
+    assert live[-1] == ("on_chat_model_end", "one two")
+    hit = await events()
+    assert (hit[0], hit[-1]) == (live[0], live[-1])
+    assert model.calls == 1
 
 
 def test_several_choices_come_back(cache: SemanticJudgeCache) -> None:
