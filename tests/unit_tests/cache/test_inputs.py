@@ -43,6 +43,11 @@ class Level(IntEnum):
     LOW = 1
 
 
+def _member(**members: int) -> Any:
+    make: Any = Enum
+    return next(iter(make("Made", members)))
+
+
 CALL = {"name": "search", "args": {}, "id": "1"}
 
 
@@ -155,6 +160,8 @@ def test_what_means_the_same_is_the_same(pair: tuple[Any, Any]) -> None:
         (Color.RED, "red"),
         (Color.RED, Paint.RED),
         (Level.LOW, 1),
+        (_member(A=1), _member(B=1)),
+        (_member(A=1), _member(A=2)),
         (_returned("a"), _returned("b")),
         (_returned(None), _returned([Document("a")])),
         (True, 1),

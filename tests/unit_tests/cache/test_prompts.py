@@ -252,6 +252,15 @@ def test_results_go_with_their_calls() -> None:
     assert parallel("1", "2") != parallel("2", "1")
 
 
+def test_the_answer_to_an_invalid_call_goes_with_it() -> None:
+    def refused(number: str) -> list[dict[str, Any]]:
+        call = {"name": "f", "args": "{", "id": number, "error": None}
+        told = ToolMessage("No JSON.", tool_call_id=number)
+        return canonical(said(invalid_tool_calls=[call]), told)
+
+    assert refused("1") == refused("2")
+
+
 def test_an_id_that_looks_like_a_number_of_ours_is_an_id() -> None:
     stray = ToolMessage("r", tool_call_id="0")
 

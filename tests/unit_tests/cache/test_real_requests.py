@@ -323,6 +323,10 @@ def test_a_continued_response_partitions_where_the_provider_is_sent_its_id(
         of(itself, first, model=follows).partition
         != of(itself, second, model=follows).partition
     )
+    # It is the last one that counts.
+    assert of(itself, [*first, *second], model=follows) == of(
+        itself, [*told("resp_3")[:1], first[1], *second], model=follows
+    )
     # A completion's id is sent to nobody.
     assert of(itself, told("chatcmpl-1"), model=follows) == of(
         itself, told("chatcmpl-2"), model=follows
