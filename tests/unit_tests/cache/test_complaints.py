@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from langchain_core.language_models import FakeListLLM
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.tools import tool
 
@@ -104,6 +105,37 @@ def test_4_a_system_prompt_is_neither_ignored_nor_drowning(
 
     assert answers == ["Ahoy!", "Good day."]
     assert set(embeddings.texts) == {QUESTION}
+
+
+def question_in(messages: list[BaseMessage]) -> str | None:
+    return str(messages[-1].content).rpartition("Question: ")[2]
+
+
+@in_both
+@pytest.mark.parametrize("plain", [False, True])
+def test_4_a_template_does_not_swamp_the_question(
+    plain: bool,
+    open_cache: Open,
+    embeddings: Any,
+    ask: Ask,
+) -> None:
+    cache = open_cache(judge=lambda _: True, key=question_in)
+    replies = ["of A", "of B"]
+    model: Any = (
+        FakeListLLM(responses=replies, cache=cache)
+        if plain
+        else talking(cache, *replies)
+    )
+    template = "Answer from the context.\nContext: {}\nQuestion: {}"
+
+    answers = [
+        ask(model, template.format(context, question))
+        for context, question in (("A", QUESTION), ("A", PARAPHRASE), ("B", QUESTION))
+    ]
+
+    texts = [answer if plain else answer.content for answer in answers]
+    assert texts == ["of A", "of A", "of B"]
+    assert set(embeddings.texts) <= {QUESTION, PARAPHRASE, "dimension"}
 
 
 @in_both

@@ -114,6 +114,20 @@ def test_every_part_of_a_tool_counts(changed: dict[str, Any]) -> None:
     assert canonical_parameters(first) != canonical_parameters(second)
 
 
+def test_text_in_a_tool_is_not_mistaken_for_a_transport_parameter() -> None:
+    first = [("tools", [{"description": "('timeout', 1), ('base_url', 'a')"}])]
+    second = [("tools", [{"description": "('timeout', 2), ('base_url', 'b')"}])]
+
+    assert canonical_parameters(str(first)) != canonical_parameters(str(second))
+
+
+def test_parameters_that_are_no_literals_partition_by_their_text() -> None:
+    first, second = "[('x', <object 1>)]", "[('x', <object 2>)]"
+
+    assert canonical_parameters(first) == canonical_parameters(first)
+    assert canonical_parameters(first) != canonical_parameters(second)
+
+
 def test_an_address_says_nothing_to_other_processes() -> None:
     with_address = "[('x', <f at 0x7f00>)]"
 

@@ -64,20 +64,30 @@ Build = Callable[[Any], Runnable[Any, Any]]
 Of = Callable[..., Identity]
 
 
-@pytest.fixture(params=["sync", "async"])
-def of(request: pytest.FixtureRequest) -> Of:
+def sync_of(build: Build, value: Any = "Why?", model: Any = None) -> Identity:
     """Return the identity of a call of a chain around a model."""
+    chain, recorder = recorded(build, model)
+    chain.invoke(value)
+    return recorder.identity()
 
-    def call(build: Build, value: Any = "Why?", model: Any = None) -> Identity:
-        recorder = Recorder(chat=not isinstance(model, FakeListLLM | OpenAI))
-        chain = build((model or gpt()).model_copy(update={"cache": recorder}))
-        if request.param == "sync":
-            chain.invoke(value)
-        else:
-            asyncio.run(chain.ainvoke(value))
-        return recorder.identity()
 
-    return call
+def async_of(build: Build, value: Any = "Why?", model: Any = None) -> Identity:
+    """Return the identity of a call of a chain in an event loop of its own."""
+    chain, recorder = recorded(build, model)
+    asyncio.run(chain.ainvoke(value))
+    return recorder.identity()
+
+
+def recorded(build: Build, model: Any) -> tuple[Runnable[Any, Any], Recorder]:
+    recorder = Recorder(chat=not isinstance(model, FakeListLLM | OpenAI))
+    return build((model or gpt()).model_copy(update={"cache": recorder})), recorder
+
+
+@pytest.fixture(params=[sync_of, async_of], ids=["sync", "async"])
+def of(request: pytest.FixtureRequest) -> Of:
+    """The identity of a call, made either way."""
+    found: Of = request.param
+    return found
 
 
 def gpt(**kwargs: Any) -> ChatOpenAI:
@@ -204,6 +214,21 @@ def test_what_a_chat_model_is_asked_for_partitions(
     assert first.text == second.text == "Why?"
     assert first == of(one)
     assert first.partition != second.partition
+
+
+@pytest.mark.parametrize(
+    "model",
+    [gpt(), FakeListChatModel(responses=["a"]), FakeListLLM(responses=["a"])],
+    ids=["openai", "fake", "plain"],
+)
+@pytest.mark.parametrize("build", [itself, bound(stop=["x"])], ids=["bare", "bound"])
+def test_sync_and_async_ask_for_the_same(build: Build, model: Any) -> None:
+    assert sync_of(build, model=model) == async_of(build, model=model)
+
+
+def test_sync_and_async_ask_for_the_same_schema_and_tools() -> None:
+    for build in (structured(Answer), lambda model: model.bind_tools([search])):
+        assert sync_of(build) == async_of(build)
 
 
 def test_a_schema_that_is_defined_anew_is_not_taken_for_the_one_before(
