@@ -26,11 +26,19 @@ class Bounds:
     bytes: int | None = None
     """Bytes that the entries hold."""
 
+    def __bool__(self) -> bool:
+        return self.entries is not None or self.bytes is not None
+
     def allow(self, entries: int, size: int) -> bool:
         """Return whether so much is within the bounds."""
         return (self.entries is None or entries <= self.entries) and (
             self.bytes is None or size <= self.bytes
         )
+
+
+def index_ranks(db: sqlite3.Connection) -> None:
+    """Prepare for `make_room`: a store without bounds has no use for the index."""
+    db.execute("CREATE INDEX IF NOT EXISTS entries_rank ON entries (rank)")
 
 
 def cost_of(saved: Usage) -> float:

@@ -19,7 +19,11 @@ from langchain_prodpatterns.cache.stores.base import (
     Vector,
 )
 from langchain_prodpatterns.cache.stores.database import Database
-from langchain_prodpatterns.cache.stores.eviction import Bounds, note_hits
+from langchain_prodpatterns.cache.stores.eviction import (
+    Bounds,
+    index_ranks,
+    note_hits,
+)
 from langchain_prodpatterns.cache.stores.indexer import Indexer
 from langchain_prodpatterns.cache.stores.nearest import Query, nearest
 from langchain_prodpatterns.cache.stores.rows import Rows
@@ -87,6 +91,9 @@ class LocalStore:
         self._hits: dict[str, int] = {}
         self._indexer = Indexer(self._reading)
         try:
+            if self._bounds:
+                with database.write() as db:
+                    index_ranks(db)
             with self._reading() as rows:
                 self._indexer.begin(rows)
         except BaseException:

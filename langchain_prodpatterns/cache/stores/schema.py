@@ -69,6 +69,8 @@ def _prepare(connection: sqlite3.Connection, path: Path | None) -> None:
         # Three entries with vectors fit, in 4096 bytes one.
         connection.execute("PRAGMA page_size = 8192")
         connection.execute("PRAGMA journal_mode = WAL")
+        # 16 MB of log: twice as many entries are written a second as with the default.
+        connection.execute("PRAGMA wal_autocheckpoint = 2000")
         # A commit survives the death of the process; of the machine, the last may not.
         connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("BEGIN IMMEDIATE")

@@ -53,7 +53,6 @@ TABLES = (_ENTRIES, *_BESIDE.split(";\n"))
 
 KEEPING = (
     "CREATE INDEX entries_partition ON entries (partition)",
-    "CREATE INDEX entries_rank ON entries (rank)",
     "CREATE TABLE totals (entries INTEGER, bytes INTEGER, inflation REAL)",
     "INSERT INTO totals VALUES (0, 0, 0.0)",
     "CREATE TABLE graves (id INTEGER PRIMARY KEY, entry INTEGER, partition TEXT)",

@@ -1,6 +1,7 @@
 """Which entries make room."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,6 +61,9 @@ def test_a_cost_is_in_usd_or_what_stands_for_it(saved: Usage, cost: float) -> No
 
 
 def test_what_is_within_the_bounds() -> None:
+    assert not Bounds()
+    assert Bounds(1)
+    assert Bounds(None, 1)
     assert Bounds().allow(10**9, 10**12)
     assert Bounds(2, 10).allow(2, 10)
     assert not Bounds(2, 10).allow(3, 10)
@@ -134,6 +138,21 @@ def test_one_that_is_larger_than_all_is_not_stored() -> None:
     assert keys(store) == ["a"]
     assert store.counts().evicted == 1
     store.close()
+
+
+@pytest.mark.parametrize("bounds", [{}, {"max_entries": 3}, {"max_bytes": 9_999}])
+def test_only_a_bounded_store_keeps_an_index_of_ranks(
+    tmp_path: Path, bounds: dict[str, Any]
+) -> None:
+    LocalStore(tmp_path / "store.db").close()
+    for _ in range(2):
+        store = LocalStore(tmp_path / "store.db", **bounds)
+        with store._database.read() as db:
+            found = db.execute(
+                "SELECT 1 FROM sqlite_schema WHERE name = 'entries_rank'"
+            ).fetchall()
+        store.close()
+        assert len(found) == (1 if bounds else 0)
 
 
 OPERATION = st.tuples(
