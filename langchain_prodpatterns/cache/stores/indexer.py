@@ -11,7 +11,13 @@ import numpy as np
 from langchain_prodpatterns.cache.stores.base import Vector
 from langchain_prodpatterns.cache.stores.clusters import LISTS, Move, centers_of
 from langchain_prodpatterns.cache.stores.rows import Added, Rows
-from langchain_prodpatterns.cache.stores.vectors import Flat, Matrix, Partition
+from langchain_prodpatterns.cache.stores.vectors import (
+    FEW,
+    Few,
+    Flat,
+    Matrix,
+    Partition,
+)
 from langchain_prodpatterns.errors import StoreError
 
 AT_ONCE_AT_MOST = 5_000
@@ -104,12 +110,22 @@ class Indexer:
         self._last_id = added.last_id
         for name, (ids, vectors) in added.groups.items():
             matrix = np.vstack(vectors)
-            partition = self._partitions.get(name)
-            if partition is None or partition.dimensions != matrix.shape[1]:
-                partition = self._partitions[name] = Flat(matrix.shape[1])
-                if len(ids) > _MANY:
-                    partition.reserve(rows.count(name))
-            partition.add(np.array(ids, np.int64), matrix)
+            self._fitting(name, matrix, rows).add(np.array(ids, np.int64), matrix)
+
+    def _fitting(self, name: str, matrix: Matrix, rows: Rows) -> Partition:
+        """Return the partition of a name, of a kind for so many more vectors."""
+        partition = self._partitions.get(name)
+        count, dimensions = matrix.shape
+        if partition is None or partition.dimensions != dimensions:
+            partition = Few(dimensions)
+        if isinstance(partition, Few) and len(partition) + count > FEW:
+            flat = Flat(dimensions)
+            if count > _MANY:
+                flat.reserve(rows.count(name))
+            partition.into(flat)
+            partition = flat
+        self._partitions[name] = partition
+        return partition
 
     def _begin_anew(self) -> None:
         self._partitions.clear()

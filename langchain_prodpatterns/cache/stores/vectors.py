@@ -1,9 +1,9 @@
 """The vectors of one partition, in FAISS: derived from the table, never the truth."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,13 +20,102 @@ HALF_ERROR = 5e-4
 """How far off a similarity is, at most: a half-precision number is off by 2**-11 of
 itself, and the vectors are of unit length."""
 
+FEW = 64
+"""Vectors up to which a partition has no index of FAISS."""
+
 _PROBES = 192
 _SPARE = 16
 _DEAD_SHARE = 0.25
 
 
-class Partition(ABC):
-    """Inner-product search by half-precision copies. Not thread-safe.
+class Partition(Protocol):
+    """Inner-product search by half-precision copies. Not thread-safe."""
+
+    @property
+    def dimensions(self) -> int:
+        """The length of the vectors."""
+        ...
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is left in it."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def ids(self) -> set[int]:
+        """Return the rows in it."""
+        ...
+
+    def add(self, ids: Numbers, matrix: Matrix) -> None:
+        """Add the vectors of rows; each row is added once."""
+        ...
+
+    def search(self, vector: Vector, count: int) -> list[tuple[int, float]]:
+        """Return row ids and about the cosines, the nearest first."""
+        ...
+
+    def remove(self, ids: Collection[int]) -> None:
+        """Drop rows that are no longer in the table, or never were."""
+        ...
+
+
+class Few:
+    """A handful of vectors as an array: an index of FAISS takes a kilobyte more.
+
+    There are many such partitions: each state of a conversation is one.
+    """
+
+    __slots__ = ("_halves", "_ids")
+
+    def __init__(self, dimensions: int) -> None:
+        """Make an empty one."""
+        self._ids = np.empty(0, np.int64)
+        self._halves = np.empty((0, dimensions), np.float16)
+
+    @property
+    def dimensions(self) -> int:
+        """The length of the vectors."""
+        return int(self._halves.shape[1])
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is left in it."""
+        return not len(self)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def ids(self) -> set[int]:
+        """Return the rows in it."""
+        return set(self._ids.tolist())
+
+    def add(self, ids: Numbers, matrix: Matrix) -> None:
+        """Add the vectors of rows; each row is added once."""
+        self._ids = np.concatenate([self._ids, ids])
+        self._halves = np.concatenate([self._halves, matrix.astype(np.float16)])
+
+    def search(self, vector: Vector, count: int) -> list[tuple[int, float]]:
+        """Return row ids and about the cosines, the nearest first."""
+        if vector.size != self.dimensions:
+            return []
+        scores = self._halves.astype(np.float32) @ vector
+        best = np.argsort(-scores, kind="stable")[:count]
+        return list(zip(self._ids[best].tolist(), scores[best].tolist(), strict=True))
+
+    def remove(self, ids: Collection[int]) -> None:
+        """Drop rows that are no longer in the table, or never were."""
+        kept = ~np.isin(self._ids, list(ids))
+        self._ids, self._halves = self._ids[kept], self._halves[kept]
+
+    def into(self, other: "Flat") -> None:
+        """Add all of them to one for more."""
+        if len(self):
+            other.add(self._ids, self._halves.astype(np.float32))
+
+
+class Indexed(ABC):
+    """Vectors in an index of FAISS.
 
     To remove is to remember: the vectors go once they are a quarter of all, or stand
     in the way.
@@ -37,7 +126,7 @@ class Partition(ABC):
 
         Args:
             dimensions: The length of the vectors.
-            index: The index of FAISS, by row ids.
+            index: The index, by row ids.
         """
         self.dimensions = dimensions
         """The length of the vectors."""
@@ -89,8 +178,8 @@ class Partition(ABC):
             return found, len(found)
         return [pair for pair in found if pair[0] not in self._dead], len(found)
 
-    def remove(self, ids: Iterable[int]) -> None:
-        """Drop rows that are no longer in the table."""
+    def remove(self, ids: Collection[int]) -> None:
+        """Drop rows that are no longer in the table, or never were."""
         self._dead.update(ids)
         if len(self._dead) > _SPARE + _DEAD_SHARE * self._index.ntotal:
             self._purge()
@@ -112,7 +201,7 @@ class Partition(ABC):
         return True
 
 
-class Flat(Partition):
+class Flat(Indexed):
     """Looks at all vectors: finds the nearest for sure."""
 
     def __init__(self, dimensions: int) -> None:
@@ -170,7 +259,7 @@ class Flat(Partition):
         return ids[positions], codes.reshape(held, width)[positions]
 
 
-class Divided(Partition):
+class Divided(Indexed):
     """Looks at the vectors around the 192 centers that are nearest: may miss one."""
 
     def __init__(self, centers: Matrix) -> None:

@@ -21,7 +21,7 @@ from langchain_prodpatterns.cache.stores.base import Vector
 from langchain_prodpatterns.cache.stores.clusters import Move
 from langchain_prodpatterns.cache.stores.indexer import Indexer
 from langchain_prodpatterns.cache.stores.rows import Rows
-from langchain_prodpatterns.cache.stores.vectors import Divided, Flat
+from langchain_prodpatterns.cache.stores.vectors import Divided, Few, Flat
 from langchain_prodpatterns.errors import StoreError
 from langchain_prodpatterns.fingerprints import Fingerprint
 
@@ -280,6 +280,20 @@ def test_who_is_far_behind_takes_all_in_anew(store: LocalStore) -> None:
     assert near(store, 3) != ["3"]
     assert store._indexer.ids("p") == table(store)
     assert store.counts().indexed == 19
+
+
+def test_a_partition_grows_from_few_to_many(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexer, "FEW", 5)
+    kinds = []
+    for number in range(8):
+        store.add(*item(number))
+        assert near(store, number) == [str(number)]
+        kinds.append(type(store._indexer._partitions["p"]))
+
+    assert kinds == [Few] * 5 + [Flat] * 3
+    assert store._indexer.ids("p") == table(store)
 
 
 def test_a_partition_with_nothing_left_takes_no_memory(store: LocalStore) -> None:

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from langchain_prodpatterns.cache.stores.vectors import (
     HALF_ERROR,
     Divided,
+    Few,
     Flat,
+    Indexed,
     Matrix,
     Partition,
     one_thread,
@@ -25,13 +27,18 @@ def some(count: int, seed: int = 0) -> Matrix:
 
 
 def filled(kind: str, matrix: Matrix) -> Partition:
-    partition = Flat(SIZE) if kind == "flat" else Divided(some(8, seed=1))
+    made: dict[str, Partition] = {
+        "few": Few(SIZE),
+        "flat": Flat(SIZE),
+        "divided": Divided(some(8, seed=1)),
+    }
+    partition = made[kind]
     if len(matrix):
         partition.add(np.arange(len(matrix)), matrix)
     return partition
 
 
-every_kind = pytest.mark.parametrize("kind", ["flat", "divided"])
+every_kind = pytest.mark.parametrize("kind", ["few", "flat", "divided"])
 
 
 @every_kind
@@ -88,9 +95,24 @@ def test_rows_that_it_never_had_do_not_make_it_empty(kind: str) -> None:
     assert len(partition) == 5
 
 
-@every_kind
+def test_few_become_more() -> None:
+    few, flat = Few(SIZE), Flat(SIZE)
+    few.into(flat)
+    assert flat.is_empty
+    few.add(np.array([3, 9]), some(2))
+
+    few.into(flat)
+
+    assert flat.ids() == {3, 9}
+    found, before = flat.search(some(1)[0], 2), few.search(some(1)[0], 2)
+    assert [row for row, _ in found] == [row for row, _ in before] == [3, 9]
+    assert [score for _, score in found] == pytest.approx([s for _, s in before])
+
+
+@pytest.mark.parametrize("kind", ["flat", "divided"])
 def test_removed_vectors_are_dropped_once_they_are_many(kind: str) -> None:
     partition = filled(kind, some(1000))
+    assert isinstance(partition, Indexed)
     partition.remove(range(200))
     assert partition.removed() == set(range(200))
 
