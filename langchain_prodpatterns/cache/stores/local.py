@@ -31,7 +31,7 @@ from langchain_prodpatterns.cache.stores.selections import clauses
 from langchain_prodpatterns.errors import StoreError
 from langchain_prodpatterns.fingerprints import Fingerprint
 
-_HITS_AT_ONCE = 64
+_HITS_AT_ONCE = 256
 _ADD_AT_ONCE = 1000
 _VERDICT_SECONDS = 1.0
 _OF_THIS_PROCESS = frozenset({"_hits", "_indexer", "_inherited", "_opened", "_process"})

@@ -440,8 +440,8 @@ def test_reading_never_waits_for_who_writes(path: Path) -> None:
 
     def read() -> None:
         reads.extend([store.find("x-a"), near(store), store.counts().entries])
-        for _ in range(200):
-            store.touch("a")
+        for number in range(2 * local._HITS_AT_ONCE):
+            store.touch(str(number))
 
     def write() -> None:
         with store._database.write(patience=60):
@@ -505,7 +505,11 @@ def test_the_quarantine_is_bounded(
     assert store.counts().quarantined == 5
 
 
-def test_notes_of_hits_are_written_in_bunches_and_at_the_end(path: Path) -> None:
+def test_notes_of_hits_are_written_in_bunches_and_at_the_end(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "_HITS_AT_ONCE", 64)
+
     def used(store: LocalStore) -> list[str]:
         with store._database.read() as db:
             rows = db.execute("SELECT key FROM entries ORDER BY hits, id").fetchall()
