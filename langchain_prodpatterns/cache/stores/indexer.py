@@ -27,8 +27,7 @@ CROWD = 50_000
 """Vectors from which on a partition is divided into lists."""
 
 _PIECE = 512
-_MANY = 256
-_SAMPLED_A_LIST = 20
+_SAMPLED_A_LIST = 24
 _BREATH = 0.001
 
 Reading = Callable[[], AbstractContextManager[Rows]]
@@ -120,7 +119,7 @@ class Indexer:
             partition = Few(dimensions)
         if isinstance(partition, Few) and len(partition) + count > FEW:
             flat = Flat(dimensions)
-            if count > _MANY:
+            if count > FEW:
                 flat.reserve(rows.count(name))
             partition.into(flat)
             partition = flat
@@ -169,6 +168,9 @@ class Indexer:
         self._thread.start()
 
     def _build(self) -> None:
+        # Takes long the first time: not while others wait for the rows.
+        import faiss  # noqa: F401 - to have been imported is all
+
         try:
             self._take_in_all()
         except StoreError:
