@@ -1,12 +1,15 @@
 """Writing an entry as columns, with a checksum over all of them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from hashlib import blake2b
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from langchain_prodpatterns.cache.stores.base import Entry, Vector
+from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.usage import Usage
 
 Row: TypeAlias = tuple[Any, ...]
@@ -24,17 +27,21 @@ _CHECKSUM_BYTES = 16
 
 
 def sealed_columns(entry: Entry, vector: Vector | None, now: float) -> Row:
-    """Return the columns of an entry that is stored now, in the order of `SEALED`."""
+    """Return the columns of an entry that is stored now, in the order of `SEALED`.
+
+    Raises:
+        ConfigurationError: When its metadata is no JSON.
+    """
     return (
         entry.key,
         entry.partition,
         entry.exact,
         as_blob(entry.namespace),
         None if entry.text is None else as_blob(entry.text),
-        None if vector is None else vector.tobytes(),
+        None if vector is None else np.asarray(vector, np.float32).tobytes(),
         entry.value,
         _usage_json(entry.saved),
-        json.dumps(dict(entry.metadata)) if entry.metadata else "{}",
+        _metadata_json(entry.metadata) if entry.metadata else "{}",
         now,
         None if entry.ttl is None else now + entry.ttl,
     )
@@ -44,6 +51,15 @@ def _usage_json(usage: Usage) -> str:
     """Write what is not as by default: `asdict` takes as long as to store the row."""
     given = ((name, getattr(usage, name)) for name in _USAGE)
     return json.dumps({n: value for n, value in given if value != _USAGE[n]})
+
+
+def _metadata_json(metadata: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(dict(metadata))
+    except (TypeError, ValueError) as error:
+        # It names a type, never a value.
+        msg = f"an entry's metadata must be JSON: {error}"
+        raise ConfigurationError(msg) from error
 
 
 def size_of(sealed: Row) -> int:

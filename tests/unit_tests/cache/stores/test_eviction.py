@@ -140,6 +140,27 @@ def test_one_that_is_larger_than_all_is_not_stored() -> None:
     store.close()
 
 
+@settings(deadline=None, max_examples=30)
+@given(ratio=st.integers(4, 20), kept=st.integers(2, 5), hits=st.integers(0, 3))
+def test_it_takes_as_many_as_it_is_worth_to_replace_one(
+    ratio: int, kept: int, hits: int
+) -> None:
+    store = LocalStore(max_entries=kept)
+    store.add(entry("dear", usd=0.001 * ratio), None)
+    for _ in range(hits):
+        store.touch("dear")
+    worth = ratio * (1 + hits)
+    there = []
+    for number in range(2 * kept * (worth + 2)):
+        store.add(entry(f"{number:04}", usd=0.001), None)
+        there.append("dear" in keys(store))
+    store.close()
+
+    # Each that goes raises the inflation by the worth of one, at most.
+    assert all(there[: worth // 2])
+    assert not there[-1]
+
+
 @pytest.mark.parametrize("bounds", [{}, {"max_entries": 3}, {"max_bytes": 9_999}])
 def test_only_a_bounded_store_keeps_an_index_of_ranks(
     tmp_path: Path, bounds: dict[str, Any]

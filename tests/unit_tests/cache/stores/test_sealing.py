@@ -16,6 +16,7 @@ from langchain_prodpatterns.cache.stores.sealing import (
     sealed_columns,
     size_of,
 )
+from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.usage import NO_USAGE, Usage
 
 COLUMN = st.none() | st.integers() | st.floats() | st.text() | st.binary()
@@ -41,6 +42,23 @@ def test_an_entry_lives_from_now_on() -> None:
     *_, metadata, created, expires = sealed_columns(entry, None, 5.0)
 
     assert (json.loads(metadata), created, expires) == ({"doc": [1]}, 5.0, 7.5)
+
+
+def test_metadata_that_is_no_json_is_refused() -> None:
+    looped: dict[str, Any] = {}
+    looped["self"] = looped
+    for metadata in ({"secret": object()}, looped):
+        entry = Entry("k", "p", "x", None, '"v"', "n", metadata=metadata)
+        with pytest.raises(ConfigurationError, match="metadata must be JSON"):
+            sealed_columns(entry, None, 5.0)
+
+
+def test_a_vector_is_written_in_single_precision() -> None:
+    entry, vector = Entry("k", "p", "x", "t", '"v"', "n"), np.eye(4)[::2, 1]
+
+    blob = sealed_columns(entry, vector.astype(np.float64), 5.0)[5]
+
+    assert blob == np.zeros(2, np.float32).tobytes()
 
 
 def test_the_size_is_of_all_columns() -> None:
