@@ -7,7 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from langchain_prodpatterns.cache.stores.schema import BUSY_SECONDS, connect
+from langchain_prodpatterns.cache.stores.schema import (
+    BUSY_SECONDS,
+    UNREADABLE,
+    connect,
+)
 from langchain_prodpatterns.errors import StoreError
 
 
@@ -52,7 +56,7 @@ class Database:
         with self._reading:
             try:
                 yield self._reader
-            except sqlite3.Error as error:
+            except UNREADABLE as error:
                 raise self._trouble(error) from error
 
     @contextmanager
@@ -73,7 +77,7 @@ class Database:
         try:
             with self._transaction(patience):
                 yield self._writer
-        except sqlite3.Error as error:
+        except UNREADABLE as error:
             raise self._trouble(error) from error
         finally:
             self._writing.release()
@@ -105,7 +109,7 @@ class Database:
                 db.execute("ROLLBACK")
             raise
 
-    def _trouble(self, error: sqlite3.Error) -> StoreError:
+    def _trouble(self, error: Exception) -> StoreError:
         """Tell of SQLite's error in this package's own, with what to do."""
         if self._closed:
             return StoreError(f"the cache at {self._name} is closed: open another")

@@ -15,6 +15,7 @@ from langchain_prodpatterns.usage import Usage
 _COLUMNS = f"hits, checksum, {SEALED}"
 _VECTOR = _COLUMNS.split(", ").index("vector")
 _CHECK_AT_ONCE = 256
+_HALF_LIMIT = 65_504  # the greatest number of half precision
 
 
 @dataclass
@@ -153,8 +154,9 @@ class Rows:
 
 
 def _as_vector(blob: Any, size: int) -> Vector | None:
-    """Read a vector; `None` for what is no finite vector of the store's length."""
+    """Read a vector; `None` for one of another length, or that no half can hold."""
     if not isinstance(blob, bytes) or len(blob) != 4 * size:
         return None
     vector = np.frombuffer(blob, np.float32)
-    return vector if np.isfinite(vector).all() else None
+    # Never true of what is not a number.
+    return vector if (np.abs(vector) < _HALF_LIMIT).all() else None

@@ -1,6 +1,7 @@
 """The tables of `LocalStore`, and opening a database that has them."""
 
 import sqlite3
+from functools import partial
 from pathlib import Path
 
 from langchain_prodpatterns.cache.stores.migrations import migrate
@@ -12,6 +13,9 @@ VERSION = 3
 
 BUSY_SECONDS = 5.0
 """How long to wait, by default, for another process that writes."""
+
+UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
+"""What SQLite's module raises; the latter when it quotes a damaged file."""
 
 _APPLICATION = 0x70706361  # "ppca": tells our file from any other SQLite file
 _DAMAGED = "The file is damaged, or no database: remove it, or give another path"
@@ -49,7 +53,7 @@ def connect(path: Path | None) -> sqlite3.Connection:
         raise _cannot_open(path, error) from error
     try:
         _prepare(connection, path)
-    except sqlite3.Error as error:
+    except UNREADABLE as error:
         connection.close()
         raise _cannot_open(path, error) from error
     except BaseException:
@@ -58,12 +62,17 @@ def connect(path: Path | None) -> sqlite3.Connection:
     return connection
 
 
-def _cannot_open(path: Path | None, error: sqlite3.Error) -> StoreError:
-    advice = _ADVICE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, _ANY_ADVICE)
+def _cannot_open(path: Path | None, error: Exception) -> StoreError:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if isinstance(error, UnicodeDecodeError):
+        code = sqlite3.SQLITE_CORRUPT
+    advice = _ADVICE.get(code, _ANY_ADVICE)
     return StoreError(f"cannot open the cache at {path}: {error}. {advice}")
 
 
 def _prepare(connection: sqlite3.Connection, path: Path | None) -> None:
+    # A damaged text has another checksum then; else the whole row would be an error.
+    connection.text_factory = partial(str, encoding="utf-8", errors="replace")
     connection.execute("PRAGMA foreign_keys = ON")
     if path is not None:
         # Three entries with vectors fit, in 4096 bytes one.

@@ -389,6 +389,14 @@ def test_a_damaged_row_is_a_miss_and_put_aside(
     assert store.counts().entries == 1
 
 
+def test_a_text_with_a_damaged_byte_is_put_aside(store: LocalStore) -> None:
+    store.add(entry("a"), EAST)
+    _tamper(store, "UPDATE entries SET value = CAST(x'22ff22' AS TEXT)")
+
+    assert store.find("x-a") is None
+    assert store.counts().quarantined == 1
+
+
 @pytest.mark.parametrize("junk", [b"", b"123", b"\xff" * 12, "text", 3.5])
 def test_a_damaged_vector_never_reaches_the_index(store: LocalStore, junk: Any) -> None:
     store.add(entry("a"), EAST)

@@ -95,14 +95,15 @@ def test_vectors_are_read_once_and_damaged_ones_are_put_aside(
     insert(db, "without")
     insert(db, "short", vector=good.tobytes()[:4])
     insert(db, "infinite", vector=np.array([np.inf, 0], np.float32).tobytes())
+    insert(db, "huge", vector=np.array([1e30, 0], np.float32).tobytes())
     read = rows(db)
 
     added = read.added(0, 9)
 
     assert added is not None
-    assert added.last_id == 4
+    assert added.last_id == 5
     assert added.groups["p"][0] == [1]
-    assert set(read.damaged) == {"short", "infinite"}
+    assert set(read.damaged) == {"short", "infinite", "huge"}
     first = read.added(0, 1)
     assert first is not None
     assert first.last_id == 1

@@ -118,6 +118,17 @@ def test_what_is_no_database_is_told_with_what_to_do(path: Path) -> None:
         LocalStore(path)
 
 
+def test_a_damaged_schema_that_no_text_can_quote_is_told(path: Path) -> None:
+    LocalStore(path).close()
+    content = path.read_bytes().replace(
+        b"CREATE TABLE claims", b"CREATE TABLE \xa7\xff("
+    )
+    path.write_bytes(content)
+
+    with pytest.raises(StoreError, match=r"remove it, or give another path"):
+        LocalStore(path)
+
+
 def test_an_application_that_is_not_ours_is_refused(path: Path) -> None:
     LocalStore(path).close()
     other = sqlite3.connect(path)
