@@ -5,6 +5,8 @@ import json
 from typing import Any
 
 _LENGTH = 32
+# Made once: `json.dumps` would make one for every lookup.
+_encoder = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 def digest(*parts: Any) -> str:
@@ -23,4 +25,4 @@ def digest(*parts: Any) -> str:
 
 def canonical_json(value: Any) -> str:
     """Write a JSON value so that equal values give equal text."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return _encoder.encode(value)
