@@ -36,6 +36,7 @@ def check_arguments(
     key: Callable[..., Any] | None,
     judge_mode: str,
     judge_timeout: float | None,
+    single_flight: float | None,
 ) -> None:
     """Check what a `SemanticJudgeCache` is opened with.
 
@@ -51,6 +52,7 @@ def check_arguments(
     check_range("delta", delta, 0, _MOST_DELTA)
     check_ttl("ttl", ttl)
     check_seconds("judge_timeout", judge_timeout)
+    check_seconds("single_flight", single_flight)
     check_count("max_entries", max_entries)
     check_count("max_bytes", max_bytes)
     if store is not None:

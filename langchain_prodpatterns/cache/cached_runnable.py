@@ -41,10 +41,13 @@ Out = TypeVar("Out")
 class CachedRunnable(PatternRunnable[In, Out]):
     """A chain whose answers are cached, as `SemanticJudgeCache.wrap` makes it.
 
-    What is asked for several times at once is run once: threads and tasks wait for the
-    one who came first, 120 seconds at most, and serve themselves from the cache. If
-    that one fails or is cancelled, another takes over; if that one fails, too, each
-    calls for itself.
+    What is asked for several times at once is run once: threads, tasks and, on one
+    `path`, other processes wait for the one who came first, 120 seconds at most, and
+    serve themselves from the cache. If that one fails or is cancelled, another takes
+    over; if that one fails, too, each calls for itself. A process that is killed is
+    waited for ten seconds. The same holds for the inputs of one `batch`: equal ones
+    make one call. Near ones are compared with what is stored when their turn comes, so
+    those that run side by side do not find each other.
 
     A hit streams as the stored answer had streamed; an object that grew, as of a JSON
     parser, comes whole. A chain with a graph or an agent in it streams its steps, which
@@ -160,7 +163,7 @@ class CachedRunnable(PatternRunnable[In, Out]):
             run.decide("miss", call)
             return self.bound.invoke(value, uncached(run), **kwargs)
         with self.cache.core.flights.board(call.identity.exact) as flight:
-            found = call.look_up()
+            found = call.look_up(flight)
             if found is not None:
                 flight.ended = "stored"
                 return cast("Out", found.serve(run.run_id))
@@ -174,7 +177,7 @@ class CachedRunnable(PatternRunnable[In, Out]):
             await run.adecide("miss", call)
             return await self.bound.ainvoke(value, uncached(run), **kwargs)
         with await self.cache.core.flights.aboard(call.identity.exact) as flight:
-            found = await call.alook_up()
+            found = await call.alook_up(flight)
             if found is not None:
                 flight.ended = "stored"
                 return cast("Out", found.serve(run.run_id))
@@ -243,7 +246,7 @@ class CachedRunnable(PatternRunnable[In, Out]):
             yield from self.bound.stream(value, uncached(run), **kwargs)
             return
         with self.cache.core.flights.board(call.identity.exact) as flight:
-            found = call.look_up()
+            found = call.look_up(flight)
             if found is None:
                 yield from self._pour(value, call, flight, kwargs)
                 return
@@ -277,7 +280,7 @@ class CachedRunnable(PatternRunnable[In, Out]):
                 yield chunk
             return
         with await self.cache.core.flights.aboard(call.identity.exact) as flight:
-            found = await call.alook_up()
+            found = await call.alook_up(flight)
             if found is None:
                 async for chunk in self._apour(value, call, flight, kwargs):
                     yield chunk

@@ -10,7 +10,7 @@ from langchain_core.runnables import RunnableConfig
 from langchain_prodpatterns.cache.admission import Unworthy
 from langchain_prodpatterns.cache.core import Core
 from langchain_prodpatterns.cache.endings import Endings
-from langchain_prodpatterns.cache.flights import Landing
+from langchain_prodpatterns.cache.flights import Flight, Landing
 from langchain_prodpatterns.cache.identity import Identity
 from langchain_prodpatterns.cache.lookups import Lookup, Part
 from langchain_prodpatterns.cache.metadata import Labels
@@ -59,25 +59,34 @@ class ChainCall:
         self._found: Lookup | None = None
         self._started = 0.0
 
-    def look_up(self) -> Lookup | None:
-        """Return the hit, if there is one."""
+    def look_up(self, flight: Flight) -> Lookup | None:
+        """Return the hit, if there is one, or what another process gets meanwhile.
+
+        Args:
+            flight: The flight that this call leads.
+        """
         with self._core.quiet("lookup"):
-            self._found = self._core.take(self._find(), self._hands)
+            self._found = self._core.take(self._find(flight), self._hands)
         # Now, not at the end: the chain's time is the chain's, not the cache's.
         decision, reason, facts = self._decision()
         self._run.decide(decision, reason, **facts)
         return self._hit()
 
-    async def alook_up(self) -> Lookup | None:
-        """Return the hit, if there is one."""
+    async def alook_up(self, flight: Flight) -> Lookup | None:
+        """Return the hit, if there is one, or what another process gets meanwhile.
+
+        Args:
+            flight: As for `look_up`.
+        """
         with self._core.quiet("lookup"):
-            self._found = await self._core.atake(self._find(), self._hands)
+            self._found = await self._core.atake(self._find(flight), self._hands)
         decision, reason, facts = self._decision()
         await self._run.adecide(decision, reason, **facts)
         return self._hit()
 
-    def _find(self) -> Steps[Lookup]:
-        return self._core.tiers.find(self.identity, self._part)
+    def _find(self, flight: Flight) -> Steps[Lookup]:
+        others = partial(self._core.leases.claim_or_find, flight)
+        return self._core.tiers.find(self.identity, self._part, others=others)
 
     def _decision(self) -> tuple[str, str, dict[str, Any]]:
         """Return what the run decided."""

@@ -15,6 +15,7 @@ from langchain_prodpatterns.cache.counters import Counters
 from langchain_prodpatterns.cache.flights import Flights
 from langchain_prodpatterns.cache.guards import fired
 from langchain_prodpatterns.cache.identity import Scope
+from langchain_prodpatterns.cache.leases import Leases
 from langchain_prodpatterns.cache.lookups import Visit
 from langchain_prodpatterns.cache.metadata import Labels, TimeToLive
 from langchain_prodpatterns.cache.policy import Policy
@@ -68,6 +69,8 @@ class Core:
         """Where events are counted."""
         self.flights = Flights()
         """The calls of wrapped chains that are under way."""
+        self.leases = Leases(store, self.counters.quiet)
+        """Which of them other processes wait for."""
         self._judge = judge
         self.tiers = Tiers(store, policy, judge, self.counters, ttl=ttl)
         """The steps of a lookup and of an update."""

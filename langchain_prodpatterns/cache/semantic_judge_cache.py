@@ -30,6 +30,7 @@ from langchain_prodpatterns.cache.pending import PendingMisses
 from langchain_prodpatterns.cache.policy import JudgeMode, Policy
 from langchain_prodpatterns.cache.prompts import KeyFunction
 from langchain_prodpatterns.cache.questions import bind_judge
+from langchain_prodpatterns.cache.single_flight import SingleFlight
 from langchain_prodpatterns.cache.steps import Steps
 from langchain_prodpatterns.cache.stores import CacheStore, LocalStore
 from langchain_prodpatterns.cache.upkeep import CacheUpkeep
@@ -71,6 +72,9 @@ class SemanticJudgeCache(CacheUpkeep):
 
     !!! warning
         An API key is no part of a request's identity. Give each tenant a `namespace`.
+        Of a `BaseLLM` that is no chat model, LangChain does not tell a cache the bound
+        arguments: `llm.bind(temperature=0)` and `llm.bind(temperature=1)` share their
+        answers. `wrap` tells them apart.
     """
 
     def __init__(
@@ -90,6 +94,7 @@ class SemanticJudgeCache(CacheUpkeep):
         cost: Cost | None = None,
         judge_mode: JudgeMode = "sync",
         judge_timeout: float | None = 5.0,
+        single_flight: float | None = None,
     ) -> None:
         """Open a cache.
 
@@ -124,6 +129,12 @@ class SemanticJudgeCache(CacheUpkeep):
             judge_mode: `sync` asks the judge before it is served; `async` serves a miss
                 now and asks in the background; `off` never asks.
             judge_timeout: Seconds for a verdict; `None` waits for ever.
+            single_flight: Seconds that a caller of `lookup` waits, at most, for another
+                who asks the same and came first, in any thread, task or process on this
+                `path`. LangChain does not tell a cache that a call failed: those who
+                wait for such a one lose these seconds, once. By default nobody waits.
+                A wrapped chain needs none of it: there all is known, and callers always
+                wait.
 
         Raises:
             ConfigurationError: When an argument cannot work.
@@ -141,6 +152,7 @@ class SemanticJudgeCache(CacheUpkeep):
             key=key,
             judge_mode=judge_mode,
             judge_timeout=judge_timeout,
+            single_flight=single_flight,
         )
         self.embeddings = embeddings
         """What embeds questions."""
@@ -161,6 +173,9 @@ class SemanticJudgeCache(CacheUpkeep):
         )
         core = Core(embeddings, kept, policy, bound, ttl=ttl)
         super().__init__(core, kept, policy)
+        self._flight: SingleFlight | None = None
+        if single_flight is not None:
+            self._flight = SingleFlight(kept, core.leases, single_flight)
 
     def lookup(self, prompt: str, llm_string: str) -> RETURN_VAL_TYPE | None:
         """Look for an answer.
@@ -178,9 +193,8 @@ class SemanticJudgeCache(CacheUpkeep):
         with self.core.quiet("lookup"):
             visit = Visit()
             identity = self._identify(prompt, llm_string)
-            found = self.core.take(
-                self.core.tiers.find(identity), visit.hands(self.embeddings)
-            )
+            steps = self._find(identity)
+            found = self.core.take(steps, visit.hands(self.embeddings))
             ledger.report(visit.entry(found), visit.config)
             return self._settle(identity, found, visit)
         return None
@@ -200,7 +214,7 @@ class SemanticJudgeCache(CacheUpkeep):
         with self.core.quiet("lookup"):
             visit = Visit()
             identity = await self._aidentify(prompt, llm_string)
-            steps = self.core.tiers.find(identity)
+            steps = self._find(identity)
             found = await self.core.atake(steps, visit.hands(self.embeddings))
             await ledger.areport(visit.entry(found), visit.config)
             return self._settle(identity, found, visit)
@@ -216,6 +230,13 @@ class SemanticJudgeCache(CacheUpkeep):
         if len(prompt) < _LONG_PROMPT:
             return self._identify(prompt, llm_string)
         return await off_loop(partial(self._identify, prompt, llm_string))
+
+    def _find(self, identity: Identity) -> Steps[Lookup]:
+        """Look a request up; after a miss, wait for who asks the same, if wanted."""
+        if self._flight is None:
+            return self.core.tiers.find(identity)
+        others = partial(self._flight.others, identity.exact)
+        return self.core.tiers.find(identity, others=others)
 
     def _settle(
         self, identity: Identity, found: Lookup, visit: Visit
@@ -263,13 +284,26 @@ class SemanticJudgeCache(CacheUpkeep):
     def _keep_generations(
         self, identity: Identity, generations: RETURN_VAL_TYPE
     ) -> Steps[bool]:
+        stored = False
+        try:
+            stored = yield from self._keep(identity, generations)
+        finally:
+            if self._flight is not None:
+                self._flight.land(identity.exact, stored=stored)
+        return stored
+
+    def _keep(self, identity: Identity, generations: RETURN_VAL_TYPE) -> Steps[bool]:
         miss = self._pending.take(identity.exact)
         seconds = time.perf_counter() - miss.at if miss else 0.0
         value: Callable[[], Any] = partial(dict, output=list(generations))
         saved = cost_of(generations, seconds)
         vector = miss.vector if miss else None
         labels = Labels(run=ensure_config().get("metadata"))
-        return self.core.tiers.keep(identity, value, saved, labels, vector=vector)
+        return (
+            yield from self.core.tiers.keep(
+                identity, value, saved, labels, vector=vector
+            )
+        )
 
     def wrap(
         self,

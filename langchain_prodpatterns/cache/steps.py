@@ -4,7 +4,7 @@ A lookup is written once, as a generator that yields steps; a sync and an async 
 take them. So the two cannot differ but in the waiting.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar, cast
@@ -52,6 +52,16 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class Wait:
+    """Wait for others who ask the same."""
+
+    block: Callable[[], Any]
+    """Waits by blocking this thread."""
+    unblocking: Callable[[], Awaitable[Any]]
+    """Waits without blocking the event loop."""
+
+
+@dataclass(frozen=True, slots=True)
 class Later:
     """Hand over what shall be done later, and go on at once."""
 
@@ -59,7 +69,7 @@ class Later:
     """Says whether it will be done. What is done later embeds and asks by these."""
 
 
-Step: TypeAlias = Embed | Ask | Call | Later
+Step: TypeAlias = Embed | Ask | Call | Wait | Later
 Steps: TypeAlias = Generator[Step, Any, T]
 """A lookup, or an update, that yields what it waits for."""
 
@@ -177,6 +187,8 @@ def _take(step: Step, hands: Hands) -> Any:
             return judge.ask(request, hands.judge_config(probe)), probe.usage
         case Call(function):
             return function()
+        case Wait(block, _):
+            return block()
         case Later(start):
             return start(hands)
 
@@ -190,6 +202,8 @@ async def _atake(step: Step, hands: Hands) -> Any:
             return await judge.aask(request, hands.judge_config(probe)), probe.usage
         case Call(function):
             return await off_loop(function)
+        case Wait(_, unblocking):
+            return await unblocking()
         case Later(start):
             return start(hands)
 

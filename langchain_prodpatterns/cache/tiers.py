@@ -86,23 +86,32 @@ class Tiers:
         self._told: set[Event] = set()
 
     def find(
-        self, identity: Identity, part: Part = "output", *, dry: bool = False
+        self,
+        identity: Identity,
+        part: Part = "output",
+        *,
+        others: "Callable[[], Steps[Found | None]] | None" = None,
+        dry: bool = False,
     ) -> Steps[Lookup]:
         """Look a request up and decide: exact, alias, near.
 
         Args:
             identity: The request.
             part: Which part of an answer will be served, if there is that part.
+            others: Where nothing is found: the steps that wait for those who ask the
+                same at this moment, and end with what they stored.
             dry: Decide only: count nothing and remember no verdict.
 
         Returns:
             The steps of the lookup.
         """
         found: Found | None = yield Call(partial(self._store.find, identity.exact))
+        if found is None:
+            lookup = yield from self._similar(identity, part, dry=dry)
+            if others is not None and not lookup.decision.hit:
+                found = yield from others()
         if found is not None:
             lookup = yield from self._equal(identity, found, part)
-        else:
-            lookup = yield from self._similar(identity, part, dry=dry)
         if not dry:
             self._touch(lookup.decision)
             self._counters.count(lookup.decision.decision)

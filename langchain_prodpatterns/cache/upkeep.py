@@ -301,6 +301,7 @@ class CacheUpkeep(BaseCache):
             timeout: Seconds to wait for the judge at most; `None` waits for ever.
         """
         self.core.tiers.background.close(timeout)
+        self.core.leases.close()
         self._store.close()
 
     async def aclose(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - as `close`

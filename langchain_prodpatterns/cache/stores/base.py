@@ -113,6 +113,11 @@ class CacheStore(Protocol):
     """
 
     @property
+    def shared(self) -> bool:
+        """Whether other processes may use it, too: only then a claim is of use."""
+        ...
+
+    @property
     def fingerprint(self) -> Fingerprint | None:
         """The embedding model of its vectors, once there is one."""
         ...

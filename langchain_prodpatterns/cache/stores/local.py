@@ -126,6 +126,11 @@ class LocalStore:
         self._open(Database(self._path, content))
 
     @property
+    def shared(self) -> bool:
+        """Whether other processes may use it, too: memory is this process's own."""
+        return self._path is not None
+
+    @property
     def fingerprint(self) -> Fingerprint | None:
         """The embedding model of its vectors, once there is one."""
         with self._database.read() as db:

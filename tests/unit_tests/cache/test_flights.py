@@ -73,7 +73,7 @@ async def test_waiting_for_oneself_is_not_for_ever() -> None:
 
 
 async def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_PATIENCE", 0.001)
+    monkeypatch.setattr(module, "PATIENCE", 0.001)
     flights = Flights()
     leader = _elsewhere(flights, ended="stored")
 
@@ -176,7 +176,7 @@ def test_who_is_let_down_twice_does_not_wait_again(
 def test_who_flies_alone_leaves_the_flight_of_others_alone(
     board: Callable[[Flights], Flight], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_PATIENCE", 0.001)
+    monkeypatch.setattr(module, "PATIENCE", 0.001)
     flights = Flights()
     leader = _elsewhere(flights, ended="stored")
     with board(flights):
