@@ -8,6 +8,7 @@ CONFIDENCE = 0.95
 
 _FRACTIONS = (0.0, 0.25, 0.5)
 _HALVINGS = 50
+_NEGLIGIBLE = 1e-17
 
 
 def clopper_pearson(count: int, total: int, confidence: float = CONFIDENCE) -> float:
@@ -47,7 +48,7 @@ def evidence_below(wrong: float, total: float, rate: float) -> float:
     Args:
         wrong: How often it went wrong; a fraction where it is estimated.
         total: How often it was tried.
-        rate: The rate to compare with, between 0 and 1.
+        rate: The rate to compare with, above 0 and below 1.
 
     Returns:
         The logarithm of the e-value.
@@ -58,8 +59,6 @@ def evidence_below(wrong: float, total: float, rate: float) -> float:
         for fraction in _FRACTIONS
     ]
     highest = max(ratios)
-    if math.isinf(highest):
-        return highest
     mean = sum(math.exp(ratio - highest) for ratio in ratios) / len(ratios)
     return highest + math.log(mean)
 
@@ -96,25 +95,33 @@ def _times_log(count: float, factor: float) -> float:
 
 
 def _log_ratio(low: float, high: float) -> float:
-    return math.log1p(-low) - math.log1p(-high) if high < 1 else math.inf
+    return math.log1p(-low) - math.log1p(-high)
 
 
 def _chance_of_at_most(count: int, total: int, rate: float) -> float:
-    """Return the chance of so few among independent draws."""
-    if rate >= 1:
-        return 0.0
-    if rate <= 0:
-        return 1.0
-    whole = math.lgamma(total + 1)
-    terms = (
-        whole
-        - math.lgamma(k + 1)
-        - math.lgamma(total - k + 1)
-        + k * math.log(rate)
-        + (total - k) * math.log1p(-rate)
-        for k in range(count + 1)
+    """Return the chance of so few among independent draws.
+
+    Args:
+        count: How few.
+        total: Of how many draws; more than that.
+        rate: The chance at each, above `count / total` and below 1.
+    """
+    odds = (1 - rate) / rate
+    # From the likeliest on down: after some square roots of the count, nothing is left.
+    term = chance = 1.0
+    for k in range(count, 0, -1):
+        term *= odds * k / (total - k + 1)
+        chance += term
+        if term < _NEGLIGIBLE * chance:
+            break
+    likeliest = (
+        math.lgamma(total + 1)
+        - math.lgamma(count + 1)
+        - math.lgamma(total - count + 1)
+        + count * math.log(rate)
+        + (total - count) * math.log1p(-rate)
     )
-    return math.fsum(math.exp(term) for term in terms)
+    return chance * math.exp(likeliest)
 
 
 def _first(holds: Callable[[float], bool], low: float) -> float:
@@ -122,6 +129,8 @@ def _first(holds: Callable[[float], bool], low: float) -> float:
     high = 1.0
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
+        if not low < middle < high:
+            break
         if holds(middle):
             high = middle
         else:
