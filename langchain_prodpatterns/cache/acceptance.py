@@ -10,8 +10,7 @@ from langchain_prodpatterns.cache.evidence import Evidence, middles
 
 _CENTER = 0.85
 _SCALE = 0.1
-_ROUNDS = 30
-_LONGEST_STEP = 1.5
+_ROUNDS = 200
 _STILL = 1e-6
 
 
@@ -64,7 +63,11 @@ def own_curve(own: Evidence, shared: Acceptance) -> Acceptance:
 
 
 def _fit(evidence: Evidence, prior: Acceptance, spread: Acceptance) -> Acceptance:
-    """Find the likeliest curve under a normal prior, by Newton's method."""
+    """Find the likeliest curve under a normal prior.
+
+    By Newton's method, damped as is safe for a logistic curve (Sun and Tran-Dinh,
+    Mathematical Programming 2019).
+    """
     seen = np.argwhere(evidence.right + evidence.wrong > 0)
     if not len(seen):
         return prior
@@ -77,16 +80,16 @@ def _fit(evidence: Evidence, prior: Acceptance, spread: Acceptance) -> Acceptanc
     start, precision = _vector(prior), _vector(spread) ** -2.0
     curve = start.copy()
     for _ in range(_ROUNDS):
-        chances = 1 / (1 + np.exp(-points @ curve))
+        chances = np.exp(-np.logaddexp(0.0, -points @ curve))
         gradient = points.T @ (total * chances - right) + precision * (curve - start)
         weights = total * chances * (1 - chances)
         curvature = (points * weights[:, None]).T @ points + np.diag(precision)
         step = np.linalg.solve(curvature, gradient)
-        longest = float(np.abs(step).max())
-        # A full step from far away overshoots, and never comes back.
-        curve = curve - step * min(1.0, _LONGEST_STEP / max(longest, _STILL))
-        if longest < _STILL:
+        furthest = float(np.abs(points @ step).max())
+        if furthest < _STILL:
             break
+        # A full step from far away overshoots, and may never come back.
+        curve = curve - step * math.log1p(furthest) / furthest
     return Acceptance(*(float(value) for value in curve))
 
 
