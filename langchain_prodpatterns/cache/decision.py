@@ -70,6 +70,8 @@ class Decision:
     """Why, in words, without any text of the user's."""
     audit: bool = False
     """Whether the judge is asked about what would have been served."""
+    stands_for: int = 1
+    """Of how many pairs like this one the judge is asked about one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,8 @@ def decide(
         doubt = f"{near}, but the questions differ in {', '.join(candidate.guards)}"
         return _doubt(doubt, candidate, band, learned, stakes)
     if band is None and stakes.judged and stakes.draw < AUDITED:
-        return Decision("judge", f"{near} is at least {hi:g}: an audit", audit=True)
+        reason = f"{near} is at least {hi:g}: an audit"
+        return Decision("judge", reason, audit=True, stands_for=round(1 / AUDITED))
     return Decision("serve", f"{near} is at least {hi:g}, guards clean")
 
 
@@ -177,10 +180,11 @@ def _doubt(
     asked: Action = "judge" if believed else "watch"
     if chance < stakes.needed:
         if stakes.draw < EXPLORED and chance >= _WORTH_EXPLORING * stakes.needed:
-            return Decision(asked, f"{doubt}; judged to see whether that is so")
+            reason = f"{doubt}; judged to see whether that is so"
+            return Decision(asked, reason, stands_for=round(1 / EXPLORED))
         reason = f"a {chance:.0%} chance of a yes is not worth the judge's price"
         return Decision("miss", f"{doubt}; {reason}")
     if not believed and stakes.draw >= WATCHED:
         reason = f"a judge that errs in {learned.judge_error:.1%} is not believed here"
         return Decision("miss", f"{doubt}; {reason}")
-    return Decision(asked, doubt)
+    return Decision(asked, doubt, stands_for=1 if believed else round(1 / WATCHED))

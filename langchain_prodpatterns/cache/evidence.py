@@ -8,7 +8,7 @@ they are shared by processes, and never show what was asked.
 import re
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self, TypeAlias
 
 import numpy as np
@@ -29,6 +29,8 @@ _MIDDLES = tuple(
     (low + high) / 2 for low, high in zip(EDGES, (*EDGES[1:], 1.0), strict=True)
 )
 _CODE = re.compile(r"(\d{1,3})([cg])")
+UNSEEN = "unseen:"
+"""What a cell's code begins with where pairs are counted that nobody judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,10 @@ class Cell:
         return f"{self.step}{'g' if self.guarded else 'c'}"
 
 
+def _nothing() -> Counts:
+    return np.zeros((len(EDGES), 2))
+
+
 @dataclass(frozen=True, eq=False)
 class Evidence:
     """How many near answers were right and wrong, a cell."""
@@ -65,12 +71,13 @@ class Evidence:
     """Pairs with one answer."""
     wrong: Counts
     """Pairs with two."""
+    unseen: Counts = field(default_factory=_nothing)
+    """Pairs that nobody judged, as many as those stand for that were drawn by lot."""
 
     @classmethod
     def none(cls) -> Self:
         """Return no evidence."""
-        empty = np.zeros((len(EDGES), 2))
-        return cls(empty, empty)
+        return cls(_nothing(), _nothing())
 
     @classmethod
     def of(cls, tallies: Mapping[str, tuple[int, int]], prefix: str = "") -> Self:
@@ -80,14 +87,9 @@ class Evidence:
             tallies: What was right and wrong, a cell's code; other names are passed by.
             prefix: What the codes begin with.
         """
-        right, wrong = np.zeros((2, len(EDGES), 2))
-        for code, counts in tallies.items():
-            cell = code.startswith(prefix) and Cell.parse(code[len(prefix) :])
-            if cell:
-                # Feedback takes back what a judge had said: never below nothing.
-                place = cell.step, int(cell.guarded)
-                right[place], wrong[place] = (max(count, 0) for count in counts)
-        return cls(right, wrong)
+        right, wrong = _read(tallies, prefix)
+        unseen, _ = _read(tallies, f"{prefix}{UNSEEN}")
+        return cls(right, wrong, unseen)
 
     @property
     def total(self) -> float:
@@ -98,7 +100,9 @@ class Evidence:
         """Add other evidence, scaled down where it is more than a given weight."""
         weight = min(1.0, at_most / other.total) if other.total else 0.0
         return Evidence(
-            self.right + weight * other.right, self.wrong + weight * other.wrong
+            self.right + weight * other.right,
+            self.wrong + weight * other.wrong,
+            self.unseen + weight * other.unseen,
         )
 
     def without(self, part: "Evidence") -> "Evidence":
@@ -106,7 +110,19 @@ class Evidence:
         return Evidence(
             np.maximum(self.right - part.right, 0),
             np.maximum(self.wrong - part.wrong, 0),
+            np.maximum(self.unseen - part.unseen, 0),
         )
+
+
+def _read(tallies: Mapping[str, tuple[int, int]], prefix: str) -> tuple[Counts, Counts]:
+    right, wrong = _nothing(), _nothing()
+    for code, counts in tallies.items():
+        cell = code.startswith(prefix) and Cell.parse(code[len(prefix) :])
+        if cell:
+            # Feedback takes back what a judge had said: never below nothing.
+            place = cell.step, int(cell.guarded)
+            right[place], wrong[place] = (max(count, 0) for count in counts)
+    return right, wrong
 
 
 def middles() -> Counts:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from langchain_prodpatterns.cache.decision import Candidate
-from langchain_prodpatterns.cache.evidence import Cell, Evidence
+from langchain_prodpatterns.cache.evidence import UNSEEN, Cell, Evidence
 from langchain_prodpatterns.cache.lookups import Pair
 from langchain_prodpatterns.cache.promise import Learned, learn
 from langchain_prodpatterns.cache.stores import CacheStore
@@ -17,6 +17,7 @@ from langchain_prodpatterns.cache.stores import CacheStore
 _JUDGE = "judge"
 _HINT = "hint:"
 _LABELLED = "labelled pairs"
+_TESTED = "labelled pairs: the judge"
 _MAX_PARTITIONS = 1024
 _MAX_TOLD = 10_000
 _STALE_SECONDS = 30.0
@@ -86,7 +87,7 @@ class Learning:
         return old or held.verdicts >= enough
 
     def _learn(self, partition: str | None) -> Learned:
-        sums = self._store.tallies(None)
+        sums, tested = self._store.tallies(None), self._store.tallies(_TESTED)
         everywhere = Evidence.of(sums)
         own = Evidence.of(self._store.tallies(partition)) if partition else everywhere
         return learn(
@@ -94,16 +95,32 @@ class Learning:
             everywhere,
             Evidence.of(sums, _HINT),
             delta=self.delta,
-            judge_error=judge_error(sums.get(_JUDGE, (0, 0)), everywhere),
+            judge_error=judge_error(
+                tested.get(_JUDGE, (0, 0)),
+                complaints=sums.get(_JUDGE, (0, 0))[1] - tested.get(_JUDGE, (0, 0))[1],
+                refusals=math.floor(everywhere.wrong.sum()),
+            ),
         )
 
     def overall(self) -> Learned:
         """Return what the evidence of all partitions together allows."""
         return self._learn(None)
 
-    def note_verdict(self, partition: str, candidate: Candidate, *, yes: bool) -> None:
-        """Count a verdict."""
+    def note_verdict(
+        self, partition: str, candidate: Candidate, *, yes: bool, stands_for: int = 1
+    ) -> None:
+        """Count a verdict.
+
+        Args:
+            partition: The partition.
+            candidate: What it is on.
+            yes: Whether the answer is right.
+            stands_for: Of how many pairs like it one is judged.
+        """
         cell = Cell.of(candidate.similarity, guarded=bool(candidate.guards))
+        if stands_for > 1:
+            # First: without it the verdict would count as all there was to judge.
+            self._store.tally(partition, f"{UNSEEN}{cell}", right=stands_for - 1)
         self._tally(partition, str(cell), right=int(yes), wrong=int(not yes))
 
     def note_feedback(self, partition: str, pair: Pair, *, correct: bool) -> None:
@@ -150,9 +167,14 @@ class Learning:
         self.forget()
 
     def note_judge(self, *, refused: int, accepted: int) -> None:
-        """Count what the judge said to labelled pairs with two answers."""
-        self._tally(_LABELLED, _JUDGE, right=refused, wrong=accepted)
-        self.forget()
+        """Count what the judge said to labelled pairs with two answers.
+
+        In place of what it said to earlier ones, if there were any such pairs.
+        """
+        if refused or accepted:
+            self._store.reset_tallies(_TESTED)
+            self._tally(_TESTED, _JUDGE, right=refused, wrong=accepted)
+            self.forget()
 
     def _tally(self, partition: str, code: str, right: int = 0, wrong: int = 0) -> None:
         self._store.tally(partition, code, right, wrong)
@@ -167,20 +189,20 @@ class Learning:
             self._held.clear()
 
 
-def judge_error(counts: tuple[int, int], everywhere: Evidence) -> float:
+def judge_error(tested: tuple[int, int], *, complaints: int, refusals: int) -> float:
     """Return the share of wrong answers that the judge accepts.
 
-    The mean under Jeffreys' prior. Until a labelled pair or a user has shown one way or
-    the other, the judge is taken to be right.
+    The greater one of what labelled pairs and what users have shown, each the mean
+    under Jeffreys' prior: few users complain, and labelled pairs may be easier than the
+    traffic. Until one or the other has shown anything, the judge is taken to be right.
 
     Args:
-        counts: Of pairs with two answers that are labelled or were complained of, how
-            many it refused and accepted.
-        everywhere: The verdicts, whose refusals count where no pairs were labelled.
+        tested: Of labelled pairs with two answers, how many it refused and accepted.
+        complaints: How many of its consents users have complained of.
+        refusals: How many pairs were found wrong, those included.
     """
-    refused, accepted = counts
-    if not refused and not accepted:
-        return 0.0
-    if not refused:
-        refused = math.floor(everywhere.wrong.sum())
-    return (accepted + 0.5) / (refused + accepted + 1)
+    refused, accepted = tested
+    shown = [(accepted, refused + accepted)] if refused or accepted else []
+    if complaints > 0:
+        shown.append((complaints, max(refusals, complaints)))
+    return max(((wrong + 0.5) / (total + 1) for wrong, total in shown), default=0.0)

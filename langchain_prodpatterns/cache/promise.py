@@ -11,30 +11,41 @@ without a judge are tried from 1 downwards. Each is passed if, with 95% confiden
   of the cases, and
 - what would be served unjudged is wrong in at most five times as many.
 
-The first that fails ends the search. What has no evidence is served on a judge's word
-only. The other half of `delta` is kept back for what a test cannot see.
+The first that fails ends the search. What has no evidence of its own is served on a
+judge's word only. The other half of `delta` is kept back for what a test cannot see.
 
 It assumes that the questions to come are like those that were judged (random audits of
-unjudged hits go on adding evidence, so that a change shows), and that the judge is
+unjudged hits go on adding evidence, so that a change shows; since each stands for many,
+what is always judged counts less beside them), and that the judge is
 right, except for the share of false consents that was measured on labelled pairs or
 shown by feedback. Where that share matters, its consents count as evidence with their
 expected errors, and are served only from a cosine on for which the same test holds.
 """
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
-from langchain_prodpatterns.bounds import anytime_bound, enough, evidence_below
+from langchain_prodpatterns.bounds import (
+    CONFIDENCE,
+    anytime_bound,
+    enough,
+    evidence_below,
+)
 from langchain_prodpatterns.cache.acceptance import (
     Acceptance,
     own_curve,
     shared_curve,
 )
 from langchain_prodpatterns.cache.evidence import EDGES, Evidence
+
+_Counts: TypeAlias = npt.NDArray[np.float64]
 
 _USED = 0.5
 """The share of `delta` that is used. In streams of shuffled questions the share of
@@ -50,6 +61,79 @@ partition that is different soon shows it."""
 _HINTS = 50.0
 """What labelled pairs that are no traffic count in the curve."""
 _RATIOS_MIXED = math.log(3)
+
+
+@dataclass(frozen=True, slots=True)
+class _Region:
+    """What would be served if clean pairs from some cosine on were not judged.
+
+    Counted as if each pair had had the same chance to be judged, the least that any of
+    the clean ones had: else those that are always judged would hide how often those are
+    wrong of which one in twenty is.
+    """
+
+    clean_right: float
+    clean_wrong: float
+    judged_right: float
+    judged_wrong: float
+    judge_error: float
+
+    @classmethod
+    def of_clean_pairs(
+        cls, evidence: Evidence, judge_error: float
+    ) -> "Iterator[tuple[int, _Region]]":
+        """Yield the regions from a cosine of 1 downwards."""
+        for step in reversed(range(len(EDGES))):
+            yield step, cls.of_clean_pairs_from(step, evidence, judge_error)
+
+    @classmethod
+    def of_clean_pairs_from(
+        cls, step: int, evidence: Evidence, judge_error: float
+    ) -> "_Region":
+        """Return the region from a range of the cosine on."""
+        right, wrong = evidence.right[step:, 0], evidence.wrong[step:, 0]
+        stands_for = _stands_for(right + wrong, evidence.unseen[step:, 0])
+        most = float(stands_for.max(initial=1.0))
+        return cls(
+            float(right @ stands_for) / most,
+            float(wrong @ stands_for) / most,
+            float(evidence.right.sum() - right.sum()) / most,
+            float(evidence.wrong.sum() - wrong.sum()) / most,
+            judge_error,
+        )
+
+    @property
+    def unjudged(self) -> float:
+        """How many of the pairs would not be judged."""
+        return self.clean_right + self.clean_wrong
+
+    def unjudged_counts(self, false_yes: float) -> tuple[float, float]:
+        """Return how many would be served wrongly unjudged, and how many at all."""
+        return self.clean_wrong * (1 + false_yes), self.unjudged
+
+    def judged_counts(self, false_yes: float) -> tuple[float, float]:
+        """Return how many would be served wrongly by the judge, and how many at all."""
+        return self.judged_wrong * false_yes, self.judged_right
+
+    def counts(self, false_yes: float) -> tuple[float, float]:
+        """Return how many would be served wrongly, and how many at all."""
+        parts = self.unjudged_counts(false_yes), self.judged_counts(false_yes)
+        (wrong, total), (judged_wrong, judged_total) = parts
+        return wrong + judged_wrong, total + judged_total
+
+    def holds(self, target: float, most_unjudged: float) -> bool:
+        """Whether what would be served is right often enough, in all and unjudged."""
+        false_yes = self.judge_error / (1 - self.judge_error)
+        unjudged = self.unjudged_counts(false_yes)
+        return (
+            evidence_below(*self.counts(false_yes), target) >= enough()
+            and evidence_below(*unjudged, most_unjudged) >= enough()
+        )
+
+
+def _stands_for(judged: _Counts, unseen: _Counts) -> _Counts:
+    """Return for how many pairs each judged one stands, a range of the cosine."""
+    return 1 + unseen / np.maximum(judged, 1)
 
 
 @dataclass(frozen=True)
@@ -76,7 +160,9 @@ class Learned:
                 continue
             if not region.holds(self._target, most):
                 break
-            hi = EDGES[step]
+            # Nothing is known of cosines at which nobody was asked.
+            if self.evidence.right[step, 0] or self.evidence.wrong[step, 0]:
+                hi = EDGES[step]
         return hi
 
     @cached_property
@@ -84,18 +170,20 @@ class Learned:
         """The cosine from which a judge that errs is right often enough."""
         if not self.judge_error:
             return 0.0
-        right, wrong = (
-            np.cumsum(counts.sum(axis=1)[::-1])[::-1]
-            for counts in (self.evidence.right, self.evidence.wrong)
-        )
+        counts = self.evidence.right, self.evidence.wrong, self.evidence.unseen
+        right, wrong, unseen = (columns.sum(axis=1) for columns in counts)
+        stands_for = _stands_for(right + wrong, unseen)
         trusted = math.inf
         for step in reversed(range(len(EDGES))):
-            served, mistaken = right[step], wrong[step] * self._false_yes
+            weights = stands_for[step:] / stands_for[step:].max()
+            served = float(right[step:] @ weights)
+            mistaken = float(wrong[step:] @ weights) * self._false_yes
             if served < needed_for(self._target):
                 continue
             if evidence_below(mistaken, served, self._target) < enough():
                 break
-            trusted = EDGES[step]
+            if right[step] or wrong[step]:
+                trusted = EDGES[step]
         return trusted
 
     def trusts(self, similarity: float, *, guarded: bool) -> bool:
@@ -115,12 +203,33 @@ class Learned:
         Returns:
             The bound; 1 without evidence.
         """
-        found = _Region.judged_only(self.evidence)
-        for step, region in _Region.of_clean_pairs(self.evidence, self.judge_error):
-            if EDGES[step] < hi:
-                break
-            found = region
-        return anytime_bound(*found.counts(self._false_yes))
+        return anytime_bound(*self._served_from(hi).counts(self._false_yes))
+
+    def bound_unaudited(self, hi: float) -> float:
+        """Return the bound where no unjudged hit is audited.
+
+        Then nothing tells how many there are beside those that are judged: both have to
+        be right often enough.
+
+        Args:
+            hi: The cosine from which clean pairs are served unjudged.
+
+        Returns:
+            The bound; 1 without evidence of what is served unjudged.
+        """
+        region = self._served_from(hi)
+        parts = [region.unjudged_counts(self._false_yes)]
+        # Who was never judged was never served on the judge's word.
+        if region.judged_right or region.judged_wrong:
+            parts.append(region.judged_counts(self._false_yes))
+        sure = (1 + CONFIDENCE) / 2
+        return max(anytime_bound(*counts, sure) for counts in parts)
+
+    def _served_from(self, hi: float) -> _Region:
+        """Return what is served if clean pairs from some cosine on are not judged."""
+        # A range that is unjudged in part counts as unjudged.
+        step = len(EDGES) if math.isinf(hi) else max(bisect_right(EDGES, hi) - 1, 0)
+        return _Region.of_clean_pairs_from(step, self.evidence, self.judge_error)
 
     @property
     def _target(self) -> float:
@@ -130,63 +239,6 @@ class Learned:
     def _false_yes(self) -> float:
         """False consents for each refusal of the judge's."""
         return self.judge_error / (1 - self.judge_error)
-
-
-@dataclass(frozen=True, slots=True)
-class _Region:
-    """What would be served if clean pairs from some cosine on were not judged."""
-
-    clean_right: float
-    clean_wrong: float
-    judged_right: float
-    judged_wrong: float
-    judge_error: float
-
-    @classmethod
-    def of_clean_pairs(
-        cls, evidence: Evidence, judge_error: float
-    ) -> "Iterator[tuple[int, _Region]]":
-        """Yield the regions from a cosine of 1 downwards."""
-        right, wrong = evidence.right, evidence.wrong
-        clean_right = clean_wrong = 0.0
-        for step in reversed(range(len(EDGES))):
-            clean_right += float(right[step, 0])
-            clean_wrong += float(wrong[step, 0])
-            yield (
-                step,
-                cls(
-                    clean_right,
-                    clean_wrong,
-                    float(right.sum()) - clean_right,
-                    float(wrong.sum()) - clean_wrong,
-                    judge_error,
-                ),
-            )
-
-    @classmethod
-    def judged_only(cls, evidence: Evidence) -> "_Region":
-        """Return what would be served if all of it were judged."""
-        right, wrong = float(evidence.right.sum()), float(evidence.wrong.sum())
-        return cls(0.0, 0.0, right, wrong, judge_error=0.0)
-
-    @property
-    def unjudged(self) -> float:
-        """How many of the pairs would not be judged."""
-        return self.clean_right + self.clean_wrong
-
-    def counts(self, false_yes: float) -> tuple[float, float]:
-        """Return how many would be served wrongly, and how many at all."""
-        wrong = self.clean_wrong + false_yes * (self.clean_wrong + self.judged_wrong)
-        return wrong, self.unjudged + self.judged_right
-
-    def holds(self, target: float, most_unjudged: float) -> bool:
-        """Whether what would be served is right often enough, in all and unjudged."""
-        false_yes = self.judge_error / (1 - self.judge_error)
-        wrong = self.clean_wrong * (1 + false_yes)
-        return (
-            evidence_below(*self.counts(false_yes), target) >= enough()
-            and evidence_below(wrong, self.unjudged, most_unjudged) >= enough()
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +276,7 @@ def promise_of(
     """
     lo, hi = band or (learned.curve.similarity_at(needed), learned.hi)
     evidence = math.floor(learned.evidence.total)
-    bound = learned.bound(hi)
+    bound = learned.bound(hi) if band is None else learned.bound_unaudited(hi)
     return Promise(
         delta=learned.delta,
         bound=bound,

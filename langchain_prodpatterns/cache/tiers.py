@@ -247,7 +247,10 @@ class Tiers:
         with self._counters.quiet("remembering a verdict"):
             self._policy.costs.note_verdict(used)
             self._policy.learning.note_verdict(
-                identity.partition, question.candidate, yes=judgement.yes
+                identity.partition,
+                question.candidate,
+                yes=judgement.yes,
+                stands_for=question.decision.stands_for,
             )
         with self._counters.quiet("remembering a verdict"):
             if not judgement.yes:
