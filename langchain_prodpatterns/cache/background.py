@@ -1,14 +1,28 @@
 """Work that nobody waits for: bounded, and done before the cache is closed."""
 
+import logging
 import os
 import threading
 from collections import deque
 from collections.abc import Callable
 from contextvars import copy_context
+from dataclasses import dataclass, field
 from typing import Any
+
+logger = logging.getLogger(__name__)
 
 _LIMIT = 64
 _THREADS = 2
+
+
+@dataclass(slots=True)
+class _Queue:
+    """What one process has to do."""
+
+    jobs: deque[Callable[[], Any]] = field(default_factory=deque)
+    busy: int = 0
+    closed: bool = False
+    changed: threading.Condition = field(default_factory=threading.Condition)
 
 
 class Background:
@@ -26,18 +40,18 @@ class Background:
         """
         self._limit = limit
         self._threads = threads
-        self._begin()
-
-    def _begin(self) -> None:
-        self._process = os.getpid()
-        self._jobs: deque[Callable[[], Any]] = deque()
-        self._busy = 0
-        self._closed = False
-        self._changed = threading.Condition()
+        # A forked process has none of its parent's threads, and begins a queue of its
+        # own: the lock of its parent's may be held by a thread that is not there.
+        self._queues: dict[int, _Queue] = {}
 
     def __reduce__(self) -> Any:
         # A copy has nothing to do yet.
         return Background, (self._limit, self._threads)
+
+    @property
+    def _queue(self) -> _Queue:
+        found = self._queues.get(os.getpid())
+        return found or self._queues.setdefault(os.getpid(), _Queue())
 
     def submit(self, job: Callable[[], Any]) -> bool:
         """Do a job soon, with the context variables of the caller.
@@ -46,35 +60,29 @@ class Background:
             job: What to do.
 
         Returns:
-            Whether it will be done: not if too many are waiting, nor after `close`.
+            Whether it will be done: not if too many are waiting, nor after `close`, nor
+            if no thread can be started for it.
         """
-        self._own()
-        with self._changed:
-            if self._closed or len(self._jobs) >= self._limit:
+        queue, context = self._queue, copy_context()
+        with queue.changed:
+            if queue.closed or len(queue.jobs) >= self._limit:
                 return False
-            context = copy_context()
-            self._jobs.append(lambda: context.run(job))
-            if self._busy < self._threads:
-                self._busy += 1
-                threading.Thread(
-                    target=self._work, name="prodpatterns-cache-judge", daemon=True
-                ).start()
+            if queue.busy < self._threads and not self._start(queue) and not queue.busy:
+                return False
+            queue.jobs.append(lambda: context.run(job))
         return True
 
-    def _own(self) -> None:
-        """Begin anew in a forked process: it has no thread of its parent's."""
-        if self._process != os.getpid():
-            self._begin()
-
-    def _work(self) -> None:
-        while True:
-            with self._changed:
-                if not self._jobs:
-                    self._busy -= 1
-                    self._changed.notify_all()
-                    return
-                job = self._jobs.popleft()
-            job()
+    def _start(self, queue: _Queue) -> bool:
+        """Start one more thread, if the system has one."""
+        worker = threading.Thread(
+            target=_work, args=(queue,), name="prodpatterns-cache-judge", daemon=True
+        )
+        try:
+            worker.start()
+        except RuntimeError:
+            return False
+        queue.busy += 1
+        return True
 
     def drain(self, timeout: float | None = None) -> bool:
         """Wait until there is nothing left to do.
@@ -85,10 +93,12 @@ class Background:
         Returns:
             Whether all is done.
         """
-        self._own()
-        with self._changed:
-            return self._changed.wait_for(
-                lambda: not (self._jobs or self._busy), timeout
+        queue = self._queue
+        if timeout is not None:
+            timeout = min(timeout, threading.TIMEOUT_MAX)
+        with queue.changed:
+            return queue.changed.wait_for(
+                lambda: not (queue.jobs or queue.busy), timeout
             )
 
     def close(self, timeout: float | None = None) -> bool:
@@ -100,10 +110,27 @@ class Background:
         Returns:
             Whether all was done.
         """
-        self._own()
-        with self._changed:
-            self._closed = True
+        queue = self._queue
+        with queue.changed:
+            queue.closed = True
         done = self.drain(timeout)
-        with self._changed:
-            self._jobs.clear()
+        with queue.changed:
+            queue.jobs.clear()
         return done
+
+
+def _work(queue: _Queue) -> None:
+    """Do jobs until there are none."""
+    while True:
+        with queue.changed:
+            if not queue.jobs:
+                queue.busy -= 1
+                queue.changed.notify_all()
+                return
+            job = queue.jobs.popleft()
+        try:
+            job()
+        except BaseException as error:  # noqa: BLE001 - an interrupt must not end the others' work
+            logger.warning(
+                "a job in the background ended with %s", type(error).__name__
+            )
