@@ -1,5 +1,6 @@
 """When a verdict is worth its price: what it costs beside the answer it may save."""
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -7,6 +8,8 @@ from typing import Any, TypeAlias
 from langchain_prodpatterns.arguments import is_number
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.usage import Usage
+
+logger = logging.getLogger(__name__)
 
 Cost: TypeAlias = tuple[float, float] | Callable[[Usage], float | None]
 """What an answer and a verdict cost, in one unit; or what some usage costs."""
@@ -49,6 +52,7 @@ class Costs:
         if not (cost is None or callable(cost) or isinstance(cost, tuple)):
             raise _no_cost(cost)
         self._lock = threading.Lock()
+        self._told = False
         self._verdict: float | None = None
         self._verdicts = 0.0
 
@@ -61,7 +65,7 @@ class Costs:
 
     def note_verdict(self, usage: Usage) -> None:
         """Take note of what a verdict used; where its price is unknown, of nothing."""
-        price = self._price(usage)
+        price = self._priced(usage)
         if price is None:
             return
         with self._lock:
@@ -70,24 +74,39 @@ class Costs:
             last = price if self._verdict is None else self._verdict
             self._verdict = last + (price - last) / self._verdicts
 
-    def needed(self, answer: Usage) -> float | None:
+    def needed(self, answer: Usage | None) -> float | None:
         """Return the chance of a yes from which it pays to ask the judge.
 
         Args:
-            answer: What the stored answer had cost.
+            answer: What the stored answer had cost; `None` for no answer in particular.
 
         Returns:
             The chance; above 1 where it never pays, `None` where costs are unknown.
         """
         if self._fixed is not None:
             return max(self._fixed, _LEAST_NEEDED)
-        price, verdict = self._price(answer), self._verdict
+        verdict = self._verdict
+        price = None if answer is None else self._priced(answer)
         if price is None or verdict is None:
             return None
         if price <= 0:
             # There is nothing to save.
             return 2.0 if verdict > 0 else _LEAST_NEEDED
         return max(verdict / price, _LEAST_NEEDED)
+
+    def _priced(self, usage: Usage) -> float | None:
+        """Return a price; a function that gives none must not fail the lookup."""
+        wrong = ""
+        try:
+            price = self._price(usage)
+        except Exception as error:  # noqa: BLE001 - of the user's function, anything
+            price, wrong = None, f"raised {type(error).__name__}"
+        if price is not None and not (is_number(price) and price >= 0):
+            price, wrong = None, f"gave {price!r}, which is no number from 0 on"
+        if wrong and not self._told:
+            self._told = True
+            logger.warning("cost %s: taken for unknown (told once)", wrong)
+        return price
 
 
 def _ratio(cost: tuple[Any, ...]) -> float:

@@ -27,7 +27,7 @@ from langchain_prodpatterns.cache.stores import Entry
 from langchain_prodpatterns.cache.stores.base import Vector
 from langchain_prodpatterns.cache.values import as_served, messages_in
 from langchain_prodpatterns.errors import ConfigurationError
-from langchain_prodpatterns.pricing import price_of
+from langchain_prodpatterns.pricing import ambient_prices, price_of
 from langchain_prodpatterns.usage import NO_USAGE, PATTERN_KEY, RUN_KEY, Usage
 
 Part = Literal["output", "chunks"]
@@ -295,5 +295,6 @@ def cost_of(generations: Sequence[Generation], seconds: float) -> Usage:
         if usage:
             tokens = int(usage["input_tokens"]), int(usage["output_tokens"])
             model = message.response_metadata.get("model_name")
-            return Usage(1, *tokens, price_of(model, *tokens), seconds)
+            usd = price_of(model, *tokens, ambient_prices.get())
+            return Usage(1, *tokens, usd, seconds)
     return Usage(calls=1, usd=None, seconds=seconds, unmetered_calls=1)

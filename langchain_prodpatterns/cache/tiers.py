@@ -238,6 +238,8 @@ class Tiers:
         self, question: Question, judgement: Judgement[YesNoVerdict], used: Usage
     ) -> None:
         """Remember a verdict, what it cost, and what it shows."""
+        # What was no verdict in the end had its price, too.
+        self._policy.costs.note_verdict(used)
         if judgement.failure is not None:
             self._counters.count("judge failure")
             return
@@ -245,7 +247,6 @@ class Tiers:
         if question.decision.audit:
             self._counters.count("audit")
         with self._counters.quiet("remembering a verdict"):
-            self._policy.costs.note_verdict(used)
             self._policy.learning.note_verdict(
                 identity.partition,
                 question.candidate,
