@@ -300,14 +300,15 @@ def _unjudged_from(
     points: Sequence[CurvePoint], total: int, delta: float
 ) -> float | None:
     """Try the cosines from 1 downwards until one fails: a fixed-sequence test."""
-    found = None
+    found, above = None, 0.0
     for point in reversed(points):
-        if point.served * total < needed_for(delta):
-            # Too few to show it either way.
-            continue
-        if point.bound > delta:
+        # Where there is no pair, nothing is shown; of too few, nothing either way.
+        shows = point.served > above and point.served * total >= needed_for(delta)
+        if shows and point.bound > delta:
             break
-        found = point.similarity
+        if shows:
+            found = point.similarity
+        above = point.served
     return found
 
 

@@ -23,7 +23,7 @@ from langchain_prodpatterns.cache.identity import Identity
 from langchain_prodpatterns.cache.learning import Learning
 from langchain_prodpatterns.cache.promise import Learned, Promise, learn, promise_of
 from langchain_prodpatterns.judging import Judgement, YesNoVerdict
-from langchain_prodpatterns.usage import NO_USAGE, Usage
+from langchain_prodpatterns.usage import Usage
 
 JudgeMode = Literal["sync", "async", "off"]
 """Ask the judge now, in the background, or never."""
@@ -81,7 +81,7 @@ class Policy:
         learning = self.learning
         learned = learning.of(partition) if partition else learning.overall()
         band = None if self.band is None else (self.band.lo, self.band.hi)
-        return promise_of(learned, self._needed(NO_USAGE), band)
+        return promise_of(learned, self._needed(None), band)
 
     def calibrate(
         self,
@@ -109,10 +109,10 @@ class Policy:
                 refused=record.different - record.accepted_wrongly,
                 accepted=record.accepted_wrongly,
             )
-        needed = self._needed(NO_USAGE) or NEEDED_UNPRICED
+        needed = self._needed(None) or NEEDED_UNPRICED
         return calibrated(measured, record, delta=self.learning.delta, needed=needed)
 
-    def _needed(self, saved: Usage) -> float:
+    def _needed(self, saved: Usage | None) -> float:
         needed = self.costs.needed(saved)
         if needed is not None:
             return needed

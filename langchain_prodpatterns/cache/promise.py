@@ -61,15 +61,19 @@ partition that is different soon shows it."""
 _HINTS = 50.0
 """What labelled pairs that are no traffic count in the curve."""
 _RATIOS_MIXED = math.log(3)
+_MOST_STOOD_FOR = 25.0
+"""For how many pairs one verdict may stand: an audit's does for 20, and one that
+explores for 50."""
+_HARDLY_ANY = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
 class _Region:
     """What would be served if clean pairs from some cosine on were not judged.
 
-    Counted as if each pair had had the same chance to be judged, the least that any of
-    the clean ones had: else those that are always judged would hide how often those are
-    wrong of which one in twenty is.
+    Weighed as if each pair had had the same chance to be judged: else those that are
+    always judged would hide how often those are wrong of which one in twenty is. The
+    clean pairs weigh as many as were judged.
     """
 
     clean_right: float
@@ -93,12 +97,12 @@ class _Region:
         """Return the region from a range of the cosine on."""
         right, wrong = evidence.right[step:, 0], evidence.wrong[step:, 0]
         stands_for = _stands_for(right + wrong, evidence.unseen[step:, 0])
-        most = float(stands_for.max(initial=1.0))
+        mean = _mean(stands_for, right + wrong)
         return cls(
-            float(right @ stands_for) / most,
-            float(wrong @ stands_for) / most,
-            float(evidence.right.sum() - right.sum()) / most,
-            float(evidence.wrong.sum() - wrong.sum()) / most,
+            float(right @ stands_for) / mean,
+            float(wrong @ stands_for) / mean,
+            float(evidence.right.sum() - right.sum()) / mean,
+            float(evidence.wrong.sum() - wrong.sum()) / mean,
             judge_error,
         )
 
@@ -133,7 +137,18 @@ class _Region:
 
 def _stands_for(judged: _Counts, unseen: _Counts) -> _Counts:
     """Return for how many pairs each judged one stands, a range of the cosine."""
-    return 1 + unseen / np.maximum(judged, 1)
+    return 1 + unseen / np.maximum(judged, _HARDLY_ANY)
+
+
+def _mean(stands_for: _Counts, judged: _Counts) -> float:
+    """Return for how many pairs a judged one stands on average."""
+    total = float(judged.sum())
+    return float(judged @ stands_for) / total if total else 1.0
+
+
+def _is_known(judged: _Counts, unseen: _Counts) -> npt.NDArray[np.bool_]:
+    """Whether pairs were judged, more than the few that explore, at each cosine."""
+    return (judged > 0) & (_stands_for(judged, unseen) <= _MOST_STOOD_FOR)
 
 
 @dataclass(frozen=True)
@@ -154,14 +169,15 @@ class Learned:
         """The cosine from which clean pairs are served unjudged; infinite if none."""
         unjudged = _Region.of_clean_pairs(self.evidence, self.judge_error)
         most = min(_MOST_UNJUDGED, _UNJUDGED * self._target)
+        judged = self.evidence.right[:, 0] + self.evidence.wrong[:, 0]
+        known = _is_known(judged, self.evidence.unseen[:, 0])
         hi = math.inf
         for step, region in unjudged:
             if region.unjudged < needed_for(most):
                 continue
             if not region.holds(self._target, most):
                 break
-            # Nothing is known of cosines at which nobody was asked.
-            if self.evidence.right[step, 0] or self.evidence.wrong[step, 0]:
+            if known[step]:
                 hi = EDGES[step]
         return hi
 
@@ -173,16 +189,17 @@ class Learned:
         counts = self.evidence.right, self.evidence.wrong, self.evidence.unseen
         right, wrong, unseen = (columns.sum(axis=1) for columns in counts)
         stands_for = _stands_for(right + wrong, unseen)
+        known = _is_known(right + wrong, unseen)
         trusted = math.inf
         for step in reversed(range(len(EDGES))):
-            weights = stands_for[step:] / stands_for[step:].max()
+            weights = stands_for[step:] / _mean(stands_for[step:], right[step:])
             served = float(right[step:] @ weights)
             mistaken = float(wrong[step:] @ weights) * self._false_yes
             if served < needed_for(self._target):
                 continue
             if evidence_below(mistaken, served, self._target) < enough():
                 break
-            if right[step] or wrong[step]:
+            if known[step]:
                 trusted = EDGES[step]
         return trusted
 
