@@ -5,8 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOWEST := .venv-lowest
 ARGS ?=
+RECIPE ?= *
 
-.PHONY: help demo test unit integration conformance lowest lint format types bench-import build clean
+.PHONY: help demo cookbook test unit integration conformance lowest lint format types bench-import build clean
 
 help: ## Show this list.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-14s %s\n", $$1, $$2}'
@@ -15,6 +16,11 @@ help: ## Show this list.
 demo: export PRODPATTERNS_SHARED ?= ../shared
 demo: $(VENV)/.demo ## Run the support assistant; ARGS="--question '...'" for one question.
 	@$(BIN)/python -m langchain_prodpatterns.demo $(ARGS)
+
+cookbook: $(VENV)/.dev ## Run the recipes, offline; RECIPE=semantic_judge_cache for one.
+	@set -e; for recipe in cookbook/$(RECIPE).py; do \
+		printf '\n-- %s\n' "$$recipe"; $(BIN)/python -W error "$$recipe"; \
+	done
 
 test: $(VENV)/.dev ## Run every test and print the branch coverage.
 	$(BIN)/python -m pytest -n auto --dist loadfile --cov --cov-report=term $(ARGS)
@@ -44,7 +50,7 @@ format: $(VENV)/.dev ## Mend style and formatting.
 	$(BIN)/ruff format .
 
 types: $(VENV)/.dev ## Check the types, tests included.
-	$(BIN)/mypy langchain_prodpatterns tests benchmarks
+	$(BIN)/mypy langchain_prodpatterns tests benchmarks cookbook
 
 bench-import: $(VENV)/.dev ## Measure what importing the package costs.
 	$(BIN)/python benchmarks/import_time.py
