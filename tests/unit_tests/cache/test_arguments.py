@@ -45,7 +45,7 @@ NO_CRITERIA: dict[str, Any] = {
         ({"cost": (1, -1)}, "cost must be"),
         (
             {"store": object()},
-            "store must be a CacheStore; object has no 'fingerprint'",
+            "store must be a CacheStore; object has no 'shared'",
         ),
     ],
 )
