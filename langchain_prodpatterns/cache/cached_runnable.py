@@ -9,6 +9,7 @@ from langchain_core.callbacks import (
     CallbackManagerForChainRun,
 )
 from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.config import ensure_config
 from langchain_core.runnables.utils import ConfigurableFieldSpec
 from pydantic import BaseModel, Field, SkipValidation
 
@@ -19,6 +20,7 @@ from langchain_prodpatterns.cache.chains import (
     runnable_fingerprint,
     streams_steps,
 )
+from langchain_prodpatterns.cache.decision import CacheDecision
 from langchain_prodpatterns.cache.flights import Flight
 from langchain_prodpatterns.cache.identity import Identity, identify_input
 from langchain_prodpatterns.cache.inputs import InputKey, as_json, read_input
@@ -185,6 +187,46 @@ class CachedRunnable(PatternRunnable[In, Out]):
             flight.ended = await call.akeep(partial(whole, output))
             return output
 
+    def explain(
+        self, input: In, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> CacheDecision:
+        """Say what a call would find in the cache, and why. Nothing is run or written.
+
+        Where the decision is the judge's, the judge is asked.
+
+        Args:
+            input: The input.
+            config: The config, whose namespace and `configurable` count.
+            **kwargs: What the chain would be called with.
+
+        Returns:
+            The decision, with what is promised and known of the partition.
+        """
+        identity = self._identity_of(input, ensure_config(config), kwargs, "output")
+        if isinstance(identity, str):
+            return CacheDecision("miss", identity, partition="")
+        return self.cache.core.explain(identity)
+
+    async def aexplain(
+        self, input: In, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> CacheDecision:
+        """Say what a call would find in the cache, and why, natively async.
+
+        Args:
+            input: The input.
+            config: As for `explain`.
+            **kwargs: As for `explain`.
+
+        Returns:
+            As `explain`.
+        """
+        identity = await off_loop(
+            partial(self._identity_of, input, ensure_config(config), kwargs, "output")
+        )
+        if isinstance(identity, str):
+            return CacheDecision("miss", identity, partition="")
+        return await self.cache.core.aexplain(identity)
+
     def stream(
         self, input: In, config: RunnableConfig | None = None, **kwargs: Any
     ) -> Iterator[Out]:
@@ -303,13 +345,21 @@ class CachedRunnable(PatternRunnable[In, Out]):
     def _begin(
         self, value: In, run: PatternRun, kwargs: dict[str, Any], part: Part
     ) -> ChainCall | str:
-        """Identify the request, or say why it is not cached."""
+        """Begin a call, or say why it is not cached."""
+        identity = self._identity_of(value, run.config, kwargs, part)
+        if isinstance(identity, str):
+            return identity
+        labels = Labels(self.ttl, run.config.get("metadata"), self.metadata)
+        return ChainCall(self.cache.core, run, identity, part, labels)
+
+    def _identity_of(
+        self, value: In, config: RunnableConfig, kwargs: dict[str, Any], part: Part
+    ) -> Identity | str:
+        """Identify a request, or say why it is not cached."""
         with self.cache.core.quiet("reading the input"):
             if self._remembers:
                 return _REMEMBERS
-            identity = self._identify(value, run.config, kwargs, part)
-            labels = Labels(self.ttl, run.config.get("metadata"), self.metadata)
-            return ChainCall(self.cache.core, run, identity, part, labels)
+            return self._identify(value, config, kwargs, part)
         return _UNKNOWN
 
     def _identify(

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -12,9 +13,10 @@ from langchain_core.runnables import Runnable, RunnableLambda
 from langchain_prodpatterns import ledger
 from langchain_prodpatterns.cache.calibration import LabelledPair, Measured
 from langchain_prodpatterns.cache.counters import Counters
+from langchain_prodpatterns.cache.decision import CacheDecision
 from langchain_prodpatterns.cache.flights import Flights
 from langchain_prodpatterns.cache.guards import fired
-from langchain_prodpatterns.cache.identity import Scope
+from langchain_prodpatterns.cache.identity import Identity, Scope
 from langchain_prodpatterns.cache.leases import Leases
 from langchain_prodpatterns.cache.lookups import Visit
 from langchain_prodpatterns.cache.metadata import Labels, TimeToLive
@@ -72,6 +74,7 @@ class Core:
         self.leases = Leases(store, self.counters.quiet)
         """Which of them other processes wait for."""
         self._judge = judge
+        self._policy = policy
         self.tiers = Tiers(store, policy, judge, self.counters, ttl=ttl)
         """The steps of a lookup and of an update."""
         self._embedder = self._bind(store)
@@ -113,6 +116,21 @@ class Core:
         """Take the steps of a lookup or an update without blocking the event loop."""
         with self._as_active():
             return await awalk(steps, hands)
+
+    def explain(self, identity: Identity) -> CacheDecision:
+        """Say what a lookup would decide, with what is promised and known."""
+        hands = Visit().hands(self.embeddings, booked=False)
+        found = self.take(self.tiers.find(identity, dry=True), hands)
+        return self._explained(found.decision)
+
+    async def aexplain(self, identity: Identity) -> CacheDecision:
+        """Say what a lookup would decide, natively async."""
+        hands = Visit().hands(self.embeddings, booked=False)
+        found = await self.atake(self.tiers.find(identity, dry=True), hands)
+        return await off_loop(partial(self._explained, found.decision))
+
+    def _explained(self, decision: CacheDecision) -> CacheDecision:
+        return replace(decision, promise=self._policy.promise(decision.partition))
 
     def ask_all(
         self, requests: list[SameAnswerRequest], max_concurrency: int

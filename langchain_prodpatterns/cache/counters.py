@@ -84,6 +84,21 @@ class CacheStats:
     """Which share of wrong answers is promised, and what is known of it."""
 
     @property
+    def bound(self) -> float:
+        """The upper bound on the share of wrong answers, as in `promise`."""
+        return self.promise.bound
+
+    @property
+    def evidence(self) -> int:
+        """The verdicts, feedback and labelled pairs behind it, as in `promise`."""
+        return self.promise.evidence
+
+    @property
+    def reason(self) -> str:
+        """What is promised and known, in words, as in `promise`."""
+        return self.promise.reason
+
+    @property
     def hits(self) -> int:
         """Lookups that were served."""
         return self.exact + self.alias + self.served + self.judged_hits

@@ -23,6 +23,7 @@ _MAX_TOLD = 10_000
 _STALE_SECONDS = 30.0
 _NEW_VERDICTS = 8
 _NEW_SHARE = 0.03
+_TAKEN_FOR_RIGHT = 9
 
 
 @dataclass(slots=True)
@@ -30,8 +31,8 @@ class _Held:
     """What was learned of a partition, and how old that is."""
 
     learned: Learned
-    read_at: float
-    verdicts: int = 0
+    stale_at: float
+    verdicts_left: float
 
 
 class Learning:
@@ -73,20 +74,24 @@ class Learning:
             if held is not None and not self._is_stale(held):
                 self._held.move_to_end(partition)
                 return held.learned
-        learned = self._learn(partition)
+        learned = self.afresh(partition)
         with self._lock:
-            self._held[partition] = _Held(learned, self._clock())
+            few = max(_NEW_VERDICTS, _NEW_SHARE * learned.evidence.total)
+            self._held[partition] = _Held(learned, self._clock() + _STALE_SECONDS, few)
             self._held.move_to_end(partition)
             while len(self._held) > _MAX_PARTITIONS:
                 self._held.popitem(last=False)
         return learned
 
     def _is_stale(self, held: _Held) -> bool:
-        enough = max(_NEW_VERDICTS, _NEW_SHARE * held.learned.evidence.total)
-        old = self._clock() - held.read_at >= _STALE_SECONDS
-        return old or held.verdicts >= enough
+        return held.verdicts_left <= 0 or self._clock() >= held.stale_at
 
-    def _learn(self, partition: str | None) -> Learned:
+    def afresh(self, partition: str | None = None) -> Learned:
+        """Return what the evidence allows at this moment, read from the store.
+
+        Args:
+            partition: The partition; `None` for all of them together.
+        """
         sums, tested = self._store.tallies(None), self._store.tallies(_TESTED)
         everywhere = Evidence.of(sums)
         own = Evidence.of(self._store.tallies(partition)) if partition else everywhere
@@ -101,10 +106,6 @@ class Learning:
                 refusals=math.floor(everywhere.wrong.sum()),
             ),
         )
-
-    def overall(self) -> Learned:
-        """Return what the evidence of all partitions together allows."""
-        return self._learn(None)
 
     def note_verdict(
         self, partition: str, candidate: Candidate, *, yes: bool, stands_for: int = 1
@@ -181,7 +182,7 @@ class Learning:
         with self._lock:
             held = self._held.get(partition)
             if held is not None:
-                held.verdicts += 1
+                held.verdicts_left -= 1
 
     def forget(self) -> None:
         """Look into the store again."""
@@ -192,9 +193,11 @@ class Learning:
 def judge_error(tested: tuple[int, int], *, complaints: int, refusals: int) -> float:
     """Return the share of wrong answers that the judge accepts.
 
-    The greater one of what labelled pairs and what users have shown, each the mean
-    under Jeffreys' prior: few users complain, and labelled pairs may be easier than the
-    traffic. Until one or the other has shown anything, the judge is taken to be right.
+    The greater one of what labelled pairs and what users have shown: few users
+    complain, and labelled pairs may be easier than the traffic. For labelled pairs it
+    is the mean under Jeffreys' prior. For complaints it is one as if nine refusals more
+    had been right, so that the first complaint does not condemn a judge. Until one or
+    the other has shown anything, the judge is taken to be right.
 
     Args:
         tested: Of labelled pairs with two answers, how many it refused and accepted.
@@ -204,5 +207,5 @@ def judge_error(tested: tuple[int, int], *, complaints: int, refusals: int) -> f
     refused, accepted = tested
     shown = [(accepted, refused + accepted)] if refused or accepted else []
     if complaints > 0:
-        shown.append((complaints, max(refusals, complaints)))
+        shown.append((complaints, max(refusals, complaints) + _TAKEN_FOR_RIGHT))
     return max(((wrong + 0.5) / (total + 1) for wrong, total in shown), default=0.0)

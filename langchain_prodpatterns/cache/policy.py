@@ -78,8 +78,7 @@ class Policy:
 
     def promise(self, partition: str | None = None) -> Promise:
         """Say what is promised, and known, of a partition or of all of them."""
-        learning = self.learning
-        learned = learning.of(partition) if partition else learning.overall()
+        learned = self.learning.afresh(partition)
         band = None if self.band is None else (self.band.lo, self.band.hi)
         return promise_of(learned, self._needed(None), band)
 

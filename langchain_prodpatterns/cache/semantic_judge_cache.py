@@ -6,7 +6,6 @@ Only the last user text is ever compared by meaning; all else has to be equal.
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -127,7 +126,9 @@ class SemanticJudgeCache(CacheUpkeep):
                 usd, as the answers and verdicts were priced; where that is not known,
                 a verdict is taken to cost a third of an answer.
             judge_mode: `sync` asks the judge before it is served; `async` serves a miss
-                now and asks in the background; `off` never asks.
+                now and asks in the background: what it says is evidence for what may
+                be served unjudged, and where the call that follows fails, or its answer
+                is not stored, a near one is served the next time. `off` never asks.
             judge_timeout: Seconds for a verdict; `None` waits for ever.
             single_flight: Seconds that a caller of `lookup` waits, at most, for another
                 who asks the same and came first, in any thread, task or process on this
@@ -355,10 +356,7 @@ class SemanticJudgeCache(CacheUpkeep):
         Returns:
             The decision, with what is promised and known of the partition.
         """
-        identity = self._identify(prompt, llm_string)
-        hands = Visit().hands(self.embeddings, booked=False)
-        found = self.core.take(self.core.tiers.find(identity, dry=True), hands)
-        return self._explained(found.decision)
+        return self.core.explain(self._identify(prompt, llm_string))
 
     async def aexplain(self, prompt: str, llm_string: str) -> CacheDecision:
         """Say what a lookup would decide, and why, natively async.
@@ -370,10 +368,4 @@ class SemanticJudgeCache(CacheUpkeep):
         Returns:
             As `explain`.
         """
-        identity = await self._aidentify(prompt, llm_string)
-        hands = Visit().hands(self.embeddings, booked=False)
-        found = await self.core.atake(self.core.tiers.find(identity, dry=True), hands)
-        return await off_loop(partial(self._explained, found.decision))
-
-    def _explained(self, decision: CacheDecision) -> CacheDecision:
-        return replace(decision, promise=self._policy.promise(decision.partition))
+        return await self.core.aexplain(await self._aidentify(prompt, llm_string))

@@ -922,3 +922,37 @@ async def test_threads_that_wait_do_not_starve_who_they_wait_for(
         assert await asyncio.wait_for(leader, 20) == "answer to Why?"
         assert await asyncio.wait_for(follower, 20) == "answer to Why?"
     assert counted.calls == 1
+
+
+async def test_what_a_call_would_find_is_told(
+    cache: SemanticJudgeCache, judge: ScriptedJudge
+) -> None:
+    chain = cache.wrap(Counted().chain)
+    chain.invoke("How do I reset my password?")
+
+    equal = chain.explain("How do I reset my password?")
+    near = chain.explain("How do I reset my pasword?")
+    elsewhere = await chain.aexplain(
+        "How do I reset my password?", {"configurable": {"tenant": "another"}}
+    )
+
+    assert (equal.decision, near.decision, elsewhere.decision) == (
+        "exact",
+        "judged hit",
+        "miss",
+    )
+    assert await chain.aexplain("How do I reset my pasword?") == near
+    assert near.hit_id is not None
+    assert near.promise is not None
+    # Nothing was written: the judge is asked again.
+    assert len(judge.requests) == 2
+    assert cache.stats().evidence == 0
+    cache.feedback(near.hit_id, correct=False)
+    assert chain.explain("How do I reset my pasword?").decision == "miss"
+
+
+def test_a_chain_that_is_not_cached_explains_why(cache: SemanticJudgeCache) -> None:
+    told = cache.wrap(RunnableLambda(str)).explain(object())
+
+    assert (told.decision, told.partition) == ("miss", "")
+    assert "cannot be told from others" in told.reason
