@@ -126,6 +126,8 @@ def test_a_calibration_with_costs_of_the_user_s_own_leaves_room_for_the_judge(
     found = policy.calibrate(pairs, None, as_traffic=True)
     assert found.band is not None
     assert found.band[0] < found.band[1]
+    # Nor is it told that no near hit is worth a verdict.
+    assert policy.promise().lo < 1
 
 
 @dataclass

@@ -183,6 +183,20 @@ def test_what_is_explored_and_watched_stands_for_many_too() -> None:
     assert watched.trusted_from == EDGES[TOP]
 
 
+def test_what_is_only_explored_is_not_served_unjudged() -> None:
+    cells = {(TOP, 0): (3_000, 0), (20, 0): (1, 0)}
+
+    assert learned(cells, unseen={20: 49}).hi == EDGES[TOP]
+    assert learned(cells, unseen={20: 19}).hi == EDGES[20]
+
+
+def test_what_nobody_judged_is_no_evidence_of_its_own() -> None:
+    audited = learned({(TOP, 0): (100, 0)}, unseen={TOP: 1_900})
+
+    assert audited.hi == math.inf
+    assert audited.bound(EDGES[TOP]) == anytime_bound(0, 100)
+
+
 @given(CELLS, st.sampled_from([0.0, 0.05]))
 def test_nothing_is_served_unjudged_or_trusted_at_cosines_that_nobody_looked_at(
     cells: Cells, judge_error: float
