@@ -43,7 +43,7 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnablePassthrou
 from langchain_core.vectorstores import InMemoryVectorStore
 
 from langchain_prodpatterns import SemanticJudgeCache, track
-from langchain_prodpatterns.cache import LabelledPair
+from langchain_prodpatterns.cache import LabeledPair
 from langchain_prodpatterns.testing import (
     LexicalEmbeddings,
     ScriptedChatModel,
@@ -308,15 +308,15 @@ THINGS = {
 PHRASINGS = ["{}", "Hi, {}", "So, {}", "{} Thx!", "Hey, {}", "{} Bye"]
 
 
-def labeled_pairs() -> list[LabelledPair]:
+def labeled_pairs() -> list[LabeledPair]:
     pairs = []
     for question, things in THINGS.items():
         asked = [question.format(thing) for thing in things.split()]
         for one, other in combinations(asked, 2):
-            pairs.append(LabelledPair(one, other, same_answer=False))
+            pairs.append(LabeledPair(one, other, same_answer=False))
         for text in asked:
             for one, other in combinations([p.format(text) for p in PHRASINGS], 2):
-                pairs.append(LabelledPair(one, other, same_answer=True))
+                pairs.append(LabeledPair(one, other, same_answer=True))
     return pairs
 
 

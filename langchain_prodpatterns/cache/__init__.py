@@ -5,7 +5,7 @@ from langchain_prodpatterns.cache.calibration import (
     Calibration,
     CurvePoint,
     JudgeRecord,
-    LabelledPair,
+    LabeledPair,
 )
 from langchain_prodpatterns.cache.counters import CacheStats
 from langchain_prodpatterns.cache.decision import CacheDecision
@@ -21,7 +21,7 @@ __all__ = [
     "Calibration",
     "CurvePoint",
     "JudgeRecord",
-    "LabelledPair",
+    "LabeledPair",
     "LocalStore",
     "Promise",
     "SameAnswerRequest",

@@ -1,4 +1,4 @@
-"""What labelled pairs of questions say of a cache's thresholds and of its judge."""
+"""What labeled pairs of questions say of a cache's thresholds and of its judge."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +22,7 @@ _SHOWN_FROM = 0.7
 
 
 @dataclass(frozen=True, slots=True)
-class LabelledPair:
+class LabeledPair:
     """Two questions, and whether one answer is right for both."""
 
     new_question: str
@@ -35,13 +35,13 @@ class LabelledPair:
     """That answer, for the judge to see."""
 
 
-PairLike: TypeAlias = LabelledPair | Sequence[Any] | Mapping[str, Any]
+PairLike: TypeAlias = LabeledPair | Sequence[Any] | Mapping[str, Any]
 """A pair, its fields in their order, or by their names."""
 
 
 @dataclass(frozen=True, slots=True)
 class JudgeRecord:
-    """What a judge said to labelled pairs."""
+    """What a judge said to labeled pairs."""
 
     accepted_wrongly: int
     """Pairs with two answers that it took for one."""
@@ -77,7 +77,7 @@ class CurvePoint:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What labelled pairs say."""
+    """What labeled pairs say."""
 
     pairs: int
     """How many there were."""
@@ -113,7 +113,7 @@ class Calibration:
         return f"{self._summary()}\n{table}"
 
     def _summary(self) -> str:
-        lines = [f"{self.pairs} labelled pairs, {self.same} of them with one answer"]
+        lines = [f"{self.pairs} labeled pairs, {self.same} of them with one answer"]
         if self.judge is not None:
             lines.append(
                 f"the judge accepts {self.judge.accepted_wrongly} of "
@@ -154,7 +154,7 @@ class Calibration:
         axes = figure.add_subplot(
             xlabel="share of the pairs that is served unjudged",
             ylabel="share of these that is wrong",
-            title=f"{self.pairs} labelled pairs",
+            title=f"{self.pairs} labeled pairs",
         )
         axes.plot(served, [point.wrong for point in points], label="measured")
         bounds = [point.bound for point in points]
@@ -169,9 +169,9 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A labelled pair, with how near its questions are."""
+    """A labeled pair, with how near its questions are."""
 
-    pair: LabelledPair
+    pair: LabeledPair
     """The pair."""
     similarity: float
     """The cosine of its questions."""
@@ -193,41 +193,41 @@ class Measured:
         )
 
 
-def read_pairs(pairs: Iterable[PairLike]) -> list[LabelledPair]:
-    """Read labelled pairs.
+def read_pairs(pairs: Iterable[PairLike]) -> list[LabeledPair]:
+    """Read labeled pairs.
 
     Raises:
         ConfigurationError: When there is none, or one is none.
     """
     read = [_read(pair, number) for number, pair in enumerate(pairs)]
     if not read:
-        msg = "calibrate needs labelled pairs, got none"
+        msg = "calibrate needs labeled pairs, got none"
         raise ConfigurationError(msg)
     return read
 
 
-def _read(pair: PairLike, number: int) -> LabelledPair:
-    found: LabelledPair | None = None
+def _read(pair: PairLike, number: int) -> LabeledPair:
+    found: LabeledPair | None = None
     try:
-        if isinstance(pair, LabelledPair):
+        if isinstance(pair, LabeledPair):
             found = pair
         elif isinstance(pair, Mapping):
-            found = LabelledPair(**pair)
+            found = LabeledPair(**pair)
         elif not isinstance(pair, str) and len(pair) in _FIELDS:
-            found = LabelledPair(*pair)
+            found = LabeledPair(*pair)
     except TypeError:
         found = None
     if found is None or not _is_pair(found):
         # Not the pair itself: it may hold what a user wrote.
         msg = (
             f"pairs[{number}] must be (new question, stored question, whether they "
-            "have one answer), or these by the names of LabelledPair"
+            "have one answer), or these by the names of LabeledPair"
         )
         raise ConfigurationError(msg)
     return found
 
 
-def _is_pair(pair: LabelledPair) -> bool:
+def _is_pair(pair: LabeledPair) -> bool:
     texts = (pair.new_question, pair.stored_question, pair.stored_answer)
     label = pair.same_answer
     is_label = isinstance(label, bool | int | np.bool_) and label in {0, 1}
@@ -259,7 +259,7 @@ def calibrated(
     delta: float,
     needed: float,
 ) -> Calibration:
-    """Work out what labelled pairs say.
+    """Work out what labeled pairs say.
 
     Args:
         measured: The pairs.

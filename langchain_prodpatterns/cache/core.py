@@ -11,7 +11,7 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.runnables import Runnable, RunnableLambda
 
 from langchain_prodpatterns import ledger
-from langchain_prodpatterns.cache.calibration import LabelledPair, Measured
+from langchain_prodpatterns.cache.calibration import LabeledPair, Measured
 from langchain_prodpatterns.cache.counters import Counters
 from langchain_prodpatterns.cache.decision import CacheDecision
 from langchain_prodpatterns.cache.flights import Flights
@@ -168,13 +168,13 @@ class Core:
         yield RunnableLambda(ask, aask)
         ledger.report(visit.calibrated(pairs), visit.config)
 
-    def measure(self, pairs: list[LabelledPair]) -> list[Measured]:
-        """Compare the questions of labelled pairs."""
+    def measure(self, pairs: list[LabeledPair]) -> list[Measured]:
+        """Compare the questions of labeled pairs."""
         texts = _questions(pairs)
         return _measured(pairs, texts, self.embeddings.embed_documents(texts))
 
-    async def ameasure(self, pairs: list[LabelledPair]) -> list[Measured]:
-        """Compare the questions of labelled pairs, natively async."""
+    async def ameasure(self, pairs: list[LabeledPair]) -> list[Measured]:
+        """Compare the questions of labeled pairs, natively async."""
         texts = _questions(pairs)
         vectors = await self.embeddings.aembed_documents(texts)
         return await off_loop(partial(_measured, pairs, texts, vectors))
@@ -214,17 +214,17 @@ class Core:
         return id(self) in _active.get()
 
 
-def _questions(pairs: list[LabelledPair]) -> list[str]:
+def _questions(pairs: list[LabeledPair]) -> list[str]:
     both = ((pair.new_question, pair.stored_question) for pair in pairs)
     return list(dict.fromkeys(text for texts in both for text in texts))
 
 
 def _measured(
-    pairs: list[LabelledPair], texts: list[str], vectors: list[list[float]]
+    pairs: list[LabeledPair], texts: list[str], vectors: list[list[float]]
 ) -> list[Measured]:
     units = dict(zip(texts, map(unit_vector, vectors), strict=True))
 
-    def cosine(pair: LabelledPair) -> float:
+    def cosine(pair: LabeledPair) -> float:
         one, other = units[pair.new_question], units[pair.stored_question]
         # What has no direction is like nothing.
         return 0.0 if one is None or other is None else min(float(one @ other), 1.0)

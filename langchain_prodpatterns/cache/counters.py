@@ -90,7 +90,7 @@ class CacheStats:
 
     @property
     def evidence(self) -> int:
-        """The verdicts, feedback and labelled pairs behind it, as in `promise`."""
+        """The verdicts, feedback and labeled pairs behind it, as in `promise`."""
         return self.promise.evidence
 
     @property

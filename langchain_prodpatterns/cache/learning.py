@@ -1,4 +1,4 @@
-"""Learning from verdicts, feedback and labelled pairs, counted in the store."""
+"""Learning from verdicts, feedback and labeled pairs, counted in the store."""
 
 import math
 import threading
@@ -16,8 +16,8 @@ from langchain_prodpatterns.cache.stores import CacheStore
 
 _JUDGE = "judge"
 _HINT = "hint:"
-_LABELLED = "labelled pairs"
-_TESTED = "labelled pairs: the judge"
+_LABELED = "labeled pairs"
+_TESTED = "labeled pairs: the judge"
 _MAX_PARTITIONS = 1024
 _MAX_TOLD = 10_000
 _STALE_SECONDS = 30.0
@@ -151,24 +151,24 @@ class Learning:
                 self._told.popitem(last=False)
         return True
 
-    def note_labelled(
+    def note_labeled(
         self, pairs: Iterable[tuple[Cell, bool]], *, as_traffic: bool
     ) -> None:
-        """Count labelled pairs, in place of earlier ones.
+        """Count labeled pairs, in place of earlier ones.
 
         Args:
             pairs: The cell of each, and whether it has one answer.
             as_traffic: Whether they are evidence, or hints.
         """
-        self._store.reset_tallies(_LABELLED)
+        self._store.reset_tallies(_LABELED)
         for (cell, same), count in Counter(pairs).items():
             code = str(cell) if as_traffic else f"{_HINT}{cell}"
             counted = {"right": count} if same else {"wrong": count}
-            self._tally(_LABELLED, code, **counted)
+            self._tally(_LABELED, code, **counted)
         self.forget()
 
     def note_judge(self, *, refused: int, accepted: int) -> None:
-        """Count what the judge said to labelled pairs with two answers.
+        """Count what the judge said to labeled pairs with two answers.
 
         In place of what it said to earlier ones, if there were any such pairs.
         """
@@ -193,14 +193,14 @@ class Learning:
 def judge_error(tested: tuple[int, int], *, complaints: int, refusals: int) -> float:
     """Return the share of wrong answers that the judge accepts.
 
-    The greater one of what labelled pairs and what users have shown: few users
-    complain, and labelled pairs may be easier than the traffic. For labelled pairs it
+    The greater one of what labeled pairs and what users have shown: few users
+    complain, and labeled pairs may be easier than the traffic. For labeled pairs it
     is the mean under Jeffreys' prior. For complaints it is one as if nine refusals more
     had been right, so that the first complaint does not condemn a judge. Until one or
     the other has shown anything, the judge is taken to be right.
 
     Args:
-        tested: Of labelled pairs with two answers, how many it refused and accepted.
+        tested: Of labeled pairs with two answers, how many it refused and accepted.
         complaints: How many of its consents users have complained of.
         refusals: How many pairs were found wrong, those included.
     """

@@ -272,7 +272,7 @@ class Visit:
         return ledger.Decision(
             pattern="cache",
             decision="calibrated",
-            reason=f"the judge was asked about {pairs} labelled pairs",
+            reason=f"the judge was asked about {pairs} labeled pairs",
             run_id=self.run_id,
             parent=(self.config.get("metadata") or {}).get(RUN_KEY),
             seconds=time.perf_counter() - self.started,

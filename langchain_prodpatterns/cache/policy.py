@@ -89,7 +89,7 @@ class Policy:
         *,
         as_traffic: bool,
     ) -> Calibration:
-        """Learn from labelled pairs.
+        """Learn from labeled pairs.
 
         Args:
             measured: The pairs, with how near they are.
@@ -99,8 +99,8 @@ class Policy:
         Returns:
             What they say.
         """
-        labelled = [(one.cell, bool(one.pair.same_answer)) for one in measured]
-        self.learning.note_labelled(labelled, as_traffic=as_traffic)
+        labeled = [(one.cell, bool(one.pair.same_answer)) for one in measured]
+        self.learning.note_labeled(labeled, as_traffic=as_traffic)
         record = None
         if judgements is not None:
             record = record_of(measured, judgements)

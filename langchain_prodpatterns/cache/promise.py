@@ -17,7 +17,7 @@ judge's word only. The other half of `delta` is kept back for what a test cannot
 It assumes that the questions to come are like those that were judged (random audits of
 unjudged hits go on adding evidence, so that a change shows; since each stands for many,
 what is always judged counts less beside them), and that the judge is
-right, except for the share of false consents that was measured on labelled pairs or
+right, except for the share of false consents that was measured on labeled pairs or
 shown by feedback. Where that share matters, its consents count as evidence with their
 expected errors, and are served only from a cosine on for which the same test holds.
 """
@@ -59,7 +59,7 @@ _POOLED = 2.0
 """What other partitions have shown counts at most so many times what a test needs: a
 partition that is different soon shows it."""
 _HINTS = 50.0
-"""What labelled pairs that are no traffic count in the curve."""
+"""What labeled pairs that are no traffic count in the curve."""
 _RATIOS_MIXED = math.log(3)
 _MOST_STOOD_FOR = 25.0
 """For how many pairs one verdict may stand: an audit's does for 20, and one that
@@ -266,10 +266,10 @@ class Promise:
     """Of the near hits served, the share that may be wrong."""
     bound: float
     """The upper bound on that share, 95% sure, for what is served now; 1 without
-    evidence. Where no labelled pair and no feedback has shown how often the judge errs,
+    evidence. Where no labeled pair and no feedback has shown how often the judge errs,
     it is taken to be right."""
     evidence: int
-    """The verdicts, feedback and labelled pairs behind it."""
+    """The verdicts, feedback and labeled pairs behind it."""
     lo: float
     """The cosine below which a clean pair is not worth a verdict, as far as the costs
     are not an answer's own."""
@@ -346,7 +346,7 @@ def learn(
     Args:
         own: The partition's.
         everywhere: Those of all partitions, this one's included.
-        hints: Labelled pairs that need not be like the traffic: they bend the curve,
+        hints: Labeled pairs that need not be like the traffic: they bend the curve,
             and are no evidence of what may be served.
         delta: The promised share of wrong answers.
         judge_error: The share of wrong answers that the judge accepts.

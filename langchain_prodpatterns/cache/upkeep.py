@@ -197,14 +197,14 @@ class CacheUpkeep(BaseCache):
         ask_judge: bool = True,
         max_concurrency: int = 8,
     ) -> Calibration:
-        """Learn from labelled pairs of questions how often the judge errs, and more.
+        """Learn from labeled pairs of questions how often the judge errs, and more.
 
         What the pairs show takes the place of what earlier ones had shown.
 
         Args:
             pairs: `(new question, stored question, whether they have one answer)`, and
                 the stored answer as a fourth where the judge should see one;
-                `LabelledPair`, or mappings with the names of its fields.
+                `LabeledPair`, or mappings with the names of its fields.
             as_traffic: Whether the pairs are drawn as your users ask: near hits of your
                 own traffic. Then they are evidence of what may be served unjudged.
                 Otherwise they measure the judge, and are a first guess of how often it
@@ -237,7 +237,7 @@ class CacheUpkeep(BaseCache):
         ask_judge: bool = True,
         max_concurrency: int = 8,
     ) -> Calibration:
-        """Learn from labelled pairs of questions, natively async.
+        """Learn from labeled pairs of questions, natively async.
 
         Args:
             pairs: As for `calibrate`.

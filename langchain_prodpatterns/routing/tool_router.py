@@ -86,7 +86,7 @@ class ToolRouter(PatternRunnable[LanguageModelInput, RouteDecision]):
         one half of the queries of CLINC150, BANKING77 and MetaTool; on the other half
         (`benchmarks/routing.py`) they decide 29 to 40 of 100 queries by distance, and
         94 to 99 of 100 of these rightly. With another embedder, route about 100
-        labelled queries, among them some that no tool fits, without a fallback and with
+        labeled queries, among them some that no tool fits, without a fallback and with
         `threshold=-1, margin=0`, and look at `confidence` and `margin` of the wrong
         decisions: the two bars belong above most of them.
     """

@@ -1,4 +1,4 @@
-"""What labelled pairs say of the thresholds and of the judge."""
+"""What labeled pairs say of the thresholds and of the judge."""
 
 import sys
 import threading
@@ -13,7 +13,7 @@ from langchain_prodpatterns.bounds import clopper_pearson
 from langchain_prodpatterns.cache import SemanticJudgeCache
 from langchain_prodpatterns.cache.calibration import (
     Calibration,
-    LabelledPair,
+    LabeledPair,
     Measured,
     calibrated,
     read_pairs,
@@ -42,7 +42,7 @@ async def calibrate(
 
 
 def measured(similarity: float, count: int, *, same: bool) -> list[Measured]:
-    return [Measured(LabelledPair("a", "b", same), similarity, ())] * count
+    return [Measured(LabeledPair("a", "b", same), similarity, ())] * count
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def measured(similarity: float, count: int, *, same: bool) -> list[Measured]:
     [
         ("a", "b", True),
         ["a", "b", 1],
-        LabelledPair("a", "b", same_answer=True),
+        LabeledPair("a", "b", same_answer=True),
         {"new_question": "a", "stored_question": "b", "same_answer": True},
         ("a", "b", True, ""),
     ],
@@ -58,7 +58,7 @@ def measured(similarity: float, count: int, *, same: bool) -> list[Measured]:
 def test_a_pair_may_be_given_in_many_ways(pair: Any) -> None:
     (read,) = read_pairs(iter([pair]))
 
-    assert read == LabelledPair("a", "b", same_answer=True)
+    assert read == LabeledPair("a", "b", same_answer=True)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_pair_may_be_given_in_many_ways(pair: Any) -> None:
         ("secret", "b", True, "c", "d"),
         {"secret": "a"},
         {"new_question": "secret", "stored_question": "b"},
-        LabelledPair("secret", "b", "true"),  # type: ignore[arg-type]  # what is refused
+        LabeledPair("secret", "b", "true"),  # type: ignore[arg-type]  # what is refused
         "secret",
         b"abc",
         3,
@@ -184,7 +184,7 @@ async def test_the_ledger_has_one_entry_with_all_calls(
     (record,) = ledger.to_records()
     assert (record.pattern, record.decision) == ("cache", "calibrated")
     assert record.calls == model.calls == 6
-    assert "3 labelled pairs" in record.reason
+    assert "3 labeled pairs" in record.reason
 
 
 @pytest.mark.parametrize("same", [True, False])
@@ -242,7 +242,7 @@ def test_too_few_pairs_give_no_band() -> None:
 
 
 def test_guarded_pairs_are_not_served_unjudged() -> None:
-    pair = LabelledPair("a", "b", same_answer=True)
+    pair = LabeledPair("a", "b", same_answer=True)
     guarded = [Measured(pair, 0.99, ("number",))] * 1_000
 
     assert calibrated(guarded, None, delta=0.02, needed=0.33).band is None
@@ -260,7 +260,7 @@ def test_many_pairs_are_worked_out_at_once() -> None:
 async def test_it_says_all_that(cache: SemanticJudgeCache) -> None:
     text = str(cache.calibrate([SAME, DIFFERENT]))
 
-    assert "2 labelled pairs, 1 of them with one answer" in text
+    assert "2 labeled pairs, 1 of them with one answer" in text
     assert "the judge accepts 1 of 1 wrong answers (at most 100.0%" in text
     assert "unjudged from" in text
     assert "0.995" in text

@@ -1,4 +1,4 @@
-"""What is learned from verdicts, feedback and labelled pairs."""
+"""What is learned from verdicts, feedback and labeled pairs."""
 
 import copy
 import math
@@ -154,16 +154,16 @@ def test_feedback_on_an_exact_hit_says_nothing_of_near_ones(
     assert store.tallies(None) == {}
 
 
-def test_labelled_pairs_replace_earlier_ones(
+def test_labeled_pairs_replace_earlier_ones(
     learning: Learning, store: LocalStore
 ) -> None:
     note(learning, 3)
     for _ in range(2):
         pairs = [(CELL, True), (CELL, True), (LOW, False)]
-        learning.note_labelled(pairs, as_traffic=True)
+        learning.note_labeled(pairs, as_traffic=True)
     assert learning.afresh().evidence.total == 6
 
-    learning.note_labelled([(LOW, False)], as_traffic=False)
+    learning.note_labeled([(LOW, False)], as_traffic=False)
     known = learning.afresh()
     assert known.evidence.total == 3
     assert store.tallies(None)[f"hint:{LOW}"] == (0, 1)
@@ -172,9 +172,9 @@ def test_labelled_pairs_replace_earlier_ones(
 
 def test_hints_are_no_evidence_and_traffic_is(learning: Learning) -> None:
     pairs = [(CELL, True)] * 500 + [(LOW, False)] * 500
-    learning.note_labelled(pairs, as_traffic=False)
+    learning.note_labeled(pairs, as_traffic=False)
     hinted = learning.of("p")
-    learning.note_labelled(pairs, as_traffic=True)
+    learning.note_labeled(pairs, as_traffic=True)
     known = learning.of("p")
 
     assert (hinted.hi, hinted.evidence.total) == (math.inf, 0)
@@ -184,15 +184,15 @@ def test_hints_are_no_evidence_and_traffic_is(learning: Learning) -> None:
     assert known.bound(known.hi) < 0.02
 
 
-def test_what_the_judge_said_to_labelled_pairs_stays_until_it_is_asked_again(
+def test_what_the_judge_said_to_labeled_pairs_stays_until_it_is_asked_again(
     learning: Learning,
 ) -> None:
-    learning.note_labelled([(LOW, False)], as_traffic=False)
+    learning.note_labeled([(LOW, False)], as_traffic=False)
     learning.note_judge(refused=90, accepted=10)
     assert learning.of("p").judge_error == pytest.approx(10.5 / 101)
 
     # Labels alone say nothing of the judge, nor does one that gave no verdict.
-    learning.note_labelled([(LOW, False)], as_traffic=True)
+    learning.note_labeled([(LOW, False)], as_traffic=True)
     learning.note_judge(refused=0, accepted=0)
     assert learning.of("p").judge_error == pytest.approx(10.5 / 101)
     learning.note_judge(refused=100, accepted=0)

@@ -102,7 +102,7 @@ def test_the_public_names() -> None:
         "Calibration",
         "CurvePoint",
         "JudgeRecord",
-        "LabelledPair",
+        "LabeledPair",
         "LocalStore",
         "Promise",
         "SameAnswerRequest",

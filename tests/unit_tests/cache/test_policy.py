@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from langchain_prodpatterns.cache.calibration import LabelledPair, Measured
+from langchain_prodpatterns.cache.calibration import LabeledPair, Measured
 from langchain_prodpatterns.cache.costs import Costs
 from langchain_prodpatterns.cache.decision import Band, Candidate
 from langchain_prodpatterns.cache.identity import Scope, identify
@@ -86,7 +86,7 @@ def test_the_promise_is_of_a_partition_or_of_all(store: LocalStore) -> None:
 
 def measured(*pairs: tuple[float, bool]) -> list[Measured]:
     return [
-        Measured(LabelledPair("a", "b", same), similarity, ())
+        Measured(LabeledPair("a", "b", same), similarity, ())
         for similarity, same in pairs
     ]
 

@@ -285,7 +285,7 @@ def test_other_partitions_are_a_start_and_no_more() -> None:
     assert with_own(1_000, 0).hi == EDGES[TOP]
 
 
-def test_labelled_pairs_that_are_hints_bend_the_curve_and_are_no_evidence() -> None:
+def test_labeled_pairs_that_are_hints_bend_the_curve_and_are_no_evidence() -> None:
     hints = evidence_of({(TOP, 0): (10**6, 0), (10, 0): (0, 10**6)})
     known = learn(NONE, NONE, hints, delta=0.02)
 
