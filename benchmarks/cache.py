@@ -1,344 +1,346 @@
-"""What a semantic cache serves, and how much of that is wrong.
+"""What a semantic cache serves, how much of that is wrong, and how fast it is.
 
-Beside `SemanticJudgeCache` run LangChain's `InMemoryCache` (equal prompts only) and a
-cache as they are usually built: the prompt's JSON is embedded, and what is nearer than
-a threshold is served.
+One table. Beside `SemanticJudgeCache` ("ours") run LangChain's `InMemoryCache` (equal
+prompts only), a cache as they are usually built ("JSON 0.9": the prompt's JSON is
+embedded, and what is nearer than 0.9 is served) and bare FAISS as the limit of speed;
+with `--peers` GPTCache and LangChain's `SQLiteCache`, too, each in an environment of
+its own that pip makes. GPTCache is wired as LangChain's wrapper does it.
 
+- `exact`, `semantic`: milliseconds of CPU a lookup, median / 99th percentile. Semantic
+  lookups are half planted questions at cosine 0.9, half misses. `planted found`: the
+  share of the planted ones that are served.
+- `memory`: by how much a fresh process grows that opens the file and searches in it.
+- `inserts`: answers a second. One by one: through `update`, each durable before the
+  next. In bulk: through `warm`, likewise durable; GPTCache's `import_data` and one
+  transaction of rows for SQLiteCache are not so before all of it is.
 - `unrelated`: share of unrelated questions served under one 300-word system prompt.
-- `flips`: share of one-edit flips served ("2019" for "2020", "not", A to B for B to A).
-- `follow-ups`: share of follow-up questions served in another conversation's context.
+  `flips`: of one-edit flips ("2019" for "2020", "not", A to B for B to A).
+  `follow-ups`: of follow-up questions in another conversation's context. Ours has gone
+  through a stream of questions before, so that what it learned can do harm.
 - `stream`: Quora questions in random order. Precision: the share of served answers that
   are right (a pair without a label counts as wrong); recall: of the questions with an
   earlier duplicate, those served rightly; judged: lookups that asked the judge.
-- `lookup`: milliseconds, median and 99th percentile, embedding left out.
+- `promise`: in how many shuffles at most `delta` of what was served is wrong, and the
+  mean share served (every question is new: no hit is exact). `static`: what the best
+  threshold without a judge, known only afterwards for each shuffle, would have served.
+  A judge that errs is measured with `calibrate` on pairs of other questions.
 
-The judge is scripted and always right: these are figures of the cache, not of a judge.
-The model is all-MiniLM-L6-v2; the data is looked for in `PRODPATTERNS_SHARED`, by
-default `../shared`.
+What embedding takes is left out of all times. The judge is scripted: these are figures
+of the cache, not of a judge. The model is all-MiniLM-L6-v2; the data is looked for in
+`PRODPATTERNS_SHARED`, by default `../shared`. Without flags it takes some two minutes;
+the promise in full is `--shuffles 20`, the whole stream `--rows all`, a partition of a
+million entries `--million`. `--plot FOLDER` draws precision against the served share,
+and the judged share over time.
 """
 
 import argparse
-import gzip
-import json
+import math
 import random
-import statistics
 import sys
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 
-import numpy as np
-from langchain_core.caches import BaseCache, InMemoryCache
-from langchain_core.embeddings import Embeddings
-from langchain_core.load import dumps
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
-from langchain_core.outputs import ChatGeneration, Generation
-from shared_data import SHARED
+from cache_data import (
+    PromptPairs,
+    Remembering,
+    Traffic,
+    flips,
+    follow_ups,
+    intents,
+    local_embeddings,
+    question_pairs,
+    unrelated,
+)
+from cache_peers import PEERS, Peer, PeerCache, made
+from cache_plot import draw
+from cache_promise import Kept, promises
+from cache_speed import (
+    DIMENSIONS,
+    Drawn,
+    Questions,
+    bare,
+    inserted,
+    other,
+    ours,
+    plain,
+    updating,
+)
+from cache_streams import Judge, NaiveCache, Outcomes, System, served_share, streamed
+from cache_table import Figures
+from langchain_core.caches import InMemoryCache
 
 from langchain_prodpatterns.cache import SemanticJudgeCache
-from langchain_prodpatterns.cache.questions import SameAnswerRequest
-from langchain_prodpatterns.demo.embedding import find_local_embeddings
 
 THRESHOLD = 0.9
 BAND = (0.8, 0.98)
-SIZES = (1_000, 10_000)
-DIMENSIONS = 384
-SYSTEM = " ".join(
-    f"Rule {number}: be helpful, precise, polite and brief in every answer."
-    for number in range(25)
+SIZES = (10_000, 100_000)
+MILLION = 1_000_000
+MEMORY_AT = 100_000
+INSERTS = 2_000
+PEER_INSERTS = 300
+PROMISED_ROWS = 1_500
+PARTITIONS = 50
+HARMS = (
+    "unrelated served under a 300-word prompt",
+    "flips served",
+    "follow-ups served in the wrong context",
 )
+HARM_GOALS = ("0%", "<= 1%", "0%")
+OURS, BANDED, NAIVE, PLAIN, FAISS = (
+    "ours",
+    f"ours, band {BAND[0]}-{BAND[1]}",
+    f"JSON {THRESHOLD:g}",
+    "InMemoryCache",
+    "FAISS FlatIP",
+)
+STATIC = "static in hindsight"
+COLUMNS = (OURS, BANDED, NAIVE, "GPTCache", PLAIN, "SQLiteCache", FAISS, STATIC)
+COMPARING = (OURS, "GPTCache")
+SEMANTIC_GOALS = {10_000: "<= 0.6", 100_000: "<= 5", MILLION: "<= 10"}
+
+Pythons = Sequence[tuple[Peer, Path]]
 
 
-class Remembering(Embeddings):
-    """Embeds each text once: the systems share the work."""
-
-    def __init__(self, inner: Embeddings) -> None:
-        self.inner = inner
-        self.vectors: dict[str, list[float]] = {}
-
-    def embed_query(self, text: str) -> list[float]:
-        """Embed one text."""
-        if text not in self.vectors:
-            self.vectors[text] = self.inner.embed_query(text)
-        return self.vectors[text]
-
-    def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """Embed texts."""
-        return [self.embed_query(text) for text in texts]
+def progress(what: str) -> None:
+    """Say what is measured now."""
+    print(f"{what} ...", file=sys.stderr)
 
 
-class NaiveCache(BaseCache):
-    """Embeds the prompt as LangChain hands it over, and serves above a threshold."""
-
-    def __init__(self, embeddings: Embeddings) -> None:
-        self.embeddings = embeddings
-        self.rows: dict[str, list[tuple[np.ndarray, Any]]] = {}
-
-    def lookup(self, prompt: str, llm_string: str) -> Any:
-        """Serve the nearest prompt's answer."""
-        rows = self.rows.get(llm_string)
-        if not rows:
-            return None
-        scores = np.stack([vector for vector, _ in rows]) @ self._embed(prompt)
-        best = int(scores.argmax())
-        return rows[best][1] if scores[best] >= THRESHOLD else None
-
-    def update(self, prompt: str, llm_string: str, return_val: Any) -> None:
-        """Store an answer."""
-        row = (self._embed(prompt), return_val)
-        self.rows.setdefault(llm_string, []).append(row)
-
-    def clear(self, **kwargs: Any) -> None:
-        """Forget every answer."""
-        self.rows.clear()
-
-    def _embed(self, prompt: str) -> np.ndarray:
-        vector = np.asarray(self.embeddings.embed_query(prompt), np.float32)
-        return vector / np.linalg.norm(vector)
+def rows(text: str) -> int:
+    """Read how many pairs to stream."""
+    return sys.maxsize if text == "all" else int(text)
 
 
-@dataclass
-class Judge:
-    """A judge that knows which questions have the same answer."""
-
-    groups: dict[str, int]
-    asked: int = 0
-
-    def __call__(self, request: SameAnswerRequest) -> bool:
-        """Judge."""
-        self.asked += 1
-        new, stored = request.new_question, request.stored_question
-        return new in self.groups and self.groups[new] == self.groups.get(stored)
-
-
-@dataclass
-class System:
-    """One cache under test."""
-
-    name: str
-    make: Callable[[Judge], BaseCache]
-    judged: bool = False
-    cells: dict[str, str] = field(default_factory=dict)
-
-
-def read(name: str) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a data set."""
-    path = SHARED / "data" / "cache" / f"{name}.jsonl.gz"
-    if not path.is_file():
-        sys.exit(f"no data at {path}: set PRODPATTERNS_SHARED")
-    with gzip.open(path, "rt", encoding="utf-8") as lines:
-        yield from map(json.loads, lines)
+def options() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--rows", type=rows, default=400, help="Quora pairs to stream, or `all`"
+    )
+    parser.add_argument("--pairs", type=int, default=40, help="unrelated pairs")
+    parser.add_argument("--shuffles", type=int, default=1, help="of the promise")
+    parser.add_argument(
+        "--partitions", action="store_true", help="the promise in 50 partitions, too"
+    )
+    parser.add_argument(
+        "--million", action="store_true", help="a million entries, which takes minutes"
+    )
+    parser.add_argument(
+        "--peers",
+        nargs="?",
+        const="",
+        metavar="FOLDER",
+        help="run GPTCache and SQLiteCache, too: their environments are made with pip "
+        "in a folder, by default a temporary one",
+    )
+    parser.add_argument("--plot", type=Path, metavar="FOLDER", help="where to draw")
+    parser.add_argument("--seed", type=int, default=7)
+    return parser.parse_args()
 
 
-def prompt_of(*messages: BaseMessage) -> str:
-    """Return what a chat model hands to its cache."""
-    return dumps(list(messages))
+@contextmanager
+def environments(folder: str | None, figures: Figures) -> Iterator[Pythons]:
+    """Make the peers' environments; remark on those that cannot be made."""
+    if folder is None:
+        figures.remarks.append("GPTCache and SQLiteCache run with --peers")
+        yield []
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        found = []
+        for peer in PEERS:
+            progress(f"environment of {peer.name}")
+            with figures.remarking():
+                found.append((peer, made(peer, Path(folder or temporary))))
+        yield found
 
 
-def answer(text: str) -> list[Generation]:
-    """Return an answer that says which question it was given to."""
-    return [ChatGeneration(message=AIMessage(text))]
-
-
-def served_share(cache: BaseCache, pairs: list[tuple[str, str]]) -> str:
-    """Store the first of each pair; return how many of the second are served."""
-    served = 0
-    for number, (stored, asked) in enumerate(pairs):
-        llm_string = f"[('model', 'pair {number}')]"
-        cache.update(stored, llm_string, answer("stored"))
-        served += cache.lookup(asked, llm_string) is not None
-    return f"{served / len(pairs):.1%}"
-
-
-def unrelated(rows: int, rng: random.Random) -> list[tuple[str, str]]:
-    """Pair questions at random, under one long system prompt."""
-    questions = sorted({row["question_a"] for row in read("qqp_pairs")})
-    picked = rng.sample(questions, 2 * rows)
-    prompts = [prompt_of(SystemMessage(SYSTEM), HumanMessage(text)) for text in picked]
-    return list(zip(prompts[:rows], prompts[rows:], strict=True))
-
-
-def flips(rows: int, rng: random.Random) -> list[tuple[str, str]]:
-    """Return the flips."""
-    found = list(read("flip_pairs"))
-    return [
-        (
-            prompt_of(HumanMessage(row["question_a"])),
-            prompt_of(HumanMessage(row["question_b"])),
+def add_speed(figures: Figures, size: int, peers: Pythons, seed: int) -> None:
+    """Measure times and memory at a size."""
+    progress(f"{size:,} entries")
+    questions = Questions(size, seed)
+    with tempfile.TemporaryDirectory() as folder:
+        filled = {OURS: ours(Path(folder), questions)}
+    if size == SIZES[0]:
+        filled[PLAIN] = plain(questions)
+    for peer, python in peers if size < MILLION else ():
+        progress(f"{size:,} entries in {peer.name}")
+        with figures.remarking():
+            filled[peer.name] = other(peer, python, questions)
+    limit = bare(questions)
+    near = {name: f.lookups.semantic for name, f in filled.items() if name in COMPARING}
+    exact = {name: str(one.lookups.exact) for name, one in filled.items()}
+    semantic = {name: str(times) for name, times in near.items()}
+    found = {name: f"{times.found:.1%}" for name, times in near.items()}
+    stored = {name: f"{f.stored:,.0f}" for name, f in filled.items() if f.stored}
+    held = {name: f"{f.bytes:,.0f}" for name, f in filled.items() if f.bytes}
+    at = f"{size:,} entries"
+    figures.add(f"exact, {at}, ms", exact, "<= 0.1")
+    figures.add(
+        f"semantic, {at}, ms", {**semantic, FAISS: str(limit)}, SEMANTIC_GOALS[size]
+    )
+    figures.add(
+        f"planted found, {at}", {**found, FAISS: f"{limit.found:.1%}"}, ">= 98%"
+    )
+    if size >= MEMORY_AT:
+        figures.add(
+            f"memory an entry, {at}, bytes",
+            {**held, FAISS: f"{4 * DIMENSIONS:,}"},
+            "<= 1,000",
         )
-        for row in rng.sample(found, min(rows, len(found)))
-    ]
+    figures.add(f"inserts in bulk, {at}, a second", stored, ">= 10,000")
 
 
-def follow_ups() -> list[tuple[str, str]]:
-    """Put each follow-up question into the next conversation."""
-    found = list(read("followup_dialogues"))
+def add_inserts(figures: Figures, peers: Pythons, seed: int) -> None:
+    """Measure durable inserts, one by one."""
+    progress("inserts one by one")
+    drawn = Drawn(seed)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "cache.db"
+        with SemanticJudgeCache(drawn, band=BAND, path=path) as cache:
+            cells = {OURS: f"{inserted(updating(cache, drawn), INSERTS, seed):,.0f}"}
+    for peer, python in peers:
+        with figures.remarking(), PeerCache(peer, python, drawn) as other_cache:
+            rate = inserted(updating(other_cache, drawn), PEER_INSERTS, seed)
+            cells[peer.name] = f"{rate:,.0f}"
+    figures.add("inserts one by one, a second", cells, ">= 2,000")
 
-    def asked(context: dict[str, Any], question: str) -> str:
-        history = [HumanMessage(context["u0"]), AIMessage(context["system_q0"])]
-        return prompt_of(*history, HumanMessage(question))
 
+def apart(peer: Peer, python: Path, embeddings: Remembering, _: Judge) -> PeerCache:
+    """Start a peer, which asks no judge."""
+    return PeerCache(peer, python, embeddings)
+
+
+def systems(embeddings: Remembering, peers: Pythons) -> list[System]:
+    """Return the caches whose answers are looked at."""
     return [
-        (asked(row, row["u1"]), asked(found[number - 1], row["u1"]))
-        for number, row in enumerate(found)
-    ]
-
-
-def grouped(rows: int, rng: random.Random) -> dict[str, int]:
-    """Number questions by the answer they share."""
-    groups: dict[str, int] = {}
-    members: dict[int, set[str]] = {}
-    found = list(read("qqp_pairs"))
-    for row in rng.sample(found, min(rows, len(found))):
-        for text in (row["question_a"], row["question_b"]):
-            if text not in groups:
-                groups[text] = len(members)
-                members[len(members)] = {text}
-        kept, lost = groups[row["question_a"]], groups[row["question_b"]]
-        if row["label"] and kept != lost:
-            moved = members.pop(lost)
-            members[lost] = set()
-            members[kept] |= moved
-            groups.update(dict.fromkeys(moved, kept))
-    return groups
-
-
-def stream(
-    system: System, groups: dict[str, int], order: list[str]
-) -> tuple[str, str, str]:
-    """Send questions through a cache; return precision, recall and judged share."""
-    judge = Judge(groups)
-    cache = system.make(judge)
-    seen: set[int] = set()
-    right = served = repeated = 0
-    for text in order:
-        repeated += groups[text] in seen
-        seen.add(groups[text])
-        prompt = prompt_of(HumanMessage(text))
-        hit = cache.lookup(prompt, "[]")
-        if hit is None:
-            cache.update(prompt, "[]", answer(text))
-        else:
-            served += 1
-            right += groups[hit[0].text] == groups[text]
-    return (
-        f"{right / served:.3f}" if served else "-",
-        f"{right / repeated:.3f}" if repeated else "-",
-        f"{judge.asked / len(order):.1%}" if system.judged else "-",
-    )
-
-
-class Drawn(Embeddings):
-    """Random vectors, and near ones for a text that ends in `?`."""
-
-    def __init__(self) -> None:
-        self.noise = np.random.default_rng(7)
-
-    def embed_query(self, text: str) -> list[float]:
-        """Draw the vector of a text."""
-        seed = int(text.split()[1].rstrip("?"))
-        vector = np.random.default_rng(seed).standard_normal(DIMENSIONS)
-        if text.endswith("?"):
-            vector += 0.1 * self.noise.standard_normal(DIMENSIONS)
-        values: list[float] = vector.tolist()
-        return values
-
-    def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """Draw vectors."""
-        return [self.embed_query(text) for text in texts]
-
-
-def timed(cache: BaseCache, prompts: list[str]) -> tuple[str, float]:
-    """Return median and 99th percentile of lookups, and the share of hits."""
-    seconds, hits = [], 0
-    for prompt in prompts:
-        started = time.perf_counter()
-        hit = cache.lookup(prompt, "llm")
-        seconds.append(time.perf_counter() - started)
-        hits += hit is not None
-    ordered = sorted(1000 * value for value in seconds)
-    late = ordered[int(0.99 * (len(ordered) - 1))]
-    return f"{statistics.median(ordered):.3f} / {late:.3f}", hits / len(prompts)
-
-
-def latency(size: int) -> Iterator[tuple[str, str]]:
-    """Time lookups in a partition of a size."""
-    drawn = Remembering(Drawn())
-    ours = SemanticJudgeCache(drawn, band=(0.8, 0.9))
-    plain = InMemoryCache()
-    for number in range(size):
-        for cache in (ours, plain):
-            cache.update(f"question {number}", "llm", [Generation(text="x")])
-    picked = random.Random(7).sample(range(size), 500)
-    near = [f"question {number}?" for number in picked]
-    near += [f"question {size + number}" for number in picked]
-    drawn.embed_documents(near)
-    ours.lookup(near[0], "llm")
-    exact = [f"question {number}" for number in picked]
-    yield (
-        f"lookup, exact, {size} entries: LangChain InMemoryCache",
-        timed(plain, exact)[0],
-    )
-    yield f"lookup, exact, {size} entries: ours", timed(ours, exact)[0]
-    shown, hits = timed(ours, near)
-    yield f"lookup, semantic, {size} entries: ours ({hits:.0%} served)", shown
-    ours.close()
-
-
-def systems(embeddings: Embeddings) -> list[System]:
-    """Return the caches under test."""
-    return [
-        System("LangChain InMemoryCache", lambda _: InMemoryCache()),
-        System(f"JSON embedded, cosine {THRESHOLD}", lambda _: NaiveCache(embeddings)),
-        System(
-            "ours, judge",
-            lambda judge: SemanticJudgeCache(embeddings, judge),
-            judged=True,
-        ),
-        System(
-            f"ours, judge, band {BAND[0]}-{BAND[1]}",
-            lambda judge: SemanticJudgeCache(embeddings, judge, band=BAND),
-            judged=True,
-        ),
-        System(
-            f"ours, no judge, band {BAND[0]}-{BAND[1]}",
-            lambda _: SemanticJudgeCache(embeddings, band=BAND),
+        System(OURS, partial(SemanticJudgeCache, embeddings), judged=True),
+        System(BANDED, partial(SemanticJudgeCache, embeddings, band=BAND), judged=True),
+        System(NAIVE, lambda _: NaiveCache(embeddings, THRESHOLD), long=not peers),
+        System(PLAIN, lambda _: InMemoryCache()),
+        *(
+            System(peer.name, partial(apart, peer, python, embeddings))
+            for peer, python in peers
         ),
     ]
+
+
+Answers = dict[str, Outcomes]
+"""What became of a stream's questions, a system."""
+
+
+def add_answers(
+    figures: Figures,
+    tested: Sequence[System],
+    traffics: tuple[Traffic, Traffic],
+    harms: dict[str, PromptPairs],
+    rng: random.Random,
+) -> None:
+    """Send questions and intents through each cache, then what must not be served."""
+    questions, utterances = traffics
+    orders = [traffic.shuffled(rng) for traffic in traffics]
+    streams: Answers = {}
+    asked: Answers = {}
+    harmed: dict[str, dict[str, str]] = {harm: {} for harm in harms}
+    for system in tested:
+        progress(system.name)
+        with figures.remarking():
+            with system.opened(questions.groups) as (cache, judge):
+                streams[system.name] = streamed(cache, judge, questions, orders[0])
+            with system.opened(utterances.groups) as (cache, judge):
+                if not system.long:
+                    asked[system.name] = streamed(cache, judge, utterances, orders[1])
+                judge.groups = {}
+                for harm, pairs in harms.items():
+                    harmed[harm][system.name] = f"{served_share(cache, pairs):.1%}"
+    for (harm, cells), goal in zip(harmed.items(), HARM_GOALS, strict=True):
+        figures.add(harm, cells, goal)
+    add_stream(figures, f"stream of {len(orders[0]):,}", streams, tested)
+    add_intents(figures, f"{len(orders[1]):,} intents", asked, tested)
+
+
+def add_stream(
+    figures: Figures, name: str, found: Answers, tested: Sequence[System]
+) -> None:
+    """Add the rows of the stream of questions."""
+    precision = {n: f"{1 - o.wrong:.3f}" for n, o in found.items() if o.served}
+    figures.add(f"{name}: precision", precision, ">= .98")
+    figures.add(
+        f"{name}: recall", {n: f"{o.recall:.3f}" for n, o in found.items()}, ">= .77"
+    )
+    figures.add(f"{name}: judged", judged(found, tested), "<= 22%")
+
+
+def add_intents(
+    figures: Figures, name: str, found: Answers, tested: Sequence[System]
+) -> None:
+    """Add the rows of the intents."""
+    served = {n: f"{o.served:.1%}" for n, o in found.items()}
+    figures.add(f"{name}: served", served, ">= 60%")
+    figures.add(
+        f"{name}: of it wrong",
+        {n: f"{o.wrong:.2%}" for n, o in found.items() if o.served},
+        "<= 2%",
+    )
+    figures.add(f"{name}: judged", judged(found, tested))
+
+
+def judged(found: Answers, tested: Sequence[System]) -> dict[str, str]:
+    """Return the share of judged lookups of the systems that have a judge."""
+    return {
+        system.name: f"{found[system.name].judged:.1%}"
+        for system in tested
+        if system.judged and system.name in found
+    }
+
+
+def add_promise(figures: Figures, found: Sequence[Kept]) -> None:
+    """Add a row for each traffic, judge and delta."""
+    for one in found:
+        shuffles = len(one.shuffles)
+        figures.add(
+            f"promise: {one.setting.name}",
+            {
+                OURS: f"{one.kept}/{shuffles}, {one.served:.1%}",
+                STATIC: f"{one.static:.1%}",
+            },
+            f">= {math.ceil(0.95 * shuffles)}/{shuffles}",
+        )
 
 
 def main() -> None:
-    """Print one table, and the times."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=400, help="Quora pairs to stream")
-    parser.add_argument("--pairs", type=int, default=60, help="unrelated pairs")
-    parser.add_argument("--seed", type=int, default=7)
-    options = parser.parse_args()
-    local = find_local_embeddings(SHARED)
-    if local is None:
-        sys.exit("no embeddings: install fastembed and set PRODPATTERNS_SHARED")
-    rng = random.Random(options.seed)
-    columns = {
-        "unrelated": unrelated(options.pairs, rng),
-        "flips": flips(10_000, rng),
-        "follow-ups": follow_ups(),
-    }
-    groups = grouped(options.rows, rng)
-    order = rng.sample(sorted(groups), len(groups))
-    names = [*columns, "precision", "recall", "judged"]
-    print(f"{len(order)} questions streamed, {options.pairs} unrelated pairs")
-    print(f"{'':<34}" + "".join(f"{name:>12}" for name in names))
-    for system in systems(Remembering(local)):
-        cells = [
-            served_share(system.make(Judge({})), pairs) for pairs in columns.values()
-        ]
-        cells += stream(system, groups, order)
-        print(f"{system.name:<34}" + "".join(f"{cell:>12}" for cell in cells))
-    print("\nmilliseconds, median / p99, embedding left out")
-    for size in SIZES:
-        for name, shown in latency(size):
-            print(f"{name:<70}{shown:>16}")
+    """Print one table, and draw."""
+    chosen = options()
+    figures = Figures(COLUMNS)
+    embeddings = local_embeddings()
+    rng = random.Random(chosen.seed)
+    utterances = intents(embeddings, rng)
+    shuffled = [question_pairs(PROMISED_ROWS, rng), utterances]
+    if chosen.partitions:
+        shuffled.append(question_pairs(PROMISED_ROWS, rng, PARTITIONS))
+    harms = (unrelated(chosen.pairs, rng), flips(), follow_ups())
+    with environments(chosen.peers, figures) as peers:
+        for size in (*SIZES, MILLION) if chosen.million else SIZES:
+            add_speed(figures, size, peers, chosen.seed)
+        add_inserts(figures, peers, chosen.seed)
+        add_answers(
+            figures,
+            systems(embeddings, peers),
+            (question_pairs(chosen.rows, rng), utterances),
+            dict(zip(HARMS, harms, strict=True)),
+            rng,
+        )
+    progress("the promise")
+    kept = list(promises(embeddings, shuffled, chosen.shuffles, chosen.seed))
+    add_promise(figures, kept)
+    print(figures.render())
+    if chosen.plot:
+        for path in draw(kept, chosen.plot):
+            print(f"drawn: {path}")
 
 
 if __name__ == "__main__":
