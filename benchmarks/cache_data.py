@@ -16,7 +16,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from langchain_core.outputs import ChatGeneration, Generation
 from shared_data import SHARED
 
-from langchain_prodpatterns.cache.calibration import LabelledPair
+from langchain_prodpatterns.cache.calibration import LabeledPair
 from langchain_prodpatterns.demo.embedding import find_local_embeddings
 
 Vectors = npt.NDArray[np.float32]
@@ -95,7 +95,7 @@ class Traffic:
     """What they are called in the table."""
     groups: dict[str, int]
     """The number of the answer, a question."""
-    labelled: list[LabelledPair]
+    labeled: list[LabeledPair]
     """Pairs of other questions, to calibrate with."""
     partitions: int = 1
     """How many prompts the questions are asked under."""
@@ -110,17 +110,17 @@ class Traffic:
 
 
 def question_pairs(rows: int, rng: random.Random, partitions: int = 1) -> Traffic:
-    """Take so many Quora pairs as traffic; the others are labelled pairs."""
+    """Take so many Quora pairs as traffic; the others are labeled pairs."""
     found = list(read("qqp_pairs"))
     rng.shuffle(found)
     groups = grouped(found[:rows])
-    labelled = [
-        LabelledPair(row["question_b"], row["question_a"], bool(row["label"]))
+    labeled = [
+        LabeledPair(row["question_b"], row["question_a"], bool(row["label"]))
         for row in found[rows:]
         if row["question_a"] not in groups and row["question_b"] not in groups
     ]
     name = "Quora" if partitions == 1 else f"Quora in {partitions} partitions"
-    return Traffic(name, groups, labelled, partitions)
+    return Traffic(name, groups, labeled, partitions)
 
 
 def grouped(rows: Iterable[dict[str, Any]]) -> dict[str, int]:
@@ -153,12 +153,12 @@ def intents(embeddings: Remembering, rng: random.Random) -> Traffic:
     vectors = embeddings.matrix(held_out)
     similarities = vectors @ vectors.T
     np.fill_diagonal(similarities, -1.0)
-    labelled = [
-        LabelledPair(text, held_out[near], groups[text] == groups[held_out[near]])
+    labeled = [
+        LabeledPair(text, held_out[near], groups[text] == groups[held_out[near]])
         for text, near in zip(held_out, similarities.argmax(axis=1), strict=True)
     ]
     streamed = {text: groups[text] for text in groups.keys() - set(held_out)}
-    return Traffic("intents", streamed, labelled)
+    return Traffic("intents", streamed, labeled)
 
 
 PromptPairs = list[tuple[str, str]]

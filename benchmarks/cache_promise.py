@@ -129,15 +129,15 @@ def _receive(embeddings: Remembering) -> None:
 def stream_of(setting: Setting, seed: int) -> Outcomes:
     """Send the questions of one shuffle through a cache of its own."""
     traffic, error = setting.traffic, setting.error
-    labelled = traffic.labelled[:_CALIBRATED_WITH]
-    labels = {(p.new_question, p.stored_question): p.same_answer for p in labelled}
+    labeled = traffic.labeled[:_CALIBRATED_WITH]
+    labels = {(p.new_question, p.stored_question): p.same_answer for p in labeled}
     judge = Judge(traffic.groups, error, seed, labels)
     # A scripted judge needs no deadline, and so no thread for each verdict.
     with SemanticJudgeCache(
         _vectors["all"], judge, delta=setting.delta, judge_timeout=None
     ) as cache:
         if error:
-            cache.calibrate(labelled)
+            cache.calibrate(labeled)
         return streamed(cache, judge, traffic, traffic.shuffled(Random(seed)))
 
 
@@ -182,6 +182,6 @@ def promises(
 def _embedded(embeddings: Remembering, traffic: Traffic) -> Traffic:
     """Embed all that the processes will ask for; they have no model."""
     embeddings.matrix(list(traffic.groups))
-    for pair in traffic.labelled[:_CALIBRATED_WITH]:
+    for pair in traffic.labeled[:_CALIBRATED_WITH]:
         embeddings.matrix([pair.new_question, pair.stored_question])
     return traffic
