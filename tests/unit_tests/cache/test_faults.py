@@ -143,7 +143,9 @@ async def test_users_catch_a_judge_that_lies(
         # What was told is learned at once, and not after some more verdicts.
         cache._policy.learning.forget()
 
-    assert cache.stats().promise.judge_error > 0.5
+    # One complaint, and what the judge says yes to is no longer served.
+    promise = cache.stats().promise
+    assert promise.judge_error > promise.delta
     assert cache.stats().judged_hits == 1
 
 
