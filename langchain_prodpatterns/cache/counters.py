@@ -113,6 +113,22 @@ class CacheStats:
         """The share of lookups that were served; 0 without any."""
         return self.hits / self.lookups if self.lookups else 0.0
 
+    def __str__(self) -> str:
+        served = (
+            f"{self.lookups} lookups, {self.hit_rate:.1%} of them hits: "
+            f"{self.exact} exact, {self.alias} by alias, {self.served} unjudged, "
+            f"{self.judged_hits} judged"
+        )
+        missed = (
+            f"{self.misses + self.judged_misses} misses, {self.judged_misses} of them "
+            f"judged; without a verdict {self.judge_failures}, errors {self.errors}"
+        )
+        held = (
+            f"{self.entries} entries, {self.bytes / 1000:,.1f} kB; "
+            f"{self.aliases} aliases, {self.rejected} rejected pairs"
+        )
+        return "\n".join((served, missed, held, self.reason))
+
 
 class Counters:
     """Counts events, from any thread."""

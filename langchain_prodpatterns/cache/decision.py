@@ -148,7 +148,7 @@ def decide(
         The decision.
     """
     if candidate is None:
-        return Decision("miss", "nothing similar is stored")
+        return Decision("miss", "nothing similar is stored, or it was rejected before")
     near = f"similarity {candidate.similarity:.3f}"
     hi = learned.hi if band is None else band.hi
     if band is not None and candidate.similarity < band.lo:

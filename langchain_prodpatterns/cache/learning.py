@@ -19,7 +19,6 @@ _HINT = "hint:"
 _LABELED = "labeled pairs"
 _TESTED = "labeled pairs: the judge"
 _MAX_PARTITIONS = 1024
-_MAX_TOLD = 10_000
 _STALE_SECONDS = 30.0
 _NEW_VERDICTS = 8
 _NEW_SHARE = 0.03
@@ -61,7 +60,6 @@ class Learning:
         self._clock = clock
         self._lock = threading.Lock()
         self._held: OrderedDict[str, _Held] = OrderedDict()
-        self._told: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def __reduce__(self) -> Any:
         # The counters are the store's.
@@ -125,14 +123,14 @@ class Learning:
         self._tally(partition, str(cell), right=int(yes), wrong=int(not yes))
 
     def note_feedback(self, partition: str, pair: Pair, *, correct: bool) -> None:
-        """Count what a user says of a near hit, once for each pair.
+        """Count what a user says of a near hit.
 
         Args:
             partition: The partition.
             pair: The pair; what the judge had said yes to was counted then.
             correct: Whether the answer was right.
         """
-        if pair.cell is None or not self._is_news(pair):
+        if pair.cell is None:
             return
         cell = str(pair.cell)
         if not pair.judged:
@@ -140,16 +138,6 @@ class Learning:
         elif not correct:
             self._tally(partition, cell, right=-1, wrong=1)
             self._tally(partition, _JUDGE, wrong=1)
-
-    def _is_news(self, pair: Pair) -> bool:
-        told = pair.key, pair.exact
-        with self._lock:
-            if told in self._told:
-                return False
-            self._told[told] = None
-            while len(self._told) > _MAX_TOLD:
-                self._told.popitem(last=False)
-        return True
 
     def note_labeled(
         self, pairs: Iterable[tuple[Cell, bool]], *, as_traffic: bool

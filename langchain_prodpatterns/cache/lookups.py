@@ -138,13 +138,15 @@ def missed(
     outcome: Outcome = "miss",
 ) -> Lookup:
     """Return the end of a lookup that serves nothing."""
+    near, entry = sight.candidate, sight.entry
+    nearness = nearness_of(near) if near else ""
     decision = CacheDecision(
         decision=outcome,
         reason=reason,
         partition=identity.partition,
-        similarity=sight.candidate.similarity if sight.candidate else None,
-        guards=sight.candidate.guards if sight.candidate else (),
-        hit_id=hit_id(sight.entry, identity, sight.candidate) if sight.entry else None,
+        similarity=near.similarity if near else None,
+        guards=near.guards if near else (),
+        hit_id=hit_id(entry, identity, nearness) if entry else None,
     )
     return Lookup(decision, vector=sight.vector)
 
@@ -156,40 +158,45 @@ def hit(
     entry: Entry,
     value: Any,
     candidate: Candidate | None = None,
+    *,
+    nearness: str = "",
 ) -> Lookup:
     """Return the end of a lookup that serves an entry."""
+    if candidate is not None:
+        nearness = nearness_of(candidate, judged=outcome == "judged hit")
     decision = CacheDecision(
         decision=outcome,
         reason=reason,
         partition=identity.partition,
         similarity=candidate.similarity if candidate else None,
         guards=candidate.guards if candidate else (),
-        hit_id=hit_id(entry, identity, candidate, judged=outcome == "judged hit"),
+        hit_id=hit_id(entry, identity, nearness),
     )
     return Lookup(decision, value, entry.saved)
 
 
-def hit_id(
-    entry: Entry,
-    identity: Identity,
-    candidate: Candidate | None = None,
-    *,
-    judged: bool = False,
-) -> str:
+def nearness_of(candidate: Candidate, *, judged: bool = False) -> str:
+    """Write down how near an entry was, as hit ids and aliases keep it.
+
+    Args:
+        candidate: What was looked at.
+        judged: Whether the judge had said yes.
+    """
+    cell = Cell.of(candidate.similarity, guarded=bool(candidate.guards))
+    return f"{cell}{_JUDGED if judged else ''}"
+
+
+def hit_id(entry: Entry, identity: Identity, nearness: str) -> str:
     """Name the pair of an entry and the request it was looked at for.
 
     Args:
         entry: The entry.
         identity: The request.
-        candidate: How near it was, where that was looked at.
-        judged: Whether the judge had said yes.
+        nearness: How near it was, where that is known.
     """
     parts = [entry.key, identity.exact]
     if entry.exact != identity.exact and identity.asked is not None:
-        parts.append(identity.asked)
-        if candidate is not None:
-            cell = Cell.of(candidate.similarity, guarded=bool(candidate.guards))
-            parts.append(f"{cell}{_JUDGED if judged else ''}")
+        parts += [identity.asked, nearness] if nearness else [identity.asked]
     return ".".join(parts)
 
 
@@ -207,6 +214,11 @@ class Pair:
     """Of a near hit: how near it was, as a cell of the evidence."""
     judged: bool = False
     """Whether the judge had said yes to it."""
+
+    @property
+    def nearness(self) -> str:
+        """How near it was, as `nearness_of` writes it; empty where that is unknown."""
+        return f"{self.cell}{_JUDGED if self.judged else ''}" if self.cell else ""
 
 
 def parse_hit_id(text: str) -> Pair:

@@ -19,6 +19,7 @@ from langchain_prodpatterns.cache.lookups import (
     Sight,
     hit,
     missed,
+    nearness_of,
     parse_hit_id,
 )
 from langchain_prodpatterns.cache.metadata import (
@@ -132,7 +133,8 @@ class Tiers:
         value = yield from self._read(found.entry, part)
         if value is None:
             return missed(identity, "the stored answer cannot be read")
-        return hit(identity, found.by, reasons[found.by], found.entry, value)
+        reason, nearness = reasons[found.by], found.nearness
+        return hit(identity, found.by, reason, found.entry, value, nearness=nearness)
 
     def _similar(self, identity: Identity, part: Part, *, dry: bool) -> Steps[Lookup]:
         """Decide on the nearest question of the partition."""
@@ -257,7 +259,10 @@ class Tiers:
             if not judgement.yes:
                 self._store.reject(identity.exact, entry.key)
             elif question.decision.action == "judge":
-                self._store.add_alias(identity.exact, identity.asked, entry.key)
+                nearness = nearness_of(question.candidate, judged=True)
+                self._store.add_alias(
+                    identity.exact, identity.asked, entry.key, nearness
+                )
 
     def _vector(self, text: str) -> Steps[Vector | None]:
         """Embed a question. Embeddings that fail leave the exact tier."""

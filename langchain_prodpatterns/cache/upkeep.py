@@ -70,11 +70,14 @@ class CacheUpkeep(BaseCache):
             if not correct:
                 self._store.remove(Selection(key=pair.key))
             return
-        self._policy.learning.note_feedback(entry.partition, pair, correct=correct)
-        if not correct:
-            self._store.reject(pair.exact, pair.key)
-        elif self._store.find(pair.exact) is None:
-            self._store.add_alias(pair.exact, pair.asked, pair.key)
+        if correct:
+            is_news = self._store.find(pair.exact) is None
+            if is_news:
+                self._store.add_alias(pair.exact, pair.asked, pair.key, pair.nearness)
+        else:
+            is_news = self._store.reject(pair.exact, pair.key)
+        if is_news:
+            self._policy.learning.note_feedback(entry.partition, pair, correct=correct)
 
     async def afeedback(self, hit_id: str, correct: bool) -> None:  # noqa: FBT001 - as `feedback`
         """Tell whether a served answer was right without blocking the event loop.
@@ -104,8 +107,9 @@ class CacheUpkeep(BaseCache):
             namespace: Answers of this namespace.
             older_than: Answers stored at least so long ago, in seconds.
             where: Answers whose metadata it is true of: what the run's config held when
-                they were given, and what `wrap(metadata=...)` named. What it raises is
-                raised here, and nothing is removed.
+                they were given, and what `wrap(metadata=...)` named. Not every answer
+                has every name: ask by `get`. What it raises is raised here, and nothing
+                is removed.
 
         Returns:
             How many were removed.

@@ -50,6 +50,8 @@ class Found:
     """The entry."""
     by: Literal["exact", "alias"]
     """Whether it is that very request, or one found to have the same answer."""
+    nearness: str = ""
+    """Of an alias: what `add_alias` was told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,18 +164,25 @@ class CacheStore(Protocol):
         """
         ...
 
-    def add_alias(self, exact: str, asked: str | None, key: str) -> None:
+    def add_alias(
+        self, exact: str, asked: str | None, key: str, nearness: str = ""
+    ) -> None:
         """Remember that an entry answers this request, too.
 
         Args:
             exact: The request.
             asked: The digest of its semantic text, where it has one.
             key: The entry.
+            nearness: How near the two were, in words of the caller's own.
         """
         ...
 
-    def reject(self, exact: str, key: str) -> None:
-        """Remember that an entry does not answer this request."""
+    def reject(self, exact: str, key: str) -> bool:
+        """Remember that an entry does not answer this request.
+
+        Returns:
+            Whether that is news.
+        """
         ...
 
     def touch(self, key: str) -> None:

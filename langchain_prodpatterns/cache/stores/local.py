@@ -162,8 +162,7 @@ class LocalStore:
             entry = rows.one("exact = ?", exact)
             if entry is not None:
                 return Found(entry, "exact")
-            entry = rows.one("key = (SELECT key FROM aliases WHERE exact = ?)", exact)
-            return None if entry is None else Found(entry, "alias")
+            return rows.by_alias(exact)
 
     def get(self, key: str) -> Entry | None:
         """Return an entry by its key."""
@@ -248,15 +247,17 @@ class LocalStore:
         self._expired += expired
         self._evicted += evicted
 
-    def add_alias(self, exact: str, asked: str | None, key: str) -> None:
+    def add_alias(
+        self, exact: str, asked: str | None, key: str, nearness: str = ""
+    ) -> None:
         """Remember that an entry answers this request, too."""
         with self._database.write(_VERDICT_SECONDS) as db:
-            writing.approve(db, exact, asked, key)
+            writing.approve(db, exact, asked, key, nearness)
 
-    def reject(self, exact: str, key: str) -> None:
-        """Remember that an entry does not answer this request."""
+    def reject(self, exact: str, key: str) -> bool:
+        """Remember that an entry does not answer this request; return if it is news."""
         with self._database.write(_VERDICT_SECONDS) as db:
-            writing.reject(db, exact, key)
+            return writing.reject(db, exact, key)
 
     def touch(self, key: str) -> None:
         """Note that an entry was served.

@@ -44,6 +44,7 @@ def migrate(db: sqlite3.Connection, version: int, path: Path | None) -> None:
 
 def _from_2(db: sqlite3.Connection) -> None:
     """Add metadata, ranks, totals, tallies and claims, and seal each row anew."""
+    db.execute("ALTER TABLE aliases ADD COLUMN nearness TEXT NOT NULL DEFAULT ''")
     db.execute("DROP INDEX entries_used")
     db.execute("ALTER TABLE entries DROP COLUMN used")
     for column in (

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from langchain_prodpatterns.cache.stores.base import Entry, Vector
+from langchain_prodpatterns.cache.stores.base import Entry, Found, Vector
 from langchain_prodpatterns.cache.stores.sealing import SEALED, Row, as_text, checksum
 from langchain_prodpatterns.usage import Usage
 
@@ -43,6 +43,14 @@ class Rows:
         """Return the entry that our own clause names, unless it is past or damaged."""
         row = self._columns(where, values)
         return None if row is None else self.checked(row)
+
+    def by_alias(self, exact: str) -> Found | None:
+        """Return the entry that was found to answer a request, too."""
+        alias = self.db.execute(
+            "SELECT key, nearness FROM aliases WHERE exact = ?", (exact,)
+        ).fetchone()
+        entry = None if alias is None else self.one("key = ?", alias[0])
+        return None if entry is None else Found(entry, "alias", alias[1])
 
     def with_vector(self, row: int, partition: str) -> tuple[Entry, Vector] | None:
         """Return the entry of a row id and its vector, unless it is past or damaged."""

@@ -28,7 +28,8 @@ CREATE TABLE aliases (
     id INTEGER PRIMARY KEY,
     exact TEXT NOT NULL UNIQUE,
     asked TEXT,
-    key TEXT NOT NULL REFERENCES entries (key) ON DELETE CASCADE
+    key TEXT NOT NULL REFERENCES entries (key) ON DELETE CASCADE,
+    nearness TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX aliases_asked ON aliases (asked);
 CREATE INDEX aliases_key ON aliases (key);

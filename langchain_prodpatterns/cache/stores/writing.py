@@ -71,27 +71,30 @@ def record_embedder(db: sqlite3.Connection, given: Fingerprint) -> None:
         raise StoreError(msg)
 
 
-def approve(db: sqlite3.Connection, exact: str, asked: str | None, key: str) -> None:
+def approve(
+    db: sqlite3.Connection, exact: str, asked: str | None, key: str, nearness: str
+) -> None:
     """Write down that an entry answers a request, too."""
     db.execute("DELETE FROM rejected WHERE exact = ? AND key = ?", (exact, key))
     db.execute(
         # Not of an entry that another process has just removed.
-        "INSERT OR REPLACE INTO aliases (exact, asked, key) "
-        "SELECT ?, ?, key FROM entries WHERE key = ?",
-        (exact, asked, key),
+        "INSERT OR REPLACE INTO aliases (exact, asked, key, nearness) "
+        "SELECT ?, ?, key, ? FROM entries WHERE key = ?",
+        (exact, asked, nearness, key),
     )
     _keep_latest(db, "aliases", key)
 
 
-def reject(db: sqlite3.Connection, exact: str, key: str) -> None:
-    """Write down that an entry does not answer a request."""
+def reject(db: sqlite3.Connection, exact: str, key: str) -> bool:
+    """Write down that an entry does not answer a request; return if it is news."""
     db.execute("DELETE FROM aliases WHERE exact = ? AND key = ?", (exact, key))
-    db.execute(
+    written = db.execute(
         "INSERT OR IGNORE INTO rejected (exact, key) "
         "SELECT ?, key FROM entries WHERE key = ?",
         (exact, key),
     )
     _keep_latest(db, "rejected", key)
+    return written.rowcount > 0
 
 
 def _keep_latest(db: sqlite3.Connection, table: str, key: str) -> None:

@@ -310,6 +310,59 @@ def test_wrong_feedback_on_a_near_hit_ends_that_pair(cache: SemanticJudgeCache) 
     assert cache.lookup(RESET, LLM)
 
 
+@pytest.mark.parametrize("seen_as", ["judged hit", "alias"])
+def test_what_is_told_of_a_near_hit_counts_once_however_it_was_seen(
+    open_cache: Open, judge: ScriptedJudge, seen_as: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "cache.db"
+    cache = open_cache(judge=judge, path=path)
+    cache.update(RESET, LLM, ANSWER)
+    hits = [said(cache.lookup(TYPO, LLM)) for _ in range(2)]
+    (hit,) = (hit for hit in hits if hit["decision"] == seen_as)
+
+    cache.feedback(hit["hit_id"], correct=False)
+    cache.close()
+    # Nor is it news to another process, or to the same one tomorrow.
+    again = open_cache(judge=judge, path=path)
+    for hit in hits:
+        again.feedback(hit["hit_id"], correct=False)
+
+    evidence = again._policy.learning.afresh().evidence
+    assert (evidence.right.sum(), evidence.wrong.sum()) == (0, 1)
+    assert again.stats().promise.judge_error > 0
+    assert again.lookup(TYPO, LLM) is None
+
+
+def test_statistics_print_as_words(cache: SemanticJudgeCache) -> None:
+    cache.update(RESET, LLM, ANSWER)
+    for prompt in (RESET, TYPO, TYPO, OTHER):
+        cache.lookup(prompt, LLM)
+
+    lines = str(cache.stats()).splitlines()
+
+    assert lines[0] == (
+        "4 lookups, 75.0% of them hits: 1 exact, 1 by alias, 0 unjudged, 1 judged"
+    )
+    assert lines[1].startswith("1 misses, ")
+    assert lines[2].startswith("1 entries, ")
+    assert lines[3] == cache.stats().reason
+
+
+def test_right_feedback_counts_once(open_cache: Open) -> None:
+    cache = open_cache(band=(0.5, 0.6))
+    cache.update(RESET, LLM, ANSWER)
+    hit = said(cache.lookup(TYPO, LLM))
+    assert hit["decision"] == "served"
+
+    cache.feedback(hit["hit_id"], correct=True)
+    alias = said(cache.lookup(TYPO, LLM))
+    assert alias["decision"] == "alias"
+    for known in (hit, alias):
+        cache.feedback(known["hit_id"], correct=True)
+
+    assert cache.stats().evidence == 1
+
+
 def test_wrong_feedback_on_an_exact_hit_removes_the_answer(
     cache: SemanticJudgeCache,
 ) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from langchain_prodpatterns.cache.digests import digest
-from langchain_prodpatterns.cache.stores import Entry, LocalStore, Selection
+from langchain_prodpatterns.cache.stores import Entry, Found, LocalStore, Selection
 from langchain_prodpatterns.cache.stores.schema import VERSION
 from langchain_prodpatterns.errors import StoreError
 from langchain_prodpatterns.fingerprints import Fingerprint
@@ -108,7 +108,7 @@ def test_the_entries_of_version_2_are_served(path: Path) -> None:
     saved = Usage(calls=1, input_tokens=700, output_tokens=300, usd=None)
     assert found is not None
     assert found.entry == Entry("a", "p", "x-a", "a", '"v"', "n", saved, created=50.0)
-    assert store.find("q") is not None
+    assert store.find("q") == Found(found.entry, "alias")
     late = store.get("late")
     assert late is not None
     assert late.ttl == 50.0
@@ -135,7 +135,11 @@ def test_the_tables_are_as_new_ones(path: Path, tmp_path: Path) -> None:
         tables = db.execute(
             "SELECT type, name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'"
         ).fetchall()
-        columns = db.execute("SELECT name FROM pragma_table_info('entries')").fetchall()
+        columns = [
+            (table, *column)
+            for table in ("entries", "aliases")
+            for column in db.execute("SELECT name FROM pragma_table_info(?)", (table,))
+        ]
         version = db.execute("PRAGMA user_version").fetchone()
         db.close()
         return {*tables, *columns, version}
