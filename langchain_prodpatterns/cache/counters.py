@@ -127,7 +127,7 @@ class CacheStats:
             f"{self.entries} entries, {self.bytes / 1000:,.1f} kB; "
             f"{self.aliases} aliases, {self.rejected} rejected pairs"
         )
-        return "\n".join((served, missed, held, self.reason))
+        return f"{served}\n{missed}\n{held}\n{self.reason}"
 
 
 class Counters:
