@@ -1,11 +1,12 @@
 """Refusing arguments that cannot work, before anything is opened."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from langchain_core.embeddings import Embeddings
+from langchain_core.outputs import Generation
 
 from langchain_prodpatterns.arguments import (
     check_count,
@@ -89,6 +90,26 @@ def check_ttl(argument: str, ttl: TimeToLive | None) -> None:
     """
     if not callable(ttl):
         check_seconds(argument, ttl)
+
+
+def check_generations(argument: str, given: Any) -> list[Generation]:
+    """Return a model's generations, if they are some.
+
+    Raises:
+        ConfigurationError: When they are anything else.
+    """
+    kind = type(given).__name__
+    if isinstance(given, Sequence) and not isinstance(given, str | bytes):
+        strange = [type(one).__name__ for one in given if not _is_generation(one)]
+        if not strange:
+            return list(given)
+        kind = f"a {strange[0]} among them"
+    msg = f"{argument} must be a list of Generation or ChatGeneration, got {kind}"
+    raise ConfigurationError(msg)
+
+
+def _is_generation(given: object) -> bool:
+    return isinstance(given, Generation)
 
 
 def selection_of(

@@ -1,5 +1,6 @@
 """A whole chain behind the cache: its three to six calls are one entry."""
 
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from functools import cached_property, partial
 from typing import Any, ClassVar, TypeVar, cast
@@ -349,7 +350,9 @@ class CachedRunnable(PatternRunnable[In, Out]):
         identity = self._identity_of(value, run.config, kwargs, part)
         if isinstance(identity, str):
             return identity
-        labels = Labels(self.ttl, run.config.get("metadata"), self.metadata)
+        labels = Labels(
+            self.ttl, run.config.get("metadata"), self.metadata, time.perf_counter()
+        )
         return ChainCall(self.cache.core, run, identity, part, labels)
 
     def _identity_of(

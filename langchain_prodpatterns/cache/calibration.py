@@ -125,6 +125,8 @@ class Calibration:
             lines.append(
                 f"band for delta {self.delta:g}: ({self.band[0]:.3g}, {self.band[1]:g})"
             )
+        elif not self.delta:
+            lines.append("nothing is served unjudged, since delta is 0")
         else:
             needed = math.ceil(needed_for(self.delta))
             lines.append(

@@ -22,6 +22,7 @@ from langchain_prodpatterns.cache.lookups import Visit
 from langchain_prodpatterns.cache.metadata import Labels, TimeToLive
 from langchain_prodpatterns.cache.policy import Policy
 from langchain_prodpatterns.cache.questions import SameAnswerRequest
+from langchain_prodpatterns.cache.recalls import Recalls
 from langchain_prodpatterns.cache.steps import Hands, Steps, awalk, unit_vector, walk
 from langchain_prodpatterns.cache.stores import CacheStore
 from langchain_prodpatterns.cache.tiers import Tiers
@@ -75,7 +76,9 @@ class Core:
         """Which of them other processes wait for."""
         self._judge = judge
         self._policy = policy
-        self.tiers = Tiers(store, policy, judge, self.counters, ttl=ttl)
+        self.recalls = Recalls()
+        """What was invalidated lately."""
+        self.tiers = Tiers(store, policy, judge, self.counters, self.recalls, ttl=ttl)
         """The steps of a lookup and of an update."""
         self._embedder = self._bind(store)
 

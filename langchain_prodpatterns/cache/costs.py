@@ -87,12 +87,22 @@ class Costs:
             return max(self._fixed, _LEAST_NEEDED)
         verdict = self._verdict
         price = None if answer is None else self._priced(answer)
-        if price is None or verdict is None:
+        if answer is None or price is None or verdict is None:
             return None
         if price <= 0:
-            # There is nothing to save.
-            return 2.0 if verdict > 0 else _LEAST_NEEDED
+            return self._needed_for_nothing(answer, verdict)
         return max(verdict / price, _LEAST_NEEDED)
+
+    def _needed_for_nothing(self, answer: Usage, verdict: float) -> float | None:
+        """Return the chance for an answer of no price.
+
+        No answer takes no time: where no time is noted, as with an answer that was
+        stored ahead, a user's own function may have priced what it did not know.
+        """
+        if self._price is not price_in_usd and answer.seconds <= 0:
+            return None
+        # There is nothing to save.
+        return 2.0 if verdict > 0 else _LEAST_NEEDED
 
     def _priced(self, usage: Usage) -> float | None:
         """Return a price; a function that gives none must not fail the lookup."""

@@ -13,16 +13,17 @@ from langchain_prodpatterns.cache.evidence import UNSEEN, Cell, Evidence
 from langchain_prodpatterns.cache.lookups import Pair
 from langchain_prodpatterns.cache.promise import Learned, learn
 from langchain_prodpatterns.cache.stores import CacheStore
+from langchain_prodpatterns.cache.stores.base import LASTING
 
 _JUDGE = "judge"
 _HINT = "hint:"
-_LABELED = "labeled pairs"
-_TESTED = "labeled pairs: the judge"
+_LABELED = f"{LASTING}labeled pairs"
+_TESTED = f"{LASTING}the judge"
 _MAX_PARTITIONS = 1024
 _STALE_SECONDS = 30.0
 _NEW_VERDICTS = 8
 _NEW_SHARE = 0.03
-_TAKEN_FOR_RIGHT = 9
+_TAKEN_FOR_RIGHT = 29
 
 
 @dataclass(slots=True)
@@ -183,7 +184,7 @@ def judge_error(tested: tuple[int, int], *, complaints: int, refusals: int) -> f
 
     The greater one of what labeled pairs and what users have shown: few users
     complain, and labeled pairs may be easier than the traffic. For labeled pairs it
-    is the mean under Jeffreys' prior. For complaints it is one as if nine refusals more
+    is the mean under Jeffreys' prior. For complaints it is one as if 29 refusals more
     had been right, so that the first complaint does not condemn a judge. Until one or
     the other has shown anything, the judge is taken to be right.
 

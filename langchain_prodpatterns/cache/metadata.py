@@ -27,6 +27,8 @@ class Labels:
     """The metadata of the run that gave the answer."""
     function: MetadataFunction | None = None
     """Names more of it."""
+    since: float | None = None
+    """When the call began that gave the answer, by `time.perf_counter`."""
 
     def metadata_of(self, answer: Any) -> dict[str, Any]:
         """Return the metadata of an answer that JSON can hold."""

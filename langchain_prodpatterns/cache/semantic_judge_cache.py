@@ -17,7 +17,7 @@ from langchain_core.runnables import Runnable
 from langchain_core.runnables.config import ensure_config
 
 from langchain_prodpatterns import ledger
-from langchain_prodpatterns.cache.arguments import check_arguments
+from langchain_prodpatterns.cache.arguments import check_arguments, check_generations
 from langchain_prodpatterns.cache.core import Core
 from langchain_prodpatterns.cache.costs import Cost, Costs
 from langchain_prodpatterns.cache.decision import CacheDecision, band_of
@@ -164,7 +164,9 @@ class SemanticJudgeCache(CacheUpkeep):
         costs = Costs(cost)
         bound = None if judge is None else bind_judge(judge, judge_timeout)
         self._pending = PendingMisses()
-        kept = store or LocalStore(path, max_entries=max_entries, max_bytes=max_bytes)
+        kept = store
+        if kept is None:
+            kept = LocalStore(path, max_entries=max_entries, max_bytes=max_bytes)
         policy = Policy(
             thresholds,
             Learning(kept, delta),
@@ -294,12 +296,14 @@ class SemanticJudgeCache(CacheUpkeep):
         return stored
 
     def _keep(self, identity: Identity, generations: RETURN_VAL_TYPE) -> Steps[bool]:
+        answer = check_generations("return_val", generations)
         miss = self._pending.take(identity.exact)
         seconds = time.perf_counter() - miss.at if miss else 0.0
-        value: Callable[[], Any] = partial(dict, output=list(generations))
-        saved = cost_of(generations, seconds)
+        value: Callable[[], Any] = partial(dict, output=answer)
+        saved = cost_of(answer, seconds)
         vector = miss.vector if miss else None
-        labels = Labels(run=ensure_config().get("metadata"))
+        since = miss.at if miss else None
+        labels = Labels(run=ensure_config().get("metadata"), since=since)
         return (
             yield from self.core.tiers.keep(
                 identity, value, saved, labels, vector=vector

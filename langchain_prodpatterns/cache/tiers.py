@@ -9,7 +9,7 @@ from uuid import uuid4
 from langchain_prodpatterns.cache.admission import Unworthy, objection
 from langchain_prodpatterns.cache.background import Background
 from langchain_prodpatterns.cache.counters import Counters, Event
-from langchain_prodpatterns.cache.decision import CacheDecision, Candidate, Decision
+from langchain_prodpatterns.cache.decision import Candidate, Decision
 from langchain_prodpatterns.cache.guards import fired
 from langchain_prodpatterns.cache.identity import Identity
 from langchain_prodpatterns.cache.lookups import (
@@ -20,7 +20,6 @@ from langchain_prodpatterns.cache.lookups import (
     hit,
     missed,
     nearness_of,
-    parse_hit_id,
 )
 from langchain_prodpatterns.cache.metadata import (
     Labels,
@@ -29,6 +28,7 @@ from langchain_prodpatterns.cache.metadata import (
 )
 from langchain_prodpatterns.cache.policy import Policy
 from langchain_prodpatterns.cache.questions import SameAnswerRequest
+from langchain_prodpatterns.cache.recalls import Recalls
 from langchain_prodpatterns.cache.steps import (
     Ask,
     Call,
@@ -38,7 +38,7 @@ from langchain_prodpatterns.cache.steps import (
     Steps,
     walk,
 )
-from langchain_prodpatterns.cache.stores import CacheStore, Entry, Found
+from langchain_prodpatterns.cache.stores import CacheStore, Entry, Found, Selection
 from langchain_prodpatterns.cache.stores.base import Vector
 from langchain_prodpatterns.cache.values import (
     UnknownType,
@@ -65,6 +65,7 @@ class Tiers:
         policy: Policy,
         judge: BoundJudge[SameAnswerRequest, YesNoVerdict] | None,
         counters: Counters,
+        recalls: Recalls,
         *,
         ttl: TimeToLive | None = None,
     ) -> None:
@@ -75,6 +76,7 @@ class Tiers:
             policy: Which near hits are served, judged or missed.
             judge: The judge, where there is one.
             counters: Where events are counted.
+            recalls: What was invalidated lately.
             ttl: Seconds that an answer lives, or what tells them of an answer.
         """
         self.background = Background()
@@ -83,6 +85,7 @@ class Tiers:
         self._policy = policy
         self._judge = judge
         self._counters = counters
+        self._recalls = recalls
         self._ttl = ttl
         self._told: set[Event] = set()
 
@@ -112,25 +115,26 @@ class Tiers:
             if others is not None and not lookup.decision.hit:
                 found = yield from others()
         if found is not None:
-            lookup = yield from self._equal(identity, found, part)
+            lookup = yield from self._equal(identity, found, part, dry=dry)
         if not dry:
-            self._touch(lookup.decision)
             self._counters.count(lookup.decision.decision)
         return lookup
 
-    def _touch(self, decision: CacheDecision) -> None:
+    def _touch(self, key: str, *, dry: bool) -> None:
         """Note that an entry is served. What is found is served without that, too."""
-        if decision.hit:
+        if not dry:
             with self._counters.quiet("noting a hit"):
-                self._store.touch(parse_hit_id(decision.hit_id or "").key)
+                self._store.touch(key)
 
-    def _equal(self, identity: Identity, found: Found, part: Part) -> Steps[Lookup]:
+    def _equal(
+        self, identity: Identity, found: Found, part: Part, *, dry: bool
+    ) -> Steps[Lookup]:
         """Serve what answers this very request."""
         reasons = {
             "exact": "the same request was answered before",
             "alias": "the request was found to have the answer of another",
         }
-        value = yield from self._read(found.entry, part)
+        value = yield from self._read(found.entry, part, noted=not dry)
         if value is None:
             return missed(identity, "the stored answer cannot be read")
         reason, nearness = reasons[found.by], found.nearness
@@ -174,10 +178,11 @@ class Tiers:
     ) -> Steps[Lookup]:
         """Serve the nearest answer, if need be with the judge's consent."""
         assert sight.entry is not None  # noqa: S101 - `decide` misses where there is none
-        value = yield from self._read(sight.entry, part)
+        serve = decision.action == "serve"
+        value = yield from self._read(sight.entry, part, noted=serve and not dry)
         if value is None:
             return missed(identity, "the stored answer cannot be read", sight)
-        if decision.action == "serve":
+        if serve:
             return hit(
                 identity, "served", decision.reason, sight.entry, value, sight.candidate
             )
@@ -195,7 +200,18 @@ class Tiers:
         yes, reason = yield from self._ask(question, dry=dry)
         if not yes:
             return missed(identity, reason, sight, outcome="judged miss")
+        lasts: bool = yield Call(partial(self._lasts, sight.entry.key, dry=dry))
+        if not lasts:
+            reason = f"{reason}, when the answer was already past or removed"
+            return missed(identity, reason, sight)
         return hit(identity, "judged hit", reason, sight.entry, value, sight.candidate)
+
+    def _lasts(self, key: str, *, dry: bool) -> bool:
+        """Whether an entry is still there after the judge's time; note that it is."""
+        if self._store.get(key) is None:
+            return False
+        self._touch(key, dry=dry)
+        return True
 
     def _ask_later(self, question: Question, *, dry: bool) -> Steps[str]:
         """Have the judge asked when nobody waits for it; say what will come of it."""
@@ -271,11 +287,16 @@ class Tiers:
             vector = yield Embed(text)
         return vector
 
-    def _read(self, entry: Entry, part: Part) -> Steps[Any]:
-        """Read a stored value; a damaged one is put aside."""
-        keys = {"output", part}
+    def _read(self, entry: Entry, part: Part, *, noted: bool) -> Steps[Any]:
+        """Read a stored value, and note it as served; a damaged one is put aside."""
+
+        def read() -> Any:
+            value = unpack(entry.value, {"output", part})
+            self._touch(entry.key, dry=not noted)
+            return value
+
         try:
-            return (yield Call(partial(unpack, entry.value, keys)))
+            return (yield Call(read))
         except UnknownType:
             logger.warning("an answer's type is not imported here: a miss")
         except Unreadable:
@@ -318,9 +339,20 @@ class Tiers:
             return False
         if vector is None and identity.text is not None:
             vector = yield from self._vector(identity.text)
-        yield Call(partial(self._store.add, entry, vector))
-        self._counters.count("stored")
-        return True
+        stored: bool = yield Call(partial(self._add, entry, vector, labels.since))
+        self._counters.count("stored" if stored else "not stored")
+        return stored
+
+    def _add(self, entry: Entry, vector: Vector | None, since: float | None) -> bool:
+        """Store an entry, unless it was invalidated while it was on its way."""
+        if self._recalls.cover(entry, since):
+            return False
+        stored = self._store.add(entry, vector)
+        # Or while it was being stored: then it was not there to be removed.
+        if stored and self._recalls.cover(entry, since):
+            self._store.remove(Selection(key=entry.key))
+            return False
+        return stored
 
     def _entry(
         self,

@@ -7,12 +7,17 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from functools import partial
+from itertools import count
 from typing import Any, Self
 
 from langchain_core.caches import RETURN_VAL_TYPE, BaseCache
 
 from langchain_prodpatterns.arguments import check_count
-from langchain_prodpatterns.cache.arguments import check_ttl, selection_of
+from langchain_prodpatterns.cache.arguments import (
+    check_generations,
+    check_ttl,
+    selection_of,
+)
 from langchain_prodpatterns.cache.calibration import Calibration, PairLike, read_pairs
 from langchain_prodpatterns.cache.core import Core
 from langchain_prodpatterns.cache.counters import CacheStats
@@ -24,6 +29,7 @@ from langchain_prodpatterns.cache.stores import CacheStore, Selection
 from langchain_prodpatterns.cache.warming import Warmed
 from langchain_prodpatterns.cache.workers import off_loop
 from langchain_prodpatterns.deadlines import call_apart
+from langchain_prodpatterns.errors import ConfigurationError
 
 
 class CacheUpkeep(BaseCache):
@@ -52,7 +58,8 @@ class CacheUpkeep(BaseCache):
         A wrong near hit is never served again for that question. An answer that was
         wrong for its own question is removed. A right near hit is an exact one from
         now on. What is told of a near hit counts as evidence, once: a wrong one that
-        the judge had agreed to counts against the judge.
+        the judge had agreed to counts against the judge, which is one for all
+        namespaces.
 
         Args:
             hit_id: Of the served message's `response_metadata["prodpatterns.cache"]`,
@@ -100,16 +107,20 @@ class CacheUpkeep(BaseCache):
     ) -> int:
         """Remove the answers that fit every given criterion.
 
+        Those that are on their way in this process are not stored.
+
         Args:
             hit_id: The answer that was served under this id.
             query: Answers to this text, word for word.
             partition: Answers of this partition, as `explain` names it.
             namespace: Answers of this namespace.
             older_than: Answers stored at least so long ago, in seconds.
-            where: Answers whose metadata it is true of: what the run's config held when
-                they were given, and what `wrap(metadata=...)` named. Not every answer
-                has every name: ask by `get`. What it raises is raised here, and nothing
-                is removed.
+            where: Answers whose metadata it is true of: what the config of the wrapped
+                chain's run held when they were given, and what `wrap(metadata=...)`
+                named. Behind a model it is the config of the chain around it: LangChain
+                hands a cache nothing of the model's own. Not every answer has every
+                name: ask by `get`. What it raises is raised here, and nothing is
+                removed.
 
         Returns:
             How many were removed.
@@ -118,16 +129,16 @@ class CacheUpkeep(BaseCache):
             ConfigurationError: When a criterion cannot work, and without one, which
                 `clear` is for.
         """
-        return self._store.remove(
-            selection_of(
-                hit_id=hit_id,
-                query=query,
-                partition=partition,
-                namespace=namespace,
-                older_than=older_than,
-                where=where,
-            )
+        selection = selection_of(
+            hit_id=hit_id,
+            query=query,
+            partition=partition,
+            namespace=namespace,
+            older_than=older_than,
+            where=where,
         )
+        self.core.recalls.note(selection)
+        return self._store.remove(selection)
 
     async def ainvalidate(self, **criteria: Any) -> int:
         """Remove the answers that fit, without blocking the event loop.
@@ -165,7 +176,7 @@ class CacheUpkeep(BaseCache):
             StoreError: When they cannot be written.
         """
         check_ttl("ttl", ttl)
-        return self.core.warm(map(self._warmed, items), Labels(ttl, metadata))
+        return self.core.warm(map(self._warmed, items, count()), Labels(ttl, metadata))
 
     async def awarm(
         self,
@@ -185,13 +196,21 @@ class CacheUpkeep(BaseCache):
             How many were stored.
         """
         check_ttl("ttl", ttl)
-        return await self.core.awarm(map(self._warmed, items), Labels(ttl, metadata))
+        warmed = map(self._warmed, items, count())
+        return await self.core.awarm(warmed, Labels(ttl, metadata))
 
-    def _warmed(self, item: tuple[str, str, RETURN_VAL_TYPE]) -> Warmed:
-        prompt, llm_string, generations = item
+    def _warmed(self, item: tuple[str, str, RETURN_VAL_TYPE], number: int) -> Warmed:
+        match item:
+            case (str(prompt), str(llm_string), given):
+                generations = check_generations(f"items[{number}][2]", given)
+            case _:
+                msg = (
+                    f"items[{number}] must be (prompt, llm_string, generations), as "
+                    f"`update` is given them, got {type(item).__name__}"
+                )
+                raise ConfigurationError(msg)
         identity = self._identify(prompt, llm_string)
-        saved = cost_of(generations, 0.0)
-        return Warmed(identity, {"output": list(generations)}, saved)
+        return Warmed(identity, {"output": generations}, cost_of(generations, 0.0))
 
     def calibrate(
         self,
@@ -274,6 +293,7 @@ class CacheUpkeep(BaseCache):
         Args:
             **kwargs: Of LangChain's interface; there is nothing to give.
         """
+        self.core.recalls.note(Selection())
         self._store.clear()
         self._policy.learning.forget()
 

@@ -82,6 +82,21 @@ class Selection:
     """Entries for whose metadata this is true. What it raises reaches the caller, and
     nothing is removed then."""
 
+    def fits(self, entry: Entry, age: float) -> bool:
+        """Whether every criterion fits an entry, aliases aside.
+
+        Args:
+            entry: The entry.
+            age: Its age in seconds.
+        """
+        given = (self.key, self.text, self.namespace, self.partition)
+        own = (entry.key, entry.text, entry.namespace, entry.partition)
+        return (
+            all(one in {None, other} for one, other in zip(given, own, strict=True))
+            and (self.older_than is None or age >= self.older_than)
+            and (self.where is None or bool(self.where(entry.metadata)))
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class StoreCounts:
@@ -105,6 +120,11 @@ class StoreCounts:
     """Vectors in memory, to search in."""
     building: bool = False
     """Whether vectors are still being taken into memory."""
+
+
+LASTING = "lasting:"
+"""What the name of a partition begins with whose tallies are never forgotten, however
+many others there are."""
 
 
 class CacheStore(Protocol):
@@ -153,8 +173,12 @@ class CacheStore(Protocol):
         """Return an entry by its key."""
         ...
 
-    def add(self, entry: Entry, vector: Vector | None) -> None:
-        """Store an entry, in place of one of the same request."""
+    def add(self, entry: Entry, vector: Vector | None) -> bool:
+        """Store an entry, in place of one of the same request.
+
+        Returns:
+            Whether it is stored: one for which there is no room is not.
+        """
         ...
 
     def add_many(self, items: Iterable[tuple[Entry, Vector | None]]) -> int:

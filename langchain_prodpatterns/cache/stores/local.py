@@ -28,13 +28,24 @@ from langchain_prodpatterns.cache.stores.indexer import Indexer
 from langchain_prodpatterns.cache.stores.nearest import Query, nearest
 from langchain_prodpatterns.cache.stores.rows import Rows
 from langchain_prodpatterns.cache.stores.selections import clauses
-from langchain_prodpatterns.errors import StoreError
+from langchain_prodpatterns.errors import ConfigurationError, StoreError
 from langchain_prodpatterns.fingerprints import Fingerprint
 
 _HITS_AT_ONCE = 256
 _ADD_AT_ONCE = 1000
+_NO_FILES = frozenset({"", ".", ":memory:"})
 _VERDICT_SECONDS = 1.0
 _OF_THIS_PROCESS = frozenset({"_hits", "_indexer", "_inherited", "_opened", "_process"})
+
+
+def _check_path(path: str | Path | None) -> None:
+    """Refuse what SQLite takes for a database of one connection alone."""
+    if path is not None and str(path) in _NO_FILES:
+        msg = (
+            f"path must be the path of a file, got {str(path)!r}: leave it out for "
+            "memory"
+        )
+        raise ConfigurationError(msg)
 
 
 class LocalStore:
@@ -71,9 +82,11 @@ class LocalStore:
             clock: Seconds since the epoch.
 
         Raises:
-            ConfigurationError: When a bound is not a whole number, at least 1.
+            ConfigurationError: When the path is none, or a bound is not a whole number,
+                at least 1.
             StoreError: When the file cannot be opened, or is of a newer version.
         """
+        _check_path(path)
         check_count("max_entries", max_entries)
         check_count("max_bytes", max_bytes)
         self._path = None if path is None else Path(path)
@@ -210,18 +223,19 @@ class LocalStore:
             self._indexer.refresh(rows, self._opened.version(rows.db))
         return self._indexer.wait(timeout)
 
-    def add(self, entry: Entry, vector: Vector | None) -> None:
-        """Store an entry, in place of one of the same request.
+    def add(self, entry: Entry, vector: Vector | None) -> bool:
+        """Store an entry, in place of one of the same request; return whether it is.
 
         Raises:
             StoreError: When the vector is not of the store's embedding model.
         """
-        self.add_many([(entry, vector)])
+        return self.add_many([(entry, vector)]) == 1
 
     def add_many(self, items: Iterable[tuple[Entry, Vector | None]]) -> int:
         """Store many entries, about a thousand a transaction; return how many.
 
-        What is stored stays so when `items` raises.
+        What is stored stays so when `items` raises. One that is larger than all that
+        is to be held is not stored.
 
         Raises:
             StoreError: When a vector is not of the store's embedding model.
@@ -229,12 +243,11 @@ class LocalStore:
         count = 0
         pending = iter(items)
         while batch := list(islice(pending, _ADD_AT_ONCE)):
-            self._add_together(batch)
-            count += len(batch)
+            count += self._add_together(batch)
         return count
 
-    def _add_together(self, batch: Sequence[tuple[Entry, Vector | None]]) -> None:
-        evicted = 0
+    def _add_together(self, batch: Sequence[tuple[Entry, Vector | None]]) -> int:
+        stored = evicted = 0
         with self._database.write() as db:
             now = self._clock()
             note_hits(db, self._taken_hits())
@@ -243,9 +256,12 @@ class LocalStore:
                 if vector is not None:
                     name = self._embedder.name if self._embedder else ""
                     writing.record_embedder(db, Fingerprint(name, vector.size))
-                evicted += writing.insert(db, entry, vector, now, self._bounds)
+                has_room, gone = writing.insert(db, entry, vector, now, self._bounds)
+                stored += has_room
+                evicted += gone
         self._expired += expired
         self._evicted += evicted
+        return stored
 
     def add_alias(
         self, exact: str, asked: str | None, key: str, nearness: str = ""

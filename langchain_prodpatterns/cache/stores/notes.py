@@ -5,6 +5,8 @@ The functions run in a transaction that their caller holds.
 
 import sqlite3
 
+from langchain_prodpatterns.cache.stores.base import LASTING
+
 _ALL = ""
 """The partition that the sums over all are kept under."""
 
@@ -22,6 +24,8 @@ def add_tally(
         "rights = rights + excluded.rights, wrongs = wrongs + excluded.wrongs",
         [(name, cell, right, wrong) for name in (partition, _ALL)],
     )
+    if partition.startswith(LASTING):
+        return
     db.execute(
         "INSERT INTO tallied (partition, updated) "
         "SELECT ?, coalesce(max(updated), 0) + 1 FROM tallied WHERE 1 "

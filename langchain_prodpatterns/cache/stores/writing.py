@@ -25,7 +25,7 @@ _INSERT = (
 
 def insert(
     db: sqlite3.Connection, entry: Entry, vector: Vector | None, now: float, to: Bounds
-) -> int:
+) -> tuple[bool, int]:
     """Store an entry in place of one of the same request, and make room for it.
 
     One that is larger than all that is to be held is not stored.
@@ -38,17 +38,18 @@ def insert(
         to: How much is held, at most.
 
     Returns:
-        How many entries were removed to make room, itself included if it had none.
+        Whether it is stored, and how many entries were removed to make room, itself
+        included if it had none.
     """
     sealed = sealed_columns(entry, vector, now)
     size, cost = size_of(sealed), cost_of(entry.saved)
     db.execute("DELETE FROM aliases WHERE exact = ?", (entry.exact,))
     db.execute("DELETE FROM entries WHERE exact = ?", (entry.exact,))
     if not to.allow(1, size):
-        return 1
+        return False, 1
     evicted = make_room(db, to, size)
     db.execute(_INSERT, (*sealed, checksum(sealed), size, cost, cost / size))
-    return evicted
+    return True, evicted
 
 
 def sweep(db: sqlite3.Connection, now: float) -> int:

@@ -248,6 +248,13 @@ def test_guarded_pairs_are_not_served_unjudged() -> None:
     assert calibrated(guarded, None, delta=0.02, needed=0.33).band is None
 
 
+def test_a_promise_of_none_wrong_prints() -> None:
+    found = calibrated(measured(0.97, 50, same=True), None, delta=0, needed=0.33)
+
+    assert found.band is None
+    assert "nothing is served unjudged, since delta is 0" in str(found)
+
+
 def test_many_pairs_are_worked_out_at_once() -> None:
     pairs = [
         *measured(0.9, 20_000, same=False),

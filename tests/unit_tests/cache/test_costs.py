@@ -63,7 +63,9 @@ def test_a_free_judge_is_asked_about_nearly_all_and_nothing_saves_nothing() -> N
     costs = Costs(lambda usage: usage.output_tokens)
     costs.note_verdict(VERDICT)
     assert costs.needed(ANSWER) == pytest.approx(0.1)
-    assert (costs.needed(NO_USAGE) or 0) > 1
+    assert (costs.needed(Usage(seconds=0.1)) or 0) > 1
+    # No answer takes no time: this one was stored ahead.
+    assert costs.needed(NO_USAGE) is None
     # Of no answer in particular, nothing is known: not that it was for nothing.
     assert costs.needed(None) is None
 

@@ -14,7 +14,7 @@ from langchain_prodpatterns.cache.decision import Candidate
 from langchain_prodpatterns.cache.evidence import Cell
 from langchain_prodpatterns.cache.learning import Learning, judge_error
 from langchain_prodpatterns.cache.lookups import Pair
-from langchain_prodpatterns.cache.stores import LocalStore
+from langchain_prodpatterns.cache.stores import LocalStore, notes
 from tests.unit_tests.cache.conftest import Clock
 
 NEAR = Candidate(0.97)
@@ -132,8 +132,8 @@ def test_feedback_on_a_judged_hit_counts_against_the_judge(
     learning.note_feedback("p", wrong, correct=False)
 
     assert store.tallies("p")[str(CELL)] == (19, 10)
-    # One wrong answer of ten was accepted, and nine more are taken for right.
-    assert learning.afresh().judge_error == pytest.approx(1.5 / 20)
+    # One wrong answer of ten was accepted, and 29 more refusals are taken for right.
+    assert learning.afresh().judge_error == pytest.approx(1.5 / 40)
 
 
 def test_feedback_on_an_exact_hit_says_nothing_of_near_ones(
@@ -189,6 +189,21 @@ def test_what_the_judge_said_to_labeled_pairs_stays_until_it_is_asked_again(
     assert learning.of("p").judge_error == pytest.approx(0.5 / 101)
 
 
+def test_labeled_pairs_are_remembered_among_any_number_of_partitions(
+    learning: Learning, store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notes, "MAX_TALLIED", 2)
+    for times in range(2):
+        learning.note_labeled([(LOW, False)] * 10, as_traffic=True)
+        learning.note_judge(refused=90, accepted=10)
+        for number in range(4):
+            note(learning, 1, at=f"{times} {number}")
+
+    # The same pairs again take the place of the first.
+    assert learning.afresh().judge_error == pytest.approx(10.5 / 101)
+    assert learning.afresh().evidence.wrong.sum() == 10
+
+
 def test_complaints_over_the_years_do_not_add_up_against_a_good_judge(
     learning: Learning, store: LocalStore
 ) -> None:
@@ -209,12 +224,12 @@ def test_complaints_over_the_years_do_not_add_up_against_a_good_judge(
         ((9, 0), 0, 0, 0.05),
         ((0, 9), 0, 0, 0.95),
         ((95, 4), 0, 10**6, 0.045),
-        ((0, 0), 4, 90, 0.045),
-        ((0, 0), 9, 3, 0.5),
+        ((0, 0), 4, 70, 0.045),
+        ((0, 0), 29, 3, 0.5),
         # The first complaint does not condemn a judge.
-        ((0, 0), 1, 0, 1.5 / 11),
+        ((0, 0), 1, 0, 1.5 / 31),
         ((95, 4), 1, 10**6, 0.045),
-        ((99, 0), 8, 90, 0.085),
+        ((99, 0), 8, 70, 0.085),
         ((0, 0), -3, 10, 0.0),
     ],
 )

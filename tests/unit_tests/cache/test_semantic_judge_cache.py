@@ -444,6 +444,35 @@ async def test_ttl_and_eviction_reach_the_store(open_cache: Open) -> None:
     assert cache.lookup(OTHER, LLM) is None
 
 
+def test_a_store_that_is_empty_is_no_missing_one(open_cache: Open) -> None:
+    class Sized(LocalStore):
+        def __len__(self) -> int:
+            return self.counts().entries
+
+    store = Sized()
+    open_cache(judge=bool, store=store).update(RESET, LLM, ANSWER)
+
+    assert len(store) == 1
+
+
+async def test_a_hit_is_noted_off_the_loop(open_cache: Open) -> None:
+    threads = []
+
+    class Noting(LocalStore):
+        def touch(self, key: str) -> None:
+            threads.append(threading.get_ident())
+            super().touch(key)
+
+    cache = open_cache(judge=lambda _: True, store=Noting())
+    cache.update(RESET, LLM, ANSWER)
+    for prompt in (RESET, TYPO, TYPO):
+        assert await cache.alookup(prompt, LLM)
+    assert (await cache.aexplain(RESET, LLM)).hit
+
+    assert len(threads) == 3
+    assert threading.get_ident() not in threads
+
+
 def test_a_hit_is_used_and_so_stays(open_cache: Open) -> None:
     cache = open_cache(judge=lambda _: True, max_entries=2)
     third = _ask("Where are your offices?")

@@ -12,6 +12,7 @@ from langchain_prodpatterns.cache import SemanticJudgeCache
 from langchain_prodpatterns.cache.stores import LocalStore
 from langchain_prodpatterns.cache.warming import BATCH, batches
 from langchain_prodpatterns.errors import ConfigurationError, StoreError
+from langchain_prodpatterns.usage import Usage
 from tests.unit_tests.cache.conftest import (
     LLM,
     Clock,
@@ -24,6 +25,7 @@ from tests.unit_tests.cache.conftest import (
 
 Open = Callable[..., SemanticJudgeCache]
 Item = tuple[str, str, Any]
+PROMPT = prompt_of(HumanMessage("Why?"))
 
 
 def item(text: str, answer: str = "Click on it.") -> Item:
@@ -64,6 +66,51 @@ async def test_what_is_stored_is_found_exactly_and_nearly(
     exact = cache.explain(*items(2)[1][:2])
     near = cache.explain(item("How do I reset pasword number 1?")[0], LLM)
     assert (exact.decision, near.decision) == ("exact", "judged hit")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ((PROMPT, LLM, "in 14 days"), r"items\[1\]\[2\] .* Generation.*, got str"),
+        ((PROMPT, LLM, [AIMessage("a")]), r"items\[1\]\[2\] .*got a AIMessage among"),
+        (
+            (PROMPT, "answer"),
+            r"items\[1\] must be \(prompt, llm_string, gen.*got tuple",
+        ),
+        ((7, LLM, [Generation(text="a")]), r"items\[1\] must be \(prompt, llm_string"),
+        ("abc", r"items\[1\] must be \(prompt, llm_string, generations\).*got str"),
+    ],
+)
+async def test_what_is_no_answer_is_refused(
+    cache: SemanticJudgeCache, wrong: Any, said: str, by_async: bool
+) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        await warm(cache, [item("a"), wrong], by_async=by_async)
+
+
+async def test_what_finds_no_room_does_not_count(
+    open_cache: Open, by_async: bool
+) -> None:
+    cache = open_cache(judge=bool, max_bytes=1_600)
+    long = item("How do I reset my clock?", "Click on it. " * 1_000)
+
+    assert await warm(cache, [item("a"), long], by_async=by_async) == 1
+    cache.update(*long)
+
+    stats = cache.stats()
+    assert (stats.stored, stats.entries, stats.not_stored) == (1, 1, 1)
+
+
+async def test_answers_of_unknown_time_are_judged_where_time_is_the_cost(
+    open_cache: Open, judge: ScriptedJudge, by_async: bool
+) -> None:
+    cache = open_cache(judge=judge, cost=lambda usage: usage.seconds)
+    cache._policy.costs.note_verdict(Usage(calls=1, seconds=1.0))
+    await warm(cache, items(3), by_async=by_async)
+
+    for number in range(3):
+        typo = item(f"How do I reset pasword number {number}?")
+        assert cache.explain(*typo[:2]).decision == "judged hit"
 
 
 async def test_what_is_not_worth_it_is_left_out(

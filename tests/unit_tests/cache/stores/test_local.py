@@ -27,7 +27,7 @@ from langchain_prodpatterns.cache.stores import (
 from langchain_prodpatterns.cache.stores.base import Vector
 from langchain_prodpatterns.cache.stores.indexer import Indexer
 from langchain_prodpatterns.cache.stores.rows import Rows
-from langchain_prodpatterns.errors import StoreError
+from langchain_prodpatterns.errors import ConfigurationError, StoreError
 from langchain_prodpatterns.fingerprints import Fingerprint
 from langchain_prodpatterns.usage import Usage
 from tests.unit_tests.cache.conftest import CLONES, Clock
@@ -177,6 +177,12 @@ def test_the_same_request_is_replaced(store: LocalStore) -> None:
 
     assert near(store) == ["b"]
     assert store.counts().entries == 1
+
+
+@pytest.mark.parametrize("path", [":memory:", "", "."])
+def test_what_is_no_file_is_refused(path: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"path of a file, got .*leave it out"):
+        LocalStore(path)
 
 
 def test_an_alias_answers_and_goes_with_its_entry(store: LocalStore) -> None:
