@@ -235,11 +235,11 @@ class SemanticJudgeCache(CacheUpkeep):
         return await off_loop(partial(self._identify, prompt, llm_string))
 
     def _find(self, identity: Identity) -> Steps[Lookup]:
-        """Look a request up; after a miss, wait for who asks the same, if wanted."""
+        """Look a request up; wait for who asks the same, if wanted."""
+        find = partial(self.core.tiers.find, identity)
         if self._flight is None:
-            return self.core.tiers.find(identity)
-        others = partial(self._flight.others, identity.exact)
-        return self.core.tiers.find(identity, others=others)
+            return find()
+        return self._flight.look_up(identity.exact, find)
 
     def _settle(
         self, identity: Identity, found: Lookup, visit: Visit

@@ -6,13 +6,24 @@ failed is never reported. So nobody is waited for longer than a few seconds.
 
 import time
 from functools import partial
+from typing import Protocol
 
 from langchain_prodpatterns.cache.flights import Flight, Flights, Landing
 from langchain_prodpatterns.cache.leases import LEASE_SECONDS, Leases
+from langchain_prodpatterns.cache.lookups import Lookup
 from langchain_prodpatterns.cache.steps import Call, Steps, Wait
 from langchain_prodpatterns.cache.stores import CacheStore, Found
+from langchain_prodpatterns.cache.tiers import Others
 
 _MAX_OPEN = 1024
+
+
+class Find(Protocol):
+    """Looks a request up, with regard to others who ask the same."""
+
+    def __call__(self, *, before: Others, others: Others) -> Steps[Lookup]:
+        """Return the steps, as `Tiers.find` does."""
+        ...
 
 
 class SingleFlight:
@@ -31,18 +42,35 @@ class SingleFlight:
         self._seconds = seconds
         self._flights = Flights(seconds, _MAX_OPEN)
 
-    def others(self, exact: str) -> Steps[Found | None]:
-        """After a miss, wait for who has missed the same before.
+    def look_up(self, exact: str, find: Find) -> Steps[Lookup]:
+        """Look a request up; who asks the same meanwhile waits.
 
         Args:
             exact: The request.
+            find: Looks it up.
 
         Returns:
-            The steps, which end with what was stored in the meantime. After `None` the
-            caller makes the call, and is who others wait for.
+            The steps, which end with the lookup. After a miss the caller makes the
+            call, and is who others wait for.
         """
-        end = time.monotonic() + self._seconds
-        place = self._flights.join(exact)
+        turn = _Turn(exact, time.monotonic() + self._seconds)
+        try:
+            lookup = yield from find(
+                before=partial(self._join, turn), others=partial(self._claim, turn)
+            )
+        except BaseException:
+            turn.land("failed")
+            raise
+        if lookup.decision.hit:
+            turn.land("stored")
+        return lookup
+
+    def _join(self, turn: "_Turn") -> Steps[Found | None]:
+        """Wait for who has asked the same before, in this process.
+
+        Before the nearest answer is looked at: one verdict is enough, too.
+        """
+        place = self._flights.join(turn.exact)
         while not place.leads:
             flight = place.flight
             if flight.is_mine:
@@ -53,30 +81,26 @@ class SingleFlight:
                 # One of several prompts of one call. Whoever makes others wait and
                 # waits himself may wait for one who waits for him.
                 return None
-            left = max(end - time.monotonic(), 0.0)
             landing: Landing = yield Wait(
-                partial(flight.wait, left), partial(flight.await_landing, left)
+                partial(flight.wait, turn.left),
+                partial(flight.await_landing, turn.left),
             )
             if landing in {"stored", "not stored"}:
-                found: Found | None = yield Call(partial(self._store.find, exact))
+                found: Found | None = yield Call(partial(self._store.find, turn.exact))
                 return found
             place = self._flights.take_over(flight)
-        return (yield from self._lead(place.flight, end - time.monotonic()))
+        turn.flight = place.flight
+        return None
 
-    def _lead(self, flight: Flight, patience: float) -> Steps[Found | None]:
-        """Wait for other processes, no longer than for callers of this one."""
-        found: Found | None = None
-        try:
-            found = yield from self._leases.claim_or_find(
-                flight, max(patience, 0.0), min(self._seconds, LEASE_SECONDS)
-            )
-        except BaseException:
-            flight.land("failed")
-            raise
+    def _claim(self, turn: "_Turn") -> Steps[Found | None]:
+        """After a miss, wait for other processes, no longer than for this one."""
+        if turn.flight is None:
+            return None
+        found = yield from self._leases.claim_or_find(
+            turn.flight, turn.left, min(self._seconds, LEASE_SECONDS)
+        )
         if found is None:
-            flight.reopen()
-        else:
-            flight.land("stored")
+            turn.flight.reopen()
         return found
 
     def land(self, exact: str, *, stored: bool) -> None:
@@ -87,3 +111,22 @@ class SingleFlight:
             stored: Whether it was worth storing.
         """
         self._flights.land(exact, "stored" if stored else "not stored")
+
+
+class _Turn:
+    """One caller's lookup: how long it waits, and the flight that it leads."""
+
+    def __init__(self, exact: str, end: float) -> None:
+        self.exact = exact
+        self.flight: Flight | None = None
+        self._end = end
+
+    @property
+    def left(self) -> float:
+        """Seconds left to wait for others."""
+        return max(self._end - time.monotonic(), 0.0)
+
+    def land(self, ended: Landing) -> None:
+        """End the flight, if there is one: no call will follow."""
+        if self.flight is not None:
+            self.flight.land(ended)

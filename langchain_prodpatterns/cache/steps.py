@@ -5,6 +5,7 @@ take them. So the two cannot differ but in the waiting.
 """
 
 from collections.abc import Awaitable, Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar, cast
@@ -145,15 +146,17 @@ def walk(steps: Steps[T], hands: Hands) -> T:
         What the steps end with.
     """
     go_on: Callable[[], Step] = partial(next, steps)
-    while True:
-        try:
-            step = go_on()
-        except StopIteration as end:
-            return cast("T", end.value)
-        try:
-            go_on = partial(steps.send, _take(step, hands))
-        except Exception as error:  # noqa: BLE001 - handed to the steps, which decide
-            go_on = partial(steps.throw, error)
+    # An interrupt ends the steps now, not when the last reference to them goes.
+    with closing(steps):
+        while True:
+            try:
+                step = go_on()
+            except StopIteration as end:
+                return cast("T", end.value)
+            try:
+                go_on = partial(steps.send, _take(step, hands))
+            except Exception as error:  # noqa: BLE001 - handed to the steps, which decide
+                go_on = partial(steps.throw, error)
 
 
 async def awalk(steps: Steps[T], hands: Hands) -> T:
@@ -167,15 +170,17 @@ async def awalk(steps: Steps[T], hands: Hands) -> T:
         What the steps end with.
     """
     go_on: Callable[[], Step] = partial(next, steps)
-    while True:
-        try:
-            step = go_on()
-        except StopIteration as end:
-            return cast("T", end.value)
-        try:
-            go_on = partial(steps.send, await _atake(step, hands))
-        except Exception as error:  # noqa: BLE001 - handed to the steps, which decide
-            go_on = partial(steps.throw, error)
+    # As in `walk`: so does a cancellation.
+    with closing(steps):
+        while True:
+            try:
+                step = go_on()
+            except StopIteration as end:
+                return cast("T", end.value)
+            try:
+                go_on = partial(steps.send, await _atake(step, hands))
+            except Exception as error:  # noqa: BLE001 - handed to the steps, which decide
+                go_on = partial(steps.throw, error)
 
 
 def _take(step: Step, hands: Hands) -> Any:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import uuid4
 
 from langchain_prodpatterns.cache.admission import Unworthy, objection
@@ -55,6 +55,9 @@ from langchain_prodpatterns.usage import NO_USAGE, Usage
 
 logger = logging.getLogger(__name__)
 
+Others: TypeAlias = Callable[[], Steps[Found | None]]
+"""The steps that wait for others who ask the same, and end with what they stored."""
+
 
 class Tiers:
     """Looks a request up tier by tier, and stores answers."""
@@ -94,7 +97,8 @@ class Tiers:
         identity: Identity,
         part: Part = "output",
         *,
-        others: "Callable[[], Steps[Found | None]] | None" = None,
+        before: Others | None = None,
+        others: Others | None = None,
         dry: bool = False,
     ) -> Steps[Lookup]:
         """Look a request up and decide: exact, alias, near.
@@ -102,14 +106,17 @@ class Tiers:
         Args:
             identity: The request.
             part: Which part of an answer will be served, if there is that part.
-            others: Where nothing is found: the steps that wait for those who ask the
-                same at this moment, and end with what they stored.
+            before: Where the request is not known yet: the steps that wait for those
+                who ask the same at this moment, and end with what they stored.
+            others: The same, where nothing similar is served either.
             dry: Decide only: count nothing and remember no verdict.
 
         Returns:
             The steps of the lookup.
         """
         found: Found | None = yield Call(partial(self._store.find, identity.exact))
+        if found is None and before is not None:
+            found = yield from before()
         if found is None:
             lookup = yield from self._similar(identity, part, dry=dry)
             if others is not None and not lookup.decision.hit:

@@ -178,3 +178,59 @@ def test_two_caches_on_one_path_make_one_call(open_cache: Open, tmp_path: Path) 
         one.update("Why?", LLM, ANSWER)
 
         assert waits.result(LONG) == ANSWER
+
+
+@pytest.mark.parametrize("yes", [True, False])
+def test_sixteen_near_questions_make_one_verdict(open_cache: Open, yes: bool) -> None:
+    begun, go = threading.Event(), threading.Event()
+    asked = []
+
+    def judge(request: Any) -> bool:
+        asked.append(request)
+        begun.set()
+        assert go.wait(LONG)
+        return yes
+
+    cache = open_cache(judge=judge, judge_timeout=None, single_flight=LONG)
+    set_llm_cache(cache)
+    model = ScriptedChatModel(respond=lambda _: "because")
+    model.invoke("Why is it so?")
+    joined = waiting(cache)
+
+    with ThreadPoolExecutor(16) as pool:
+        calls = [pool.submit(model.invoke, "Why is it so") for _ in range(16)]
+        assert begun.wait(LONG)
+        while joined() < 16:
+            threading.Event().wait(0.001)
+        go.set()
+        assert {call.result().text for call in calls} == {"because"}
+
+    assert len(asked) == 1
+    stats = cache.stats()
+    assert (stats.judged_hits, stats.alias, stats.exact) == (
+        (1, 15, 0) if yes else (0, 0, 15)
+    )
+    assert stats.stored == (1 if yes else 2)
+
+
+async def test_a_cancelled_lookup_lets_the_next_one_lead(open_cache: Open) -> None:
+    begun, never = asyncio.Event(), asyncio.Event()
+    asked = []
+
+    async def judge(request: Any) -> bool:
+        asked.append(request)
+        if len(asked) == 1:
+            begun.set()
+            await never.wait()
+        return True
+
+    cache = open_cache(judge=judge, judge_timeout=None, single_flight=LONG)
+    await cache.aupdate("Why is it so?", LLM, ANSWER)
+    first = asyncio.create_task(cache.alookup("Why is it so", LLM))
+    await begun.wait()
+    second = asyncio.create_task(cache.alookup("Why is it so", LLM))
+    await asyncio.sleep(0)
+    first.cancel()
+
+    assert await second
+    assert len(asked) == 2
