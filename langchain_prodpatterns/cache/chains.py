@@ -4,8 +4,6 @@ import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, get_args
-from uuid import uuid4
-from weakref import WeakKeyDictionary
 
 from langchain_core.documents import Document
 from langchain_core.load import dumpd
@@ -14,6 +12,8 @@ from langchain_core.runnables import Runnable, RunnableLambda
 from pydantic import BaseModel
 
 from langchain_prodpatterns.cache.digests import canonical_json, digest
+from langchain_prodpatterns.cache.functions import Function, held_by, is_function
+from langchain_prodpatterns.cache.holdings import Holdings, functions_of
 from langchain_prodpatterns.cache.parameters import strip_transport
 from langchain_prodpatterns.cache.schemas import (
     resolve_class,
@@ -28,7 +28,6 @@ _STREAM_STEPS = (
     "langgraph.pregel.protocol.PregelProtocol",
 )
 _DATA = (str, bytes, int, float, type, Document, BaseMessage, type(None))
-_tokens: "WeakKeyDictionary[Runnable[Any, Any], str]" = WeakKeyDictionary()
 
 
 def runnable_fingerprint(
@@ -39,19 +38,22 @@ def runnable_fingerprint(
     Args:
         runnable: The chain.
         told_apart: Whether the user tells it from others, by a `scope`. Otherwise a
-            part that shows nothing of itself, such as a compiled graph, is like no
-            other.
+            part that shows nothing of itself, such as a compiled graph or an open
+            connection that a function holds, is like no other.
 
     Returns:
-        A digest without keys, base URLs and deadlines. Of a function only the name,
-        of a lambda the source is seen; a class stands for its JSON Schema.
+        A digest without keys, base URLs and deadlines. Of a function the name is seen,
+        of a lambda the code, and of both what they close over, their defaults and the
+        arguments of a `partial`; a class stands for its JSON Schema.
     """
-    parts = list(_parts(runnable))
-    classes = sorted(set(_schemas_of(parts)))
-    shown = canonical_json(strip_transport(_without_graph(dumpd(runnable))))
-    opaque = [] if told_apart else [_token(part) for part in parts if _is_opaque(part)]
-    text = with_schemas(_ADDRESS.sub("", shown), dict(classes))
-    return digest(text, classes, opaque)
+    classes = dict(sorted(set(_schemas_of(_parts(runnable)))))
+
+    def show(part: Runnable[Any, Any]) -> str:
+        shown = canonical_json(strip_transport(_without_graph(dumpd(part))))
+        return with_schemas(_ADDRESS.sub("", shown), classes)
+
+    holdings = Holdings(show, told_apart=told_apart)
+    return digest(show(runnable), list(classes.items()), holdings.of(runnable))
 
 
 def remembers(runnable: Runnable[Any, Any]) -> bool:
@@ -61,8 +63,8 @@ def remembers(runnable: Runnable[Any, Any]) -> bool:
         runnable: The chain.
 
     Returns:
-        Whether a graph with a checkpointer, or a message history, is found in it. In
-        the code of a function only what LangChain sees there is found.
+        Whether a graph with a checkpointer, or a message history, is found in it. Of
+        a function, what it holds and what LangChain sees in its code is looked at.
     """
     return any(
         _has_memory(part) for part in _parts(runnable) if isinstance(part, Runnable)
@@ -110,8 +112,8 @@ def _inside(part: Any) -> Iterable[Any]:
         return ()
     if isinstance(part, list | tuple | set | frozenset | Mapping):
         return part.values() if isinstance(part, Mapping) else part
-    if isinstance(part, RunnableLambda):
-        return part.deps
+    if is_function(part) or isinstance(part, RunnableLambda):
+        return _called(part)
     if isinstance(part, Runnable | BaseModel):
         return vars(part).values()
     if dataclasses.is_dataclass(part):
@@ -121,21 +123,18 @@ def _inside(part: Any) -> Iterable[Any]:
     return [node] if isinstance(node, Runnable) else get_args(part)
 
 
+def _called(part: Function | RunnableLambda[Any, Any]) -> Iterable[Any]:
+    if isinstance(part, RunnableLambda):
+        return [*part.deps, *functions_of(part)]
+    return held_by(part)
+
+
 def _schemas_of(parts: Iterable[Any]) -> Iterator[tuple[str, str]]:
     """Yield full name and schema of the classes among a chain's parts."""
     for part in parts:
         schema = schema_digest(part) if isinstance(part, type) else None
         if schema is not None:
             yield f"{part.__module__}.{part.__qualname__}", schema
-
-
-def _is_opaque(part: Any) -> bool:
-    return isinstance(part, Runnable) and type(part).__repr__ is object.__repr__
-
-
-def _token(part: Runnable[Any, Any]) -> str:
-    """Return a random name for an object, the same for as long as it lives."""
-    return _tokens.setdefault(part, uuid4().hex)
 
 
 def _without_graph(value: Any) -> Any:
