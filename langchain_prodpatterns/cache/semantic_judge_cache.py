@@ -331,9 +331,9 @@ class SemanticJudgeCache(CacheUpkeep):
                 what an object like a vector store holds: two chains that differ in
                 nothing else share their answers unless each has a `scope`. What a
                 function closes over, its defaults and the arguments of a `partial` are
-                seen where they are plain values or Runnables. A compiled graph, or any
-                other object that a function holds, shows nothing at all: with a
-                `scope`, the answers outlive it.
+                seen where they are plain values or Runnables, as they are at the first
+                call. A compiled graph, or any other object that a function holds, shows
+                nothing at all: with a `scope`, the answers outlive it.
             ttl: Seconds that an answer of this chain lives, or a function of its output
                 that tells them; by default as the cache has it.
             metadata: Names what an output is made of, for `invalidate(where=...)`;
