@@ -26,6 +26,7 @@ from langchain_core.runnables import (
 from langchain_core.tools import StructuredTool
 from langchain_openai import ChatOpenAI
 
+from langchain_prodpatterns.cache import SemanticJudgeCache
 from langchain_prodpatterns.cache.chains import runnable_fingerprint
 from langchain_prodpatterns.cache.holdings import Tokens
 from langchain_prodpatterns.testing import ScriptedChatModel
@@ -314,6 +315,7 @@ import sys, types
 from functools import lru_cache, wraps
 from operator import itemgetter
 from langchain_core.runnables import RunnableLambda
+from langchain_prodpatterns.cache import SemanticJudgeCache
 from langchain_prodpatterns.cache.chains import runnable_fingerprint
 
 MISSING, LOCK = object(), object()
@@ -391,3 +393,14 @@ def test_what_cannot_be_followed_has_another_name_each_time() -> None:
 
     assert tokens.of(object()) != tokens.of(object())
     assert not tokens._known
+
+
+def test_each_is_asked_for_itself(cache: SemanticJudgeCache) -> None:
+    formal, again, casual = (
+        cache.wrap(RunnableLambda(_closing(style)))
+        for style in ("formal", "formal", "casual")
+    )
+
+    assert formal.invoke("Why?") == again.invoke("Why?") == "formal: Why?"
+    assert casual.invoke("Why?") == "casual: Why?"
+    assert (cache.stats().exact, cache.stats().misses) == (1, 2)
