@@ -2,12 +2,13 @@
 
 import asyncio
 import math
+import os
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, InvalidStateError
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Literal, Self, TypeAlias
 
@@ -175,12 +176,23 @@ class Flights:
             seconds: How long a flight is waited for, at most, since it was opened.
             limit: How many to know of; the oldest is given up for a new one.
         """
-        # Reentrant: the collector may end a forgotten stream's flight anywhere.
-        self._lock = threading.RLock()
-        self._flights: OrderedDict[str, Flight] = OrderedDict()
         self._limit = limit
         self.seconds = seconds
         """How long a flight is waited for, at most, since it was opened."""
+        self._begin()
+
+    def _begin(self) -> None:
+        self._process = os.getpid()
+        # Reentrant: the collector may end a forgotten stream's flight anywhere.
+        self._lock = threading.RLock()
+        self._flights: OrderedDict[str, Flight] = OrderedDict()
+
+    def _locked(self) -> AbstractContextManager[object]:
+        if self._process != os.getpid():
+            # The calls of its parent never end in a forked process, and a thread that
+            # had the lock is not there to give it back.
+            self._begin()
+        return self._lock
 
     def __reduce__(self) -> Any:
         # A copy has no call under way.
@@ -219,7 +231,7 @@ class Flights:
 
     def join(self, key: str) -> Place:
         """Join the flight of a request, or lead one if there is none."""
-        with self._lock:
+        with self._locked():
             flight = self._flights.get(key)
             if flight is not None:
                 return Place(flight, leads=False)
@@ -235,7 +247,7 @@ class Flights:
 
     def land(self, key: str, ended: Landing) -> None:
         """End the flight of a request, if there is one."""
-        with self._lock:
+        with self._locked():
             flight = self._flights.get(key)
         if flight is not None:
             flight.land(ended)
@@ -243,18 +255,18 @@ class Flights:
     @property
     def led_here(self) -> bool:
         """Whether this very thread and task leads one that others may wait for."""
-        with self._lock:
+        with self._locked():
             flights = list(self._flights.values())
         return any(f.is_mine and f.is_worth_waiting_for for f in flights)
 
     def _give_up_oldest(self) -> None:
-        with self._lock:
+        with self._locked():
             if self._limit is None or len(self._flights) <= self._limit:
                 return
             oldest = next(iter(self._flights.values()))
         oldest.land("left")
 
     def _forget(self, flight: Flight) -> None:
-        with self._lock:
+        with self._locked():
             if self._flights.get(flight.key) is flight:
                 del self._flights[flight.key]

@@ -178,3 +178,52 @@ def test_a_call_whose_process_was_killed_is_made_by_another(
     assert calls_in(tmp_path) == 2
     assert answers == ["because"] * THREADS
     assert counts == [THREADS - 1, 1, 0]
+
+
+FORKED = textwrap.dedent(
+    """
+    import os, threading
+    from langchain_core.runnables import RunnableLambda
+    from langchain_prodpatterns.cache import SemanticJudgeCache
+    from langchain_prodpatterns.testing import LexicalEmbeddings
+
+    begun, go = threading.Event(), threading.Event()
+    parent = os.getpid()
+
+    def answer(_):
+        if os.getpid() == parent:
+            # Not even the calls that are under way can be looked at now.
+            flights._lock.acquire()
+            begun.set()
+            assert go.wait(80)
+            flights._lock.release()
+        return f"because {os.getpid() == parent}"
+
+    cache = SemanticJudgeCache(LexicalEmbeddings(dimensions=64), band=(0.8, 0.99))
+    flights = cache.core.flights
+    chain = cache.wrap(RunnableLambda(answer))
+    leader = threading.Thread(target=chain.invoke, args=("Why?",))
+    leader.start()
+    assert begun.wait(80)
+    if os.fork() == 0:
+        print(chain.invoke("Why?"), flush=True)
+        os._exit(0)
+    os.wait()
+    go.set()
+    leader.join()
+    cache.close()
+    """
+)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes do not fork here")
+def test_a_forked_process_waits_for_no_call_of_its_parent_s() -> None:
+    told = subprocess.run(  # noqa: S603 - our own script
+        [sys.executable, "-c", FORKED],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=LONG,
+    )
+
+    assert told.stdout == "because False\n"
