@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from langchain_prodpatterns.arguments import is_number
 from langchain_prodpatterns.errors import ConfigurationError
+from langchain_prodpatterns.forking import guard
 from langchain_prodpatterns.usage import Usage
 
 logger = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ class Costs:
         if not (cost is None or callable(cost) or isinstance(cost, tuple)):
             raise _no_cost(cost)
         self._lock = threading.Lock()
+        guard(self, "_lock")
         self._told = False
         self._verdict: float | None = None
         self._verdicts = 0.0
@@ -62,6 +64,7 @@ class Costs:
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self._lock = threading.Lock()
+        guard(self, "_lock")
 
     def note_verdict(self, usage: Usage) -> None:
         """Take note of what a verdict used; where its price is unknown, of nothing."""

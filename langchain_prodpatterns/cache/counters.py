@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias
 from langchain_prodpatterns.cache.decision import Outcome
 from langchain_prodpatterns.cache.promise import Promise
 from langchain_prodpatterns.cache.stores import StoreCounts
+from langchain_prodpatterns.forking import guard
 
 logger = logging.getLogger(__name__)
 
@@ -135,6 +136,7 @@ class Counters:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        guard(self, "_lock")
         self._counts: Counter[Event] = Counter()
 
     def __reduce__(self) -> Any:

@@ -14,6 +14,7 @@ from langchain_prodpatterns.cache.lookups import Pair
 from langchain_prodpatterns.cache.promise import Learned, learn
 from langchain_prodpatterns.cache.stores import CacheStore
 from langchain_prodpatterns.cache.stores.base import LASTING
+from langchain_prodpatterns.forking import guard
 
 _JUDGE = "judge"
 _HINT = "hint:"
@@ -60,6 +61,7 @@ class Learning:
         self._store = store
         self._clock = clock
         self._lock = threading.Lock()
+        guard(self, "_lock")
         self._held: OrderedDict[str, _Held] = OrderedDict()
 
     def __reduce__(self) -> Any:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from langchain_prodpatterns.cache.stores.base import Vector
+from langchain_prodpatterns.forking import guard
 
 _Where: TypeAlias = "tuple[int, weakref.ref[asyncio.Task[Any]] | None]"
 _MAX_PENDING = 1024
@@ -43,6 +44,7 @@ class PendingMisses:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        guard(self, "_lock")
         self._misses: OrderedDict[tuple[_Where, str], Miss] = OrderedDict()
 
     def __reduce__(self) -> Any:

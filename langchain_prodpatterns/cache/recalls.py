@@ -6,6 +6,7 @@ from collections import deque
 from typing import Any
 
 from langchain_prodpatterns.cache.stores import Entry, Selection
+from langchain_prodpatterns.forking import guard
 
 _REMEMBERED = 64
 
@@ -22,6 +23,7 @@ class Recalls:
     def __init__(self) -> None:
         """Remember nothing yet."""
         self._lock = threading.Lock()
+        guard(self, "_lock")
         self._latest: deque[tuple[float, Selection]] = deque()
         self._forgotten_at = float("-inf")
 

@@ -13,6 +13,7 @@ from langchain_prodpatterns.cache.stores.schema import (
     connect,
 )
 from langchain_prodpatterns.errors import StoreError
+from langchain_prodpatterns.forking import guard
 
 
 class Database:
@@ -36,13 +37,20 @@ class Database:
         self._path = path
         self._closed = False
         self._patience = BUSY_SECONDS
-        self._writer = connect(path)
-        self._writing = threading.RLock()
-        self._reader, self._reading = self._writer, self._writing
+        self.is_lost = False
+        """Whether this process was forked in the middle of what another thread did."""
+        self._writing = self._reading = threading.RLock()
         if path is not None:
-            self._reader, self._reading = connect(path), threading.RLock()
-        if content is not None:
-            self._writer.deserialize(content)
+            self._reading = threading.RLock()
+        # All that SQLite does is done with a lock held, so that no fork comes in the
+        # middle: a child would wait for ever for the locks that SQLite has itself.
+        guard(self, "_writing", "_reading", lost=Database._lose)
+        with self._writing, self._reading:
+            self._writer = self._reader = connect(path)
+            if path is not None:
+                self._reader = connect(path)
+            if content is not None:
+                self._writer.deserialize(content)
         # Closes what nobody closed, without a `ResourceWarning`.
         self._finalizer = weakref.finalize(self, _close, self._reader, self._writer)
 
@@ -132,6 +140,9 @@ class Database:
         with self._writing, self._reading:
             self._closed = True
             self._finalizer()
+
+    def _lose(self) -> None:
+        self.is_lost = True
 
     def abandon(self) -> None:
         """Leave the connections as they are: they are of the process that forked."""

@@ -19,6 +19,7 @@ from langchain_prodpatterns.cache.stores.vectors import (
     Partition,
 )
 from langchain_prodpatterns.errors import StoreError
+from langchain_prodpatterns.forking import guard
 
 AT_ONCE_AT_MOST = 5_000
 """Rows that a search takes in before it looks; more come in the background."""
@@ -53,6 +54,15 @@ class Indexer:
         self._seen: int | None = None
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
+        guard(self, in_child=Indexer._begin_in_child)
+
+    def _begin_in_child(self) -> None:
+        """In a forked process there is no thread of the parent's: begin another."""
+        # A new event: the old one's lock may be held.
+        is_stopped, self._stopped = self._stopped.is_set(), threading.Event()
+        if is_stopped:
+            self._stopped.set()
+        self._thread = self._seen = None
 
     @property
     def size(self) -> int:

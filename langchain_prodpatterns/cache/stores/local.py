@@ -115,8 +115,12 @@ class LocalStore:
 
     @property
     def _database(self) -> Database:
-        """The database; a forked process opens the file anew."""
-        if self._process != os.getpid() and self._path is not None:
+        """The database; a forked process opens the file anew.
+
+        Memory is as it was, but empty where another thread was at work in it.
+        """
+        is_file = self._path is not None
+        if self._process != os.getpid() and (is_file or self._opened.is_lost):
             # The inherited one must not be used, nor closed while it is locked.
             self._inherited = self._opened
             self._inherited.abandon()
