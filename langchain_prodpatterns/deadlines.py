@@ -10,12 +10,60 @@ import math
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+LATE_AT_MOST = 8
+"""Late calls of one caller that may go on at once."""
 
-def call_with_deadline(func: Callable[[], T], seconds: float | None) -> T:
+
+class TooManyLateError(TimeoutError):
+    """Raised in place of a call where too many before it have not come back."""
+
+
+@dataclass(frozen=True, slots=True)
+class LateCalls:
+    """The calls of one caller that nobody waits for any more, and that still go on.
+
+    Each holds a thread: what always hangs would otherwise take one more a call, until
+    the system has none left.
+    """
+
+    limit: int = LATE_AT_MOST
+    """How many may go on before no more are made."""
+    # A set, because its operations need no lock: a forked process has all of them, and
+    # none of the threads is alive there.
+    _threads: set[threading.Thread] = field(
+        default_factory=set, init=False, repr=False, compare=False
+    )
+
+    def __reduce__(self) -> Any:
+        # A copy has made no call.
+        return LateCalls, (self.limit,)
+
+    def check(self) -> None:
+        """Look whether one more call may be made.
+
+        Raises:
+            TooManyLateError: When too many go on.
+        """
+        for thread in tuple(self._threads):
+            if not thread.is_alive():
+                self._threads.discard(thread)
+        if len(self._threads) >= self.limit:
+            msg = f"not asked: {len(self._threads)} earlier calls have not come back"
+            raise TooManyLateError(msg)
+
+    def add(self, thread: threading.Thread) -> None:
+        """Take note of a thread whose call is given up."""
+        self._threads.add(thread)
+
+
+def call_with_deadline(
+    func: Callable[[], T], seconds: float | None, late: LateCalls | None = None
+) -> T:
     """Call a function, and stop waiting for it when time is up.
 
     The call sees the caller's context variables; the result of a late one is dropped.
@@ -23,15 +71,20 @@ def call_with_deadline(func: Callable[[], T], seconds: float | None) -> T:
     Args:
         func: What to call.
         seconds: How long to wait; `None` waits for ever, in this thread.
+        late: Takes note of a call that is given up; where there are too many of them,
+            the function is not called.
 
     Returns:
         What the function returns.
 
     Raises:
         TimeoutError: When the function is not done in time.
+        TooManyLateError: When it is not called.
     """
     if seconds is None:
         return func()
+    late = late or LateCalls()
+    late.check()
     outcome: list[T] = []
     failure: list[BaseException] = []
     done = threading.Event()
@@ -45,8 +98,10 @@ def call_with_deadline(func: Callable[[], T], seconds: float | None) -> T:
             done.set()
 
     context = contextvars.copy_context()
-    threading.Thread(target=context.run, args=(run,), daemon=True).start()
+    thread = threading.Thread(target=context.run, args=(run,), daemon=True)
+    thread.start()
     if not done.wait(min(seconds, threading.TIMEOUT_MAX)):
+        late.add(thread)
         msg = f"not done within {seconds:g} seconds"
         raise TimeoutError(msg)
     if failure:
@@ -74,7 +129,7 @@ def call_for_future(func: Callable[[], T]) -> T:
         raise RuntimeError(msg) from error
 
 
-async def call_apart(func: Callable[[], T]) -> T:
+async def call_apart(func: Callable[[], T], late: LateCalls | None = None) -> T:
     """Call a blocking function in a thread of its own, and wait for it.
 
     Whoever gives up waiting, by a deadline or a cancellation, leaves the call behind.
@@ -82,10 +137,16 @@ async def call_apart(func: Callable[[], T]) -> T:
 
     Args:
         func: What to call.
+        late: As for `call_with_deadline`.
 
     Returns:
         What the function returns.
+
+    Raises:
+        TooManyLateError: When it is not called.
     """
+    late = late or LateCalls()
+    late.check()
     outcome: Future[T] = Future()
     outcome.set_running_or_notify_cancel()
 
@@ -96,8 +157,13 @@ async def call_apart(func: Callable[[], T]) -> T:
             outcome.set_exception(error)
 
     context = contextvars.copy_context()
-    threading.Thread(target=context.run, args=(run,), daemon=True).start()
-    return await asyncio.wrap_future(outcome)
+    thread = threading.Thread(target=context.run, args=(run,), daemon=True)
+    thread.start()
+    try:
+        return await asyncio.wrap_future(outcome)
+    except asyncio.CancelledError:
+        late.add(thread)
+        raise
 
 
 def run_coroutine(func: Callable[[], Coroutine[Any, Any, T]]) -> T:

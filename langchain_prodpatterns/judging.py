@@ -20,6 +20,7 @@ from langchain_core.runnables import (
     Runnable,
     RunnableConfig,
     RunnableLambda,
+    RunnableSequence,
     RunnableSerializable,
 )
 from langchain_core.runnables.base import RunnableBindingBase
@@ -31,10 +32,10 @@ from langchain_core.runnables.utils import (
     accepts_run_manager,
     is_async_callable,
 )
-from pydantic import ConfigDict
+from pydantic import ConfigDict, PrivateAttr
 
 from langchain_prodpatterns.arguments import check_seconds, refuse_unknown
-from langchain_prodpatterns.deadlines import call_apart, run_coroutine
+from langchain_prodpatterns.deadlines import LateCalls, call_apart, run_coroutine
 from langchain_prodpatterns.errors import ConfigurationError, JudgeError
 from langchain_prodpatterns.hearing import Hearing
 from langchain_prodpatterns.quiet_calls import (
@@ -104,6 +105,8 @@ class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
     verdict is not yes or no), `raise` raises `JudgeError`."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    _late: LateCalls = PrivateAttr(default_factory=LateCalls)
 
     @overload
     def __init__(
@@ -283,7 +286,7 @@ class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
             # Before the waiting begins: who is late must know it, and stop.
             may_go_on = until(self.timeout, may_repair)
             ask = partial(self._ask, request, run_manager, config, may_go_on, **kwargs)
-            return finish(call_quietly(ask, self.timeout))
+            return finish(call_quietly(ask, self.timeout, self._late))
 
         giver = cast("Runnable[JudgeRequest, T]", self)
         return giver._call_with_config(work, request, _hidden(config))  # noqa: SLF001 - it is self
@@ -400,6 +403,7 @@ class BoundJudge(Generic[Request, V]):
         self._verdict_type = verdict_type
         self._timeout = timeout
         self._name = name
+        self._late = LateCalls()
         self._judge = self._resolve(judge, question)
 
     def ask(
@@ -422,9 +426,13 @@ class BoundJudge(Generic[Request, V]):
         judge, config = self._judge, self._named(config)
         if isinstance(judge, Judge):
             return judge.ask(request, config, may_repair=may_repair)
-        return call_quietly(
-            lambda: self._accept(judge.invoke(request, config), request), self._timeout
-        )
+
+        def work() -> Judgement[V]:
+            if _is_async_only(judge):
+                return run_coroutine(lambda: self.aask(request, config))
+            return self._accept(judge.invoke(request, config), request)
+
+        return call_quietly(work, self._timeout, self._late)
 
     async def aask(
         self,
@@ -472,7 +480,7 @@ class BoundJudge(Generic[Request, V]):
         if isinstance(judge, Runnable):
             return judge
         if callable(judge):
-            return _called(judge, self._name)
+            return _called(judge, self._name, self._late)
         msg = (
             "judge must be a chat model, or a Runnable or callable from the request to "
             f"the verdict, got {type(judge).__name__}"
@@ -498,24 +506,33 @@ def _is_bool(answer: Any) -> bool:
     return isinstance(answer, bool | np.bool_)
 
 
-def _called(judge: Callable[[Any], Any], name: str) -> Runnable[Any, Any]:
-    """Make a callable of the user's a Runnable that can be asked in both ways."""
+def _called(
+    judge: Callable[[Any], Any], name: str, late: LateCalls
+) -> Runnable[Any, Any]:
+    """Make a callable of the user's a Runnable."""
     if is_async_callable(judge):
-        return RunnableLambda(partial(_from_sync, judge), judge, name=name)
+        return RunnableLambda(judge, name=name)
     plain = not (accepts_config(judge) or accepts_run_manager(judge))
     # What takes more than the request, or yields, is LangChain's to call.
     if plain and not isgeneratorfunction(judge):
-        return RunnableLambda(judge, partial(_from_async, judge), name=name)
+        return RunnableLambda(judge, partial(_from_async, judge, late), name=name)
     return RunnableLambda(judge, name=name)
 
 
-def _from_sync(judge: Callable[[Any], Any], request: Any) -> Any:
-    return run_coroutine(lambda: judge(request))
-
-
-async def _from_async(judge: Callable[[Any], Any], request: Any) -> Any:
+async def _from_async(
+    judge: Callable[[Any], Any], late: LateCalls, request: Any
+) -> Any:
     # Not in a pool: a judge that is late would hold a thread that others wait for.
-    return await call_apart(lambda: judge(request))
+    return await call_apart(lambda: judge(request), late)
+
+
+def _is_async_only(judge: Runnable[Any, Any]) -> bool:
+    """Whether it has no sync side, itself or a step of it."""
+    while isinstance(judge, RunnableBindingBase):
+        judge = judge.bound
+    if isinstance(judge, RunnableSequence):
+        return any(map(_is_async_only, judge.steps))
+    return isinstance(judge, RunnableLambda) and not hasattr(judge, "func")
 
 
 def is_language_model(candidate: object) -> bool:

@@ -6,7 +6,11 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from langchain_prodpatterns.deadlines import call_with_deadline
+from langchain_prodpatterns.deadlines import (
+    LateCalls,
+    TooManyLateError,
+    call_with_deadline,
+)
 from langchain_prodpatterns.verdicts import Judgement, V, no_verdict
 
 logger = logging.getLogger(__name__)
@@ -29,19 +33,23 @@ def until(seconds: float | None, leave: Leave) -> Leave:
 
 
 def call_quietly(
-    work: Callable[[], Judgement[V]], timeout: float | None
+    work: Callable[[], Judgement[V]], timeout: float | None, late: LateCalls
 ) -> Judgement[V]:
     """Call a judge within a deadline; an exception is a failure, not a crash.
 
     Args:
         work: The call.
         timeout: Seconds, or `None`.
+        late: The judge's calls that were given up; where there are too many, it is not
+            asked.
 
     Returns:
         The judgement, or the failure.
     """
     try:
-        return call_with_deadline(work, timeout)
+        return call_with_deadline(work, timeout, late)
+    except TooManyLateError as error:
+        return no_verdict("timeout", str(error))
     except TimeoutError:
         return _late(timeout)
     except Exception as error:  # noqa: BLE001 - any failure of any judge means no verdict
@@ -62,6 +70,8 @@ async def acall_quietly(
     """
     try:
         return await asyncio.wait_for(work, seconds)
+    except TooManyLateError as error:
+        return no_verdict("timeout", str(error))
     except TimeoutError:
         return _late(seconds)
     except Exception as error:  # noqa: BLE001 - any failure of any judge means no verdict

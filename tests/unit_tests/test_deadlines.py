@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import copy
 import math
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from langchain_prodpatterns.deadlines import (
+    LateCalls,
+    TooManyLateError,
     call_apart,
     call_with_deadline,
     run_coroutine,
@@ -166,6 +169,46 @@ def test_a_deadline_may_be_too_far_away_for_the_system(seconds: float) -> None:
         return "done"
 
     assert call_with_deadline(late, seconds) == "done"
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_no_more_calls_are_made_while_too_many_late_ones_go_on(apart: bool) -> None:
+    late, may_end, began = LateCalls(limit=2), threading.Event(), threading.Semaphore(0)
+
+    def hang() -> None:
+        began.release()
+        may_end.wait(PATIENCE)
+
+    def call(late: LateCalls, seconds: float) -> None:
+        if apart:
+            asyncio.run(asyncio.wait_for(call_apart(hang, late), seconds))
+        else:
+            call_with_deadline(hang, seconds, late)
+
+    for _ in range(2):
+        with pytest.raises(TimeoutError):
+            call(late, 0.01)
+    with pytest.raises(TooManyLateError, match="not asked: 2 earlier calls have not"):
+        call(late, PATIENCE)
+    assert [began.acquire(timeout=PATIENCE) for _ in range(2)] == [True, True]
+    assert not began.acquire(blocking=False)
+    # Others' calls, and those of a copy, are made.
+    for other in (LateCalls(limit=2), copy.deepcopy(late)):
+        with pytest.raises(TimeoutError, match=r"^(not done within .*)?$"):
+            call(other, 0.01)
+
+    may_end.set()
+    for thread in tuple(late._threads):
+        thread.join(PATIENCE)
+    call(late, PATIENCE)
+    assert [began.acquire(timeout=PATIENCE) for _ in range(3)] == [True] * 3
+
+
+def test_calls_in_time_are_not_counted() -> None:
+    late = LateCalls(limit=1)
+    for number in range(3):
+        assert call_with_deadline(lambda found=number: found, PATIENCE, late) == number  # type: ignore[misc]
+    late.check()
 
 
 # Without blocking an event loop

@@ -479,6 +479,9 @@ JUDGES: dict[str, Callable[[], Any]] = {
 ASYNC_JUDGES: dict[str, Callable[[], Any]] = {
     "async callable": AsyncCallable,
     "async function": lambda: async_judge,
+    "async runnable": lambda: RunnableLambda(async_judge),
+    "bound": lambda: RunnableLambda(async_judge).with_config(tags=["t"]),
+    "chain": lambda: RunnableLambda(async_judge) | RunnableLambda(lambda found: found),
 }
 
 
@@ -504,6 +507,22 @@ async def test_a_sync_caller_may_ask_an_async_judge(
     judge = bound(ASYNC_JUDGES[kind](), timeout=seconds)
     assert judge.ask(REQUEST).yes  # in a thread whose event loop is running
     assert (await asyncio.to_thread(judge.ask, REQUEST)).yes
+
+
+@pytest.mark.parametrize("runnable", [False, True])
+def test_a_late_async_judge_of_a_sync_caller_is_cancelled(runnable: bool) -> None:
+    cancelled = threading.Event()
+
+    async def never(request: Text) -> bool:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+        return True
+
+    judge = bound(RunnableLambda(never) if runnable else never, timeout=0.2)
+    assert failure_kind(judge.ask(REQUEST)) == "timeout"
+    assert cancelled.wait(PATIENCE)
 
 
 def _with_config(request: Text, config: RunnableConfig) -> bool:
@@ -540,6 +559,52 @@ async def test_a_late_sync_judge_holds_no_thread_that_others_need() -> None:
         async with asyncio.timeout(PATIENCE):
             assert await asyncio.to_thread(lambda: "served") == "served"
         assert all(thread.daemon for thread in threads)
+    finally:
+        gate.set()
+
+
+def _ask_until_refused(case: Case, judge: Judge[Any] | BoundJudge[Any, Any]) -> str:
+    # On a machine that is busy, a call may be given up before its thread begins.
+    for _ in range(1000):
+        judgement = case.ask(judge)
+        assert failure_kind(judgement) == "timeout"
+        assert judgement.failure is not None
+        if judgement.failure.detail.startswith("not asked"):
+            return judgement.failure.detail
+    return "always asked"
+
+
+def test_a_judge_that_hangs_is_not_asked_until_it_comes_back(case: Case) -> None:
+    gate, threads = threading.Event(), list[threading.Thread]()
+
+    def late(request: Text) -> bool:
+        threads.append(threading.current_thread())
+        return gate.wait(PATIENCE)
+
+    judge = bound(late, timeout=AT_ONCE)
+    try:
+        refused = _ask_until_refused(case, judge)
+        assert refused == "not asked: 8 earlier calls have not come back"
+    finally:
+        gate.set()
+    for thread in tuple(judge._late._threads):
+        thread.join(PATIENCE)
+    assert len(threads) <= 8
+    judge._timeout = PATIENCE
+    assert case.ask(judge).yes
+
+
+def test_a_model_that_hangs_is_not_asked_until_it_comes_back() -> None:
+    gate = threading.Event()
+    model = ScriptedChatModel(respond=lambda _: str(gate.wait(PATIENCE)))
+    judge = Judge(model, QUESTION, timeout=AT_ONCE)
+    try:
+        refused = _ask_until_refused(Case(is_async=False), judge)
+        assert refused == "not asked: 8 earlier calls have not come back"
+        assert model.calls <= 8
+        # What hangs is no part of what a judge is, and a copy has made no call.
+        assert judge == Judge(model, QUESTION, timeout=AT_ONCE)
+        judge.model_copy(deep=True)._late.check()
     finally:
         gate.set()
 

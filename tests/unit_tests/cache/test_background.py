@@ -308,6 +308,40 @@ async def test_a_judge_that_hangs_is_given_up(open_cache: Open, gate: Gate) -> N
     assert cache.stats().judge_failures == 1
 
 
+async def test_a_judge_that_always_hangs_takes_no_more_threads(
+    open_cache: Open, by_async: bool, gate: Gate
+) -> None:
+    cache = open_cache(
+        judge=lambda _: gate.job()(), judge_mode="async", judge_timeout=0.01
+    )
+    cache.update(OLD, LLM, TEXT)
+    for number in range(20):
+        asked = prompt_of(HumanMessage(f"How do I reset my password {number}?"))
+        assert await look_up(cache, asked, by_async=by_async) is None
+        assert cache.drain(PATIENCE)
+
+    assert cache.stats().judge_failures == 20
+    # Two are asked at once.
+    assert sum(gate.begun.acquire(blocking=False) for _ in range(20)) <= 9
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+async def test_a_judge_may_be_a_runnable_with_an_async_side_alone(
+    open_cache: Open, by_async: bool, mode: str
+) -> None:
+    async def judge(_: Any) -> bool:
+        return True
+
+    cache = open_cache(judge=RunnableLambda(judge), judge_mode=mode)
+    cache.update(OLD, LLM, TEXT)
+
+    first = await look_up(cache, NEW, by_async=by_async)
+    assert cache.drain(PATIENCE)
+    assert (first is None) is (mode == "async")
+    assert await look_up(cache, NEW, by_async=by_async)
+    assert cache.stats().judge_failures == 0
+
+
 async def test_closing_lets_the_judge_finish(
     tmp_path: Any, open_cache: Open, by_async: bool, gate: Gate
 ) -> None:
