@@ -1,6 +1,7 @@
 """Entries in this process's memory, or in one SQLite file that processes share."""
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -30,12 +31,15 @@ from langchain_prodpatterns.cache.stores.rows import Rows
 from langchain_prodpatterns.cache.stores.selections import clauses
 from langchain_prodpatterns.errors import ConfigurationError, StoreError
 from langchain_prodpatterns.fingerprints import Fingerprint
+from langchain_prodpatterns.forking import guard
 
 _HITS_AT_ONCE = 256
 _ADD_AT_ONCE = 1000
 _NO_FILES = frozenset({"", ".", ":memory:"})
 _VERDICT_SECONDS = 1.0
-_OF_THIS_PROCESS = frozenset({"_hits", "_indexer", "_inherited", "_opened", "_process"})
+_OF_THIS_PROCESS = frozenset(
+    {"_hits", "_indexer", "_inherited", "_noting", "_opened", "_process"}
+)
 
 
 def _check_path(path: str | Path | None) -> None:
@@ -102,6 +106,9 @@ class LocalStore:
         self._opened = database
         self._process = os.getpid()
         self._hits: dict[str, int] = {}
+        # For what is counted here: not the database's, which a hit must not wait for.
+        self._noting = threading.Lock()
+        guard(self, "_noting")
         self._indexer = Indexer(self._reading)
         try:
             if self._bounds:
@@ -263,8 +270,9 @@ class LocalStore:
                 has_room, gone = writing.insert(db, entry, vector, now, self._bounds)
                 stored += has_room
                 evicted += gone
-        self._expired += expired
-        self._evicted += evicted
+        with self._noting:
+            self._expired += expired
+            self._evicted += evicted
         return stored
 
     def add_alias(
@@ -285,7 +293,8 @@ class LocalStore:
         The notes are written with the next entry, or when there are many and nobody
         writes: a hit does not wait for them.
         """
-        self._hits[key] = self._hits.get(key, 0) + 1
+        with self._noting:
+            self._hits[key] = self._hits.get(key, 0) + 1
         if len(self._hits) >= _HITS_AT_ONCE:
             self._try_to_note_hits()
 
@@ -294,7 +303,8 @@ class LocalStore:
             note_hits(db, self._taken_hits())
 
     def _taken_hits(self) -> Mapping[str, int]:
-        taken, self._hits = self._hits, {}
+        with self._noting:
+            taken, self._hits = self._hits, {}
         return taken
 
     def remove(self, selection: Selection) -> int:
@@ -364,7 +374,8 @@ class LocalStore:
     def _put_aside(self, damaged: Mapping[Any, str], patience: float) -> None:
         with self._database.write(patience) as db:
             count = writing.put_aside(db, damaged)
-        self._quarantined += count
+        with self._noting:
+            self._quarantined += count
 
     def clear(self) -> None:
         """Forget every entry, alias, rejected pair, tally and the embedding model."""

@@ -3,6 +3,7 @@
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -444,6 +445,36 @@ def _another_writes(path: Path) -> Iterator[None]:
     finally:
         other.execute("ROLLBACK")
         other.close()
+
+
+def test_no_hit_is_lost_among_many_threads(path: Path) -> None:
+    store = LocalStore(path)
+
+    class Yielding(dict[str, int]):
+        """Lets others go on in the middle of counting."""
+
+        def get(self, key: str, default: Any = None) -> Any:
+            found = super().get(key, default)
+            inside.append(key)
+            for _ in range(100):
+                time.sleep(0)
+            return found
+
+    inside: list[str] = []
+    store._hits = Yielding()
+
+    def touch() -> None:
+        for _ in range(20):
+            store.touch("a")
+
+    threads = [threading.Thread(target=touch) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+
+    assert store._taken_hits() == {"a": len(inside)} == {"a": 80}
+    store.close()
 
 
 def test_reading_never_waits_for_who_writes(path: Path) -> None:
