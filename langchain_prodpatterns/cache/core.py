@@ -97,7 +97,7 @@ class Core:
     def _dimensions(self) -> int | None:
         """Return the length of the embeddings' vectors, if they can be asked now."""
         # A provider that is down must not keep answers from those who ask as before;
-        # of another length, a vector is like no other.
+        # of another length, a vector is like no other, and is not stored.
         with self.quiet("asking the embeddings for their dimension"):
             return len(self.embeddings.embed_query("dimension"))
         return None

@@ -91,6 +91,7 @@ class Tiers:
         self._recalls = recalls
         self._ttl = ttl
         self._told: set[Event] = set()
+        self._misfit_told = False
 
     def find(
         self,
@@ -354,12 +355,32 @@ class Tiers:
         """Store an entry, unless it was invalidated while it was on its way."""
         if self._recalls.cover(entry, since):
             return False
-        stored = self._store.add(entry, vector)
+        stored = self._store.add(entry, self._fitting(vector))
         # Or while it was being stored: then it was not there to be removed.
         if stored and self._recalls.cover(entry, since):
             self._store.remove(Selection(key=entry.key))
             return False
         return stored
+
+    def _fitting(self, vector: Vector | None) -> Vector | None:
+        """Return a vector, if it is as long as the stored ones; else there is none.
+
+        To open a cache refuses such embeddings, but not if their provider was down
+        then. An equal request is answered all the same.
+        """
+        known = self._store.fingerprint
+        if vector is None or known is None or known.dimensions in {None, vector.size}:
+            return vector
+        self._counters.count("error")
+        if not self._misfit_told:
+            self._misfit_told = True
+            logger.warning(
+                "the embeddings give %d dimensions, the stored vectors have %d: "
+                "answers are kept for equal requests only (told once)",
+                vector.size,
+                known.dimensions,
+            )
+        return None
 
     def _entry(
         self,

@@ -264,3 +264,36 @@ def test_a_file_of_another_length_names_both(open_cache: Open, tmp_path: Path) -
 
     with pytest.raises(StoreError, match=r"dimension 128.*dimension 64"):
         open_cache(CountingEmbeddings(dimensions=64), bool, path=path)
+
+
+async def test_embeddings_of_another_length_leave_the_exact_tier(
+    open_cache: Open,
+    tmp_path: Path,
+    by_async: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    path = tmp_path / "c.db"
+    with open_cache(judge=bool, path=path) as cache:
+        cache.update(OLD, LLM, TEXT)
+    embeddings = CountingEmbeddings(dimensions=64)
+    # Their provider is down when the file is opened, so it cannot be refused.
+    embeddings.error = ConnectionError()
+    cache = open_cache(embeddings, judge=bool, path=path)
+    embeddings.error = None
+    errors = cache.stats().errors
+
+    for prompt in (NEW, OTHER):
+        if by_async:
+            assert await cache.alookup(prompt, LLM) is None
+            await cache.aupdate(prompt, LLM, TEXT)
+            assert await cache.alookup(prompt, LLM)
+        else:
+            assert cache.lookup(prompt, LLM) is None
+            cache.update(prompt, LLM, TEXT)
+            assert cache.lookup(prompt, LLM)
+
+    assert (cache.stats().stored, cache.stats().exact) == (2, 2)
+    assert cache.stats().errors == errors + 2
+    told = [r for r in caplog.messages if "64 dimensions, the stored vectors" in r]
+    assert len(told) == 1
+    assert cache.core.tiers._store.counts().indexed == 1
