@@ -853,7 +853,10 @@ def test_vectors_of_another_length_are_like_no_other(
 
     assert again.lookup(TYPO, LLM) is None
     again.update(TYPO, LLM, ANSWER)
-    assert (again.stats().stored, again.stats().entries) == (0, 1)
+    # Without its vector: only the same request is answered.
+    stats = again.stats()
+    assert (stats.stored, stats.entries, stats.indexed) == (1, 2, 1)
+    assert said(again.lookup(TYPO, LLM))["decision"] == "exact"
 
 
 def test_a_file_is_opened_again_with_answers_verdicts_and_aliases(
