@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from enum import Enum
+from functools import cache
 from typing import Any
 from uuid import uuid4
 
@@ -151,31 +152,58 @@ def _is_findable(kind: type[BaseModel]) -> bool:
         return False
 
 
-def _encode(value: Any) -> Any:
+def _encode(value: Any, *, plainly: bool = False) -> Any:
+    """Bring a value to what JSON holds.
+
+    Args:
+        value: The value.
+        plainly: Whether what a provider or a retriever put into a field may become a
+            plain value: a score that is numpy's, or headers that are a mapping of their
+            own, are metadata, and nobody adds them up.
+    """
     # By the very type: an instance of a subclass would come back as a plain value that
     # compares equal, and behaves otherwise.
     kind = type(value)
     if kind in _ATOMS:
         return value
     if kind is list:
-        return [_encode(item) for item in value]
+        return [_encode(item, plainly=plainly) for item in value]
     if kind is tuple:
-        return {_TAG: "tuple", "items": [_encode(item) for item in value]}
+        items = [_encode(item, plainly=plainly) for item in value]
+        return {_TAG: "tuple", "items": items}
     if kind is dict or kind is AddableDict:
-        return _encode_mapping(value)
-    if kind is TextAccessor:
+        return _encode_mapping(value, plainly=plainly)
+    return _encode_object(value, plainly=plainly)
+
+
+def _encode_object(value: Any, *, plainly: bool) -> Any:
+    if type(value) is TextAccessor:
         return {_TAG: "text", "items": str(value)}
     if isinstance(value, BaseModel):
         return _encode_model(value)
-    msg = f"cannot store a {kind.__name__}"
+    plain = _plain(value) if plainly else value
+    if plain is not value:
+        return _encode(plain, plainly=True)
+    msg = f"cannot store a {type(value).__name__}"
     raise Unstorable(msg)
 
 
-def _encode_mapping(value: dict[Any, Any]) -> Any:
+def _plain(value: Any) -> Any:
+    """Return the plain value that a value of a derived type stands for."""
+    if isinstance(value, Enum):
+        return value
+    kinds: tuple[Any, ...] = (dict, list, str, float)
+    return next((kind(value) for kind in kinds if isinstance(value, kind)), value)
+
+
+def _encode_mapping(value: dict[Any, Any], *, plainly: bool) -> Any:
     if not all(type(key) is str for key in value):
         msg = "cannot store a mapping whose keys are not text"
         raise Unstorable(msg)
-    encoded = {key: _encode(inner) for key, inner in value.items()}
+    encoded = {
+        key: inner if type(inner) in _ATOMS else _encode(inner, plainly=plainly)
+        for key, inner in value.items()
+    }
     if type(value) is AddableDict:
         return {_TAG: "addable", "items": encoded}
     return {_TAG: "mapping", "items": encoded} if _TAG in value else encoded
@@ -184,7 +212,7 @@ def _encode_mapping(value: dict[Any, Any]) -> Any:
 def _encode_model(value: BaseModel) -> Any:
     kind = type(value)
     if _LANGCHAIN.get(kind.__name__) is kind:
-        return {_TAG: kind.__name__, "fields": _encode(_simplified(dict(value)))}
+        return {_TAG: kind.__name__, "fields": _encode(_said(value), plainly=True)}
     if not _is_findable(kind):
         place = "in a function" if "<locals>" in kind.__qualname__ else "at run time"
         msg = (
@@ -199,20 +227,29 @@ def _encode_model(value: BaseModel) -> Any:
     }
 
 
-def _simplified(value: Any) -> Any:
-    """Bring what a provider or a retriever put into a field to plain types.
+def _said(value: BaseModel) -> dict[str, Any]:
+    """Return the fields of LangChain's that say anything: most are empty."""
+    left_out = _empty_by_default(type(value))
+    fields = {
+        name: given
+        for name, given in value
+        if name not in left_out or given != left_out[name]
+    }
+    if isinstance(value, ChatGeneration):
+        # It is the text of the message.
+        fields.pop("text", None)
+    return fields
 
-    A score that is numpy's, or headers that are a mapping of their own, are metadata:
-    nobody adds them up.
-    """
-    if isinstance(value, BaseModel | Enum | AddableDict | TextAccessor):
-        return value
-    if isinstance(value, dict):
-        return {key: _simplified(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_simplified(item) for item in value]
-    plain = next((kind for kind in (str, float) if isinstance(value, kind)), None)
-    return value if plain is None else plain(value)
+
+@cache
+def _empty_by_default(kind: type[BaseModel]) -> dict[str, Any]:
+    """Return the fields of a model that are empty unless they are given."""
+    optional = {
+        name: field.get_default(call_default_factory=True)
+        for name, field in kind.model_fields.items()
+        if not field.is_required()
+    }
+    return {name: value for name, value in optional.items() if not value}
 
 
 def _decode(data: Any) -> Any:
@@ -222,7 +259,10 @@ def _decode(data: Any) -> Any:
         return data
     if _TAG in data:
         return _decode_tagged(data)
-    return {key: _decode(inner) for key, inner in data.items()}
+    return {
+        key: inner if type(inner) in _ATOMS else _decode(inner)
+        for key, inner in data.items()
+    }
 
 
 def _decode_tagged(data: dict[str, Any]) -> Any:
