@@ -263,10 +263,10 @@ class LocalStore:
             now = self._clock()
             note_hits(db, self._taken_hits())
             expired = writing.sweep(db, now)
+            name = self._embedder.name if self._embedder else ""
+            for size in {vector.size for _, vector in batch if vector is not None}:
+                writing.record_embedder(db, Fingerprint(name, size))
             for entry, vector in batch:
-                if vector is not None:
-                    name = self._embedder.name if self._embedder else ""
-                    writing.record_embedder(db, Fingerprint(name, vector.size))
                 has_room, gone = writing.insert(db, entry, vector, now, self._bounds)
                 stored += has_room
                 evicted += gone
