@@ -1,20 +1,35 @@
-"""Where in a text the JSON is: a linear pass that finds balanced spans.
+"""Where in a text the JSON is, and what it says.
 
-The pass reads strings as JSON and Python write them, so that a bracket in a string is
-no bracket. A quote opens a string only where a value or a key may begin; any other one
-is text that somebody forgot to escape. A span that is still open where the text ends is
-broken off: it swallows the rest, and nothing inside it is taken for an answer.
+A linear pass finds balanced spans. It reads strings as JSON and Python write them, so
+that a bracket in a string is no bracket; a quote opens a string only where a value or a
+key may begin. A span that is no JSON is read forgivingly, which may end elsewhere. What
+is still open where the text ends is broken off: it swallows the rest, and nothing
+inside it is taken for an answer.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-MAX_DEPTH = 200
-"""Levels of nesting that pydantic's parser reads."""
+from pydantic_core import from_json
+
+from langchain_prodpatterns.structured.forgiving import MAX_DEPTH, forgive
+from langchain_prodpatterns.structured.relaxed import parse
+from langchain_prodpatterns.structured.texts import InexactError, unescaped
+
 MAX_CANDIDATES = 10_000
 """Spans of one text; with more than that it is no answer."""
 MAX_TOKENS = 500_000
 """Brackets and quotes of one span."""
+MAX_RELAXED = 256 * 1024
+"""Characters of a text, from the span on, that is read forgivingly."""
+MAX_TRIES = 32
+"""Spans of one text that are read forgivingly."""
+
+_LOOKED_AT = 4_096
+_GOES_ON = re.compile(r"[\"':]|,(?!\s*+[{\[/])")
+_BEFORE_FENCE = re.compile(r"[{\[]```\w*+\s")
+_ESCAPED = re.compile(r"""[{\[]\s*+\\["']""")
 
 _BOUND = r"\s*+[^\s,(){}\[\]\"']{1,40}+\s*+"
 # An opening bracket in prose is JSON only if it goes on like JSON: `[0, n)` does not.
@@ -41,14 +56,18 @@ _BEFORE_A_STRING = frozenset("{[,:(")
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A balanced span of a text."""
+    """A value that a text holds, or a span that is meant to be one."""
 
     start: int
     """Where it begins, in characters."""
     end: int
     """Where it ends."""
-    depth: int
-    """How deeply it is nested."""
+    form: Literal["json", "relaxed", "malformed"] = "json"
+    """Whether it is JSON, was read forgivingly, or could not be read."""
+    data: Any = field(default=None, repr=False)
+    """The value, where it could be read."""
+    broken_off: bool = False
+    """Whether the text ends inside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,27 +75,36 @@ class Found:
     """What a text holds."""
 
     candidates: tuple[Candidate, ...] = ()
-    """The outermost balanced spans, in order."""
-    broken_off: bool = False
-    """Whether the text ends inside a span."""
+    """The outermost values, in order; only the last one may be broken off."""
+    enclosed: bool = False
+    """Whether there is one more in a bracket that never closes, such as
+    `Ticket(child={...}`: a part of something that breaks off."""
     unreadable: str = ""
     """Why the text is beyond reading, if it is."""
 
+    @property
+    def whole(self) -> tuple[Candidate, ...]:
+        """Those that end before the text does."""
+        return tuple(one for one in self.candidates if not one.broken_off)
+
+    @property
+    def broken_off(self) -> bool:
+        """Whether the text ends inside a value."""
+        return self.enclosed or len(self.whole) < len(self.candidates)
+
 
 def find_candidates(text: str) -> Found:
-    """Find the outermost JSON-like spans of a text, in linear time.
-
-    A span that follows like a part on a bracket that never closes belongs to something
-    that breaks off, also where that is no JSON, such as `Ticket(child={...}`.
+    """Find the outermost values in a text, in linear time.
 
     Args:
         text: Any text.
 
     Returns:
-        The balanced spans, and whether the text breaks off inside another one.
+        The values, of which each was read once.
     """
     found: list[Candidate] = []
     start = _first_opener(text)
+    tries = MAX_TRIES
     while start is not None:
         if len(found) == MAX_CANDIDATES:
             return Found(unreadable=f"it holds more than {MAX_CANDIDATES} objects")
@@ -84,12 +112,72 @@ def find_candidates(text: str) -> Found:
         end = span.scan()
         if span.unreadable:
             return Found(unreadable=span.unreadable)
-        if end is None:
-            return Found(_not_enclosed(text, found), broken_off=True)
-        found.append(Candidate(start, end, span.deepest))
-        start = _next_opener(text, end)
+        candidate = _read_span(text, start, end, forgiving=tries > 0)
+        tries -= candidate.form != "json"
+        found.append(candidate)
+        start = None if candidate.broken_off else _next_opener(text, candidate.end)
     whole = _not_enclosed(text, found)
-    return Found(whole, broken_off=len(whole) < len(found))
+    return Found(whole, enclosed=len(whole) < len(found))
+
+
+def _read_span(text: str, start: int, end: int | None, *, forgiving: bool) -> Candidate:
+    """Read the value that begins at a bracket: strictly, else forgivingly."""
+    if end is not None:
+        try:
+            return Candidate(start, end, "json", from_json(text[start:end]))
+        except ValueError:
+            pass
+    if forgiving and len(text) - start <= MAX_RELAXED:
+        try:
+            return _read_notation(text, start) or _read_forgivingly(text, start, end)
+        except InexactError:
+            pass
+    if end is None:
+        return Candidate(start, len(text), "malformed", broken_off=True)
+    return Candidate(start, _whole_end(text, start, end), "malformed")
+
+
+def _read_notation(text: str, start: int) -> Candidate | None:
+    """Read a span that is sound in another notation, if it is."""
+    try:
+        parsed = parse(text, start)
+    except InexactError:
+        return None
+    if _goes_on(text, parsed.end):
+        return None
+    return Candidate(start, parsed.end, "relaxed", parsed.data)
+
+
+def _goes_on(text: str, end: int) -> bool:
+    """Whether a text goes on like JSON: a bad quote has ended the span too early."""
+    rest = text[end : end + _LOOKED_AT].lstrip()
+    begins_so = _GOES_ON.match(rest) is not None
+    return begins_so and any(mark in rest[1:] for mark in ('"', "':", "',"))
+
+
+def _read_forgivingly(text: str, start: int, end: int | None) -> Candidate:
+    """Read a span whose notation is not JSON.
+
+    Of one inside a text of JSON, every quote is escaped once more.
+    """
+    if end is not None and _ESCAPED.match(text, start):
+        inside = unescaped(text[start:end])
+        parsed = forgive(inside)
+        if parsed.broken_off or parsed.end < len(inside):
+            raise InexactError
+        return Candidate(start, end, "relaxed", parsed.data)
+    parsed = forgive(text, start)
+    if not parsed.broken_off and _goes_on(text, parsed.end):
+        raise InexactError
+    return Candidate(start, parsed.end, "relaxed", parsed.data, parsed.broken_off)
+
+
+def _whole_end(text: str, start: int, end: int) -> int:
+    """Return where a badly quoted span ends: later, if the text goes on like JSON."""
+    if not _goes_on(text, end):
+        return end
+    last = text.rfind("}" if text[start] == "{" else "]", end)
+    return end if last < 0 else last + 1
 
 
 def _not_enclosed(text: str, spans: list[Candidate]) -> tuple[Candidate, ...]:
@@ -130,6 +218,9 @@ def _left_open(text: str, spans: list[Candidate]) -> list[int]:
 def _first_opener(text: str) -> int | None:
     """A text that begins with a bracket is meant to be JSON, whatever follows."""
     begin = len(text) - len(text.lstrip())
+    fence = _BEFORE_FENCE.match(text, begin)
+    if fence:
+        return _next_opener(text, fence.end())
     if text[begin : begin + 1] in {"{", "["}:
         return begin
     return _next_opener(text, begin)
@@ -169,7 +260,6 @@ class _Span:
     def __init__(self, text: str, start: int) -> None:
         self.text = text
         self.start = start
-        self.deepest = 0
         self.unreadable = ""
         self._nesting = _Nesting()
 
@@ -205,6 +295,5 @@ class _Span:
 
     def _meet(self, bracket: str) -> None:
         self._nesting.meet(bracket)
-        self.deepest = max(self.deepest, len(self._nesting.open))
-        if self.deepest > MAX_DEPTH:
+        if len(self._nesting.open) > MAX_DEPTH:
             self.unreadable = f"it is nested deeper than {MAX_DEPTH} levels"

@@ -12,6 +12,8 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from langchain_prodpatterns.structured.texts import InexactError
+
 _TOKEN = re.compile(
     r"""[\s\ufeff]*+(?:
         (?P<text>"[^"\\]*+(?:\\.[^"\\]*+)*+"
@@ -39,23 +41,6 @@ _SPECIAL = re.compile(
 _WORDS = {"true": "true", "false": "false", "null": "null", "none": "null"}
 _OPENS = {"}": "{", "]": "["}
 _NUMBER_WORDS = {"NaN", "Infinity", "-Infinity"}
-# Where a comment in a list has one of these, it stands for items that are left out.
-_STANDS_FOR_ITEMS = re.compile(
-    r"""\d|\.{3}|\u2026|\b(?:
-        (?<!no\ )(?<!none\ )(?<!nothing\ )more|etc|rest|remaining|others|continued?
-        |continues|omitted|and\ so\ (?:on|forth)
-        |usw|und\ so\ weiter|weitere|ainsi\ de\ suite|etc\u00e9tera|y\ as\u00ed
-    )\b""",
-    re.VERBOSE | re.IGNORECASE,
-)
-
-
-class InexactError(Exception):
-    """Raised when reading a text as JSON takes more than another notation."""
-
-
-class ElidedError(Exception):
-    """Raised when a text says itself that it leaves something out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +64,8 @@ def parse(text: str, start: int = 0) -> Parsed:
         The value, and where it ends.
 
     Raises:
-        InexactError: When it is malformed in any other way, breaks off or has a key
-            twice.
-        ElidedError: When an ellipsis, or a comment in a list, stands for more items.
+        InexactError: When it is malformed in any other way, breaks off, has a key twice
+            or an ellipsis.
     """
     writer = _Writer()
     end = start
@@ -97,13 +81,17 @@ def parse(text: str, start: int = 0) -> Parsed:
         raise InexactError from None
 
 
-def stands_for_items(comment: str) -> bool:
-    """Whether a comment in a list speaks of items that are not there.
+def without_last_break(literal: str) -> str:
+    """Drop a raw line break before a closing quote: it is part of the layout.
 
     Args:
-        comment: The comment, with its marks.
+        literal: The literal, with its quotes.
     """
-    return _STANDS_FOR_ITEMS.search(comment) is not None
+    inside = literal[1:-1]
+    trimmed = inside.rstrip()
+    if "\n" not in inside[len(trimmed) :]:
+        return literal
+    return f"{literal[0]}{trimmed}{literal[-1]}"
 
 
 def text_of(literal: str) -> str:
@@ -137,11 +125,12 @@ class _Writer:
 
         Raises:
             InexactError: When there is no place for it.
-            ElidedError: When it stands for what is left out.
         """
         if kind == "mark":
             self._mark(token)
         elif kind == "text":
+            if self._in_list or self.pieces[-1:] == [":"]:
+                token = without_last_break(token)
             self._value(_as_json_text(token))
         elif kind == "key":
             self._value(f'"{token}"')
@@ -150,18 +139,11 @@ class _Writer:
         elif kind == "word":
             self._value(_as_json_word(token))
         elif kind == "ellipsis":
-            self._elide()
-        elif self._in_list and stands_for_items(token):
-            raise ElidedError
+            raise InexactError
 
     @property
     def _in_list(self) -> bool:
         return bool(self.open) and self.open[-1].bracket == "["
-
-    def _elide(self) -> None:
-        if self._comma or self._awaits_value():
-            raise ElidedError
-        raise InexactError
 
     def _mark(self, mark: str) -> None:
         if mark in "{[":

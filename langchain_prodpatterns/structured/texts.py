@@ -1,0 +1,323 @@
+"""Where a text in a malformed JSON begins and ends, and what it says.
+
+The quote that ends a text is found by what follows it: a delimiter, and after a comma
+something that may come next. Any other one was not escaped and belongs to the text.
+"""
+
+import re
+import textwrap
+from enum import Enum, auto
+from typing import NamedTuple
+
+
+class InexactError(Exception):
+    """Raised when reading a text as JSON takes more guessing than is sound."""
+
+
+class Place(Enum):
+    """What a text is in the value around it."""
+
+    ROOT = auto()
+    KEY = auto()
+    FIELD = auto()
+    """The value of a key."""
+    ITEM = auto()
+    """An item of a list, or the argument of a call."""
+
+
+class Text(NamedTuple):
+    """A text that was read."""
+
+    content: str
+    """What it says."""
+    end: int
+    """Where it ends, with its quotes."""
+    is_whole: bool
+    """Whether it ends before the whole text does."""
+
+
+_DOUBLE, _SINGLE = '"\u201c\u201d\u201e', "'`\u00b4\u2018\u2019"
+QUOTES = frozenset(_DOUBLE + _SINGLE)
+"""Every mark that may begin a text."""
+_PLAIN_ENDS = {'"': '"', "'": "'"}
+_CODE = '"""', "```"
+
+# The two ways in which nearly every text is written, with nothing to repair.
+_SOUND = {
+    '"': re.compile(r'"([^"\\\x00-\x1f]*+)"(?=\s*+[:}\]]|\s*+,\s*+["\[{\d])'),
+    "'": re.compile(r"'([^'\\\x00-\x1f]*+)'(?=\s*+[:}\]]|\s*+,\s*+['\[{\d])"),
+}
+_ESCAPE = re.compile(
+    r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|U(000[0-9a-fA-F]{5})|(.))", re.DOTALL
+)
+_ESCAPED_MARKS = {
+    "n": "\n",
+    "t": "\t",
+    "r": "\r",
+    "b": "\b",
+    "f": "\f",
+    "\n": "\n",
+    "/": "/",
+    "\\": "\\",
+}
+_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
+# An escape that is cut, with the first half of the pair that it may be the second of.
+_CUT_ESCAPE = re.compile(
+    r"\\u[dD][89abAB][0-9a-fA-F]{2}(?:\\(?:u[0-9a-fA-F]{0,3})?)?\Z"
+    r"|\\(?:u[0-9a-fA-F]{0,3}|x[0-9a-fA-F]?)?\Z"
+)
+
+_Q = r"[\"'`\u2018\u2019\u201c\u201d]"
+_SPACES = r"(?:\s|/\*[^*]{0,200}\*/|//[^\n]{0,200}\n)*+"
+# What may come after the comma behind a property, and behind an item of a list.
+_NEXT_PROPERTY = rf"(?:{_Q}|[\w$][\w$ .-]{{0,60}}+{_Q}?+\s*+:|[\[}}\]{{]|\.\.\.|\Z|```)"
+_NEXT_ITEM = rf"(?:{_Q}|[\w$\[{{(}}\]+.-]|\Z|```)"
+# A closing bracket ends a text only where what follows it is no text either.
+_CLOSED = (
+    rf"(?:\}}(?:\s*+,[ \t]*+(?:\n|{_Q}|[\[{{}}\]]|[\w$]++\s*+:|-?\d|\Z)|(?!\s*+,))"
+    r"|\](?=\s*+(?:[,}\]]|```|\Z)))"
+)
+_AFTER_TEXT = {
+    Place.ROOT: re.compile(rf"{_SPACES}(?:\Z|[,+}}\]]|```)|\s*+\n"),
+    Place.KEY: re.compile(
+        rf"\s*+(?:=?:|=|{_Q}|[\[{{}}]|-?\d|\Z|,|(?:true|false|null)\b)"
+    ),
+    Place.FIELD: re.compile(
+        rf"{_SPACES}(?:\Z|```|{_CLOSED}|\+\s*+{_Q}|,{_SPACES}{_NEXT_PROPERTY})"
+        rf"|\s*+\n\s*+(?:{_Q}|\w++\s*+:)|\s++(?:{_Q}[\w$ .-]{{1,60}}+{_Q}|[\w$]++)\s*+:"
+        rf"|(?={_Q}[\w$ .-]{{1,60}}+{_Q}\s*+:)"
+    ),
+    Place.ITEM: re.compile(
+        rf"{_SPACES}(?:\Z|```|[:}}\])]|\+\s*+{_Q}|,{_SPACES}{_NEXT_ITEM})|\s*+\n"
+        rf"|\s++(?:{_Q}|\d|\{{)|{_Q}(?!{_Q}*+\s*+[,\]}}])"
+    ),
+}
+# A quote that begins the next text although the one before it was never ended.
+_BEGINS_KEY = re.compile(rf"[^\"'\n:,{{}}]{{1,100}}{_Q}\s*+:")
+_BEGINS_ITEM = re.compile(rf"[^\"'\n,\[\]]{{1,100}}{_Q}\s*+[,\]]")
+_KEY_AHEAD = re.compile(rf",\s*+(?:{_Q}[^\"'\n:]{{1,100}}{_Q}|[\w$]++)\s*+:(?!//)")
+_LAST_CLOSER = re.compile(r"\}\s*+,?+\s*+\Z")
+_CLOSERS = " \t\r\n}])"
+_AFTER_CODE = re.compile(r"\s*+(?:[,}\]]|\Z|[\"'][\w$ .-]{1,60}+[\"']\s*+:)")
+
+_URL = re.compile(
+    r"(?:https?|ftp|mailto|file|data|irc)://[A-Za-z0-9._~:/?#@!$&'()*+;=%-]*+"
+)
+_IN_PARENTHESES = r"\([^()\n]{0,500}+\)"
+_UNQUOTED = {
+    Place.ROOT: re.compile(r"[^\n\[\]{}\"]*+"),
+    Place.KEY: re.compile(r"[^\n\[\]{},:=\"'`\u2018\u2019\u201c\u201d]*+"),
+    Place.FIELD: re.compile(
+        rf"(?:{_IN_PARENTHESES}|[^,\n\[\]{{}}/\"`\u201c]|/(?![/*])"
+        rf"|,(?!{_SPACES}(?:{_NEXT_PROPERTY}|\n))"
+        rf"|\"(?!\s*+(?:[,:}}\]\n]|\Z))(?![\w$ .-]{{1,60}}+\"\s*+:)"
+        rf"|\n(?!\s*+(?:[}}\],/`]|{_Q}?+[\w$ .-]{{1,60}}+{_Q}?+\s*+:|\Z)))*+"
+    ),
+    Place.ITEM: re.compile(
+        r"(?:[^,\n\[\]{}/\"`\u201c:()]|:(?=\S)|/(?![/*])|\([^()\n]{0,200}+\))*+"
+    ),
+}
+_BRACE_AHEAD = re.compile(r"\s*+\}")
+_CLOSER_DISTANCE = 40
+_WORK = 6
+"""How often a text may be gone over, before reading it is given up."""
+
+
+class TextReader:
+    """Reads texts out of one string."""
+
+    def __init__(self, text: str) -> None:
+        """Take the string."""
+        self._text = text
+        self._work = _WORK * len(text) + 10_000
+
+    def quoted(self, start: int, place: Place) -> Text:
+        """Read a text that begins with a quote.
+
+        Args:
+            start: Where the quote is.
+            place: What the text is.
+
+        Raises:
+            InexactError: When reading has gone back too often.
+        """
+        mark = self._text[start]
+        sound = _SOUND[mark].match(self._text, start) if mark in _PLAIN_ENDS else None
+        if sound:
+            return Text(sound[1], sound.end(), is_whole=True)
+        ends = _DOUBLE if mark in _DOUBLE else _SINGLE
+        if mark in _PLAIN_ENDS:
+            ends = mark
+        finds = re.compile(rf"\\|[{ends}]")
+        at = start + 1
+        badly_quoted = False
+        while match := finds.search(self._text, at):
+            here = match.start()
+            at = here + (2 if match.group() == "\\" else 1)
+            if match.group() == "\\":
+                continue
+            closes_inside = badly_quoted and self._closes_inside(start, here)
+            if self._ends_text(start, here, place) and not closes_inside:
+                return self._text_between(start, here, here + 1, place)
+            cut = self._missed_end(start, here, place)
+            if cut is not None:
+                return self._text_between(start, cut, cut, place)
+            badly_quoted = True
+        self._spend(len(self._text) - start)
+        return self._never_ended(start, place)
+
+    def code(self, start: int, place: Place) -> Text | None:
+        """Read a text between three quotes or backticks, if there is one."""
+        mark = self._text[start : start + 3]
+        if mark not in _CODE or place in {Place.ROOT, Place.KEY}:
+            return None
+        end = self._text.find(mark, start + 3)
+        while end >= 0 and not _AFTER_CODE.match(self._text, end + 3):
+            end = self._text.find(mark, end + 3)
+        if end < 0:
+            return None
+        inside = self._text[start + 3 : end]
+        first, line_break, rest = inside.partition("\n")
+        if line_break and (not first.strip() or first.strip().isalnum()):
+            inside = rest
+        content = textwrap.dedent(inside).strip("\n").rstrip()
+        return Text(content, end + 3, is_whole=True)
+
+    def unquoted(self, start: int, place: Place) -> Text:
+        """Read a text without quotes: up to a delimiter.
+
+        Raises:
+            InexactError: When there is none.
+        """
+        match = _UNQUOTED[place].match(self._text, start)
+        end = match.end() if match else start
+        url = _URL.match(self._text, start) if place is not Place.ROOT else None
+        if url:
+            end = url.end()
+        content = self._text[start:end].rstrip()
+        if not content:
+            raise InexactError
+        end = start + len(content)
+        if self._text[end : end + 1] == '"':
+            end += 1  # the quote that began it is missing
+        return Text(content, end, is_whole=end < len(self._text))
+
+    def _ends_text(self, start: int, here: int, place: Place) -> bool:
+        after = _AFTER_TEXT[place].match(self._text, here + 1)
+        if not after:
+            return False
+        same = self._text[here + 1 : here + 2] == self._text[here]
+        doubled = same and here > start + 1
+        return not (doubled and _AFTER_TEXT[place].match(self._text, here + 2))
+
+    def _closes_inside(self, start: int, here: int) -> bool:
+        """Whether the brace after a quote closes one that the text itself opened."""
+        if not _BRACE_AHEAD.match(self._text, here + 1):
+            return False
+        self._spend(here - start)
+        opened = self._text.count("{", start, here)
+        return opened > self._text.count("}", start, here)
+
+    def _missed_end(self, start: int, here: int, place: Place) -> int | None:
+        """Return where a text ended whose quote is missing, if this one begins more."""
+        before = here - 1
+        while before > start and self._text[before].isspace():
+            before -= 1
+        mark = self._text[before]
+        if before <= start:
+            return None
+        if place is Place.KEY:
+            return before if mark == ":" else None
+        begins = _BEGINS_ITEM if place is Place.ITEM else _BEGINS_KEY
+        if mark not in ",{" or not begins.match(self._text, here + 1):
+            return None
+        if mark == ",":
+            return before
+        return self._last_closer(start, before) if place is Place.FIELD else None
+
+    def _last_closer(self, start: int, before: int) -> int | None:
+        """Return where an object closed right before the brace of the next one."""
+        begin = max(start + 1, before - _CLOSER_DISTANCE)
+        match = _LAST_CLOSER.search(self._text[begin:before])
+        return begin + match.start() if match else None
+
+    def _never_ended(self, start: int, place: Place) -> Text:
+        """Read a text whose quote never ends, as far as it can be meant to go."""
+        stop = self._likely_end(start, place)
+        if stop is not None:
+            return self._text_between(start, stop, stop, place)._replace(is_whole=False)
+        rest = self._text[start + 1 :].rstrip()
+        if rest.endswith("\n```"):
+            rest = rest.removesuffix("\n```")
+        else:
+            rest = self._text[start + 1 :]
+        content = self._content(_CUT_ESCAPE.sub("", rest), place)
+        return Text(content, start + 1 + len(rest), is_whole=False)
+
+    def _likely_end(self, start: int, place: Place) -> int | None:
+        """Return where a text ends whose quote is missing, if more follows on it.
+
+        That is before the next key, or before the brackets at the very end.
+        """
+        if place is Place.ROOT:
+            return None
+        key = _KEY_AHEAD.search(self._text, start) if place is Place.FIELD else None
+        if key:
+            return key.start()
+        end = len(self._text.rstrip().removesuffix("```").rstrip())
+        closers = end
+        while closers > start and self._text[closers - 1] in _CLOSERS:
+            closers -= 1
+        if closers == end:
+            return None
+        comma = self._text.find(",", start) if place is Place.ITEM else -1
+        return comma if comma > 0 else closers
+
+    def _text_between(self, start: int, stop: int, end: int, place: Place) -> Text:
+        self._spend(end - start)
+        content = self._text[start + 1 : stop]
+        if stop == end:
+            content = content.rstrip()
+        return Text(self._content(content, place), end, is_whole=True)
+
+    def _content(self, raw: str, place: Place) -> str:
+        if place in {Place.FIELD, Place.ITEM}:
+            trimmed = raw.rstrip()
+            # A raw line break before the closing quote is part of the layout.
+            raw = trimmed if "\n" in raw[len(trimmed) :] else raw
+        return unescaped(raw) if "\\" in raw else raw
+
+    def _spend(self, work: int) -> None:
+        self._work -= work
+        if self._work < 0:
+            raise InexactError
+
+
+def unescaped(raw: str) -> str:
+    r"""Return what a text with escapes says; one without a meaning is kept: `\d`.
+
+    Args:
+        raw: The text between its quotes.
+
+    Raises:
+        InexactError: When it has half of a surrogate pair, which nobody can send on.
+    """
+    text = _PAIR.sub(_joined, _ESCAPE.sub(_unescape, raw))
+    if _HALF_PAIR.search(text):
+        raise InexactError
+    return text
+
+
+def _unescape(match: re.Match[str]) -> str:
+    *codes, mark = match.groups()
+    if mark is None:
+        return chr(int(next(filter(None, codes)), 16))
+    if mark in QUOTES:
+        return mark
+    return _ESCAPED_MARKS.get(mark, match.group())
+
+
+def _joined(match: re.Match[str]) -> str:
+    high, low = map(ord, match.group())
+    return chr(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00))
