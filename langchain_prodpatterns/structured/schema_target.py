@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, RootModel
@@ -68,6 +69,14 @@ class SchemaTarget(Target):
         self.name = type_name(self.json_schema.get("title"))
         self.output_type = Any
         self.output_schema = _schema_type(self.json_schema)
+
+    named_only = True
+
+    @cached_property
+    def reshapes(self) -> bool:
+        """Whether a property may have another name, or be none of the named ones."""
+        rules = {"properties", "x-aliases"}
+        return any(rules & set(node) for node in subschemas(self.json_schema))
 
     def validate_json(self, text: str) -> Any:
         """Parse strictly and validate."""

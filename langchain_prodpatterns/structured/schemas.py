@@ -1,5 +1,6 @@
 """What a JSON Schema says of itself: references, names, what a bare word may be."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
@@ -147,6 +148,8 @@ def resolve(node: dict[str, Any], root: Any) -> dict[str, Any]:
     """Follow local references, at most as many as make sense."""
     for _ in range(20):
         target = node.get("$ref")
+        if target == "#" and isinstance(root, dict):
+            return root
         if not isinstance(target, str) or not target.startswith("#/"):
             return node
         found = root
@@ -213,3 +216,34 @@ def type_name(title: Any) -> str:
     )
     name = "".join(word[0].upper() + word[1:] for word in parts.split())
     return name if name and not name[0].isdigit() else "Answer"
+
+
+def options_of(node: dict[str, Any]) -> list[Any]:
+    """Return the options of a union; none where the schema is no union."""
+    found = node.get("anyOf") or node.get("oneOf") or []
+    return found if isinstance(found, list) else []
+
+
+def labels_of(node: dict[str, Any]) -> dict[str, list[str]]:
+    """Return what each allowed value is called: its name, aliases and description.
+
+    Args:
+        node: The schema of an enum or a literal.
+    """
+    allowed = node.get("enum") or ([node["const"]] if "const" in node else [])
+    aliases = _mapping(node.get("x-enum-aliases"))
+    about = _mapping(node.get("x-enum-descriptions"))
+    labels = {}
+    for value in allowed:
+        name = value if isinstance(value, str) else json.dumps(value)
+        given = aliases.get(name, [])
+        called = [name, *([given] if isinstance(given, str) else given)]
+        told = about.get(name)
+        if isinstance(told, str) and told:
+            called += [told, *(f"{one}: {told}" for one in called)]
+        labels[name] = called
+    return labels
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

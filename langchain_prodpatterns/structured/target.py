@@ -28,6 +28,7 @@ MAX_VALUE = 200
 UNEXPECTED = (LookupError, AttributeError, TypeError, ArithmeticError)
 """What a developer's own validator raises that did not expect such a value."""
 _MAX_MESSAGE = 300
+_ANNOTATIONS = {"$schema", "$id", "$comment", "$defs", "title", "description"}
 
 
 class NotJsonError(Exception):
@@ -114,6 +115,31 @@ class Target(ABC):
         return root.get("type") == "string" and not {"enum", "const"} & set(root)
 
     @cached_property
+    def demands_nothing(self) -> bool:
+        """Whether every JSON value fits."""
+        return not set(self.json_schema) - _ANNOTATIONS
+
+    named_only = False
+    """Whether properties that the schema does not name are left out by coercion."""
+
+    @cached_property
+    def reshapes(self) -> bool:
+        """Whether also data that is valid may have to be brought into form."""
+        return False
+
+    @cached_property
+    def is_scalar(self) -> bool:
+        """Whether a value is neither an object nor a list."""
+        root = resolve(self.json_schema, self.json_schema)
+        return root.get("type") not in {"object", "array"} and not self.demands_nothing
+
+    @cached_property
+    def takes_list(self) -> bool:
+        """Whether a value may be a list, or anything."""
+        root = resolve(self.json_schema, self.json_schema)
+        return root.get("type") == "array" or self.demands_nothing
+
+    @cached_property
     def words(self) -> tuple[str, ...]:
         """The strings that an enum or literal allows as the whole answer."""
         return tuple(dict.fromkeys(words(self.json_schema, self.json_schema)))
@@ -159,8 +185,7 @@ class Target(ABC):
         Returns:
             The error.
         """
-        shown = [part if self._is_ours(part) else "*" for part in loc]
-        where = _path(shown) or "the answer"
+        where = self.shown(loc) or "the answer"
         return FieldError(
             path=cut(_path(loc), MAX_VALUE),
             message=cut(message, _MAX_MESSAGE),
@@ -181,6 +206,10 @@ class Target(ABC):
         kind = type(error).__name__
         message = f"cannot be checked ({kind}: {error})"
         return self.error((), message, safe=f"{safe} ({kind})", with_value=False)
+
+    def shown(self, loc: tuple[str | int, ...]) -> str:
+        """Write a path without any text of the model: unknown keys become `*`."""
+        return _path([part if self._is_ours(part) else "*" for part in loc])
 
     def _is_ours(self, part: str | int) -> bool:
         return isinstance(part, int) or part in self.property_names

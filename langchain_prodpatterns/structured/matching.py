@@ -1,0 +1,213 @@
+"""What a word, or a sentence with one, means where the schema knows the words."""
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+EXACT = "matched without regard to quotes and white space"
+RECASED = "matched without regard to case, accents and punctuation"
+FOUND = "found in a longer text"
+AS_NUMBER = "read as a number"
+AS_BOOLEAN = "read as true or false"
+
+_MARKS = " \t\r\n\"'`*_.,:;!?()[]\u201c\u201d\u2018\u2019"
+_NEGATED = re.compile(
+    r"(?:\b(?:not|no|non|never|neither|nor|isn't|without|except|instead of|rather than)"
+    r"|n't)(?:\s+(?:a|an|the|at all|really|exactly|necessarily))?[\s\-\"'*`]*+\Z",
+    re.IGNORECASE,
+)
+_BEFORE = 40
+_NUMBER_CORE = r"(?:\d{1,3}(?:[ '\u00a0\u202f]\d{3})+(?:[.,]\d+)?|\d[\d.,]*\d|\d)"
+_NUMBER = re.compile(
+    rf"(?<![\w.,/-])([+-]?)\s?[$\u20ac\u00a3\u00a5\u20b9]?\s?([+-]?)({_NUMBER_CORE}"
+    r"(?:[eE][+-]?\d{1,3})?|\.\d+)(?:\s?/\s?(\d+))?(?![\w/]|[.,]\d|-\d)(?!\s?%)"
+)
+_NUMBER_WITH_UNIT = re.compile(
+    r"(?:(?:USD|EUR|GBP|CHF|JPY|INR|US\$)\s?)?" + _NUMBER.pattern, re.IGNORECASE
+)
+_GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
+_GROUPED_BY_DOTS = re.compile(r"\d{1,3}(?:\.\d{3})+,\d+|\d{1,3}(?:\.\d{3}){2,}")
+_LONGEST = 400
+_LONGEST_SENTENCE = 20_000
+_TRUE, _FALSE = {"true", "yes", "y", "on", "1"}, {"false", "no", "n", "off", "0"}
+_FIRST_WORD = re.compile(
+    r"[\s\"'`*_]*+(yes|no)\b(?=[\"'`*_]*+\s*+(?:[.,!:;\n-]|\Z))",
+    re.IGNORECASE,
+)
+
+
+class Meaning(NamedTuple):
+    """What a text means."""
+
+    value: Any
+    """The value."""
+    rule: str
+    """How it was found out."""
+
+
+def normalized(text: str) -> str:
+    """Return the letters and digits of a text, without case and accents.
+
+    Args:
+        text: A word or a name.
+    """
+    return "".join(filter(str.isalnum, _folded(text)))
+
+
+def _folded(text: str) -> str:
+    plain = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(mark for mark in plain if not unicodedata.combining(mark))
+
+
+def match_word(text: str, labels: Mapping[str, Sequence[str]]) -> Meaning | None:
+    """Find the one allowed word that a text means.
+
+    Args:
+        text: A word, or a text that holds one.
+        labels: The allowed words, each with everything that it is called.
+
+    Returns:
+        The word; `None` where it is none, or where two are meant as well.
+    """
+    bare = text.strip(_MARKS)
+    for known, names in labels.items():
+        if bare in names or text.strip() in names:
+            return Meaning(known, EXACT)
+    wanted = normalized(text)
+    same = [
+        known
+        for known, names in labels.items()
+        if wanted and any(normalized(name) == wanted for name in names)
+    ]
+    if same:
+        return Meaning(same[0], RECASED) if len(same) == 1 else None
+    if len(text) > _LONGEST_SENTENCE:
+        return None
+    return _most_named(text, labels, fold=False) or _most_named(text, labels, fold=True)
+
+
+def _most_named(
+    text: str, labels: Mapping[str, Sequence[str]], *, fold: bool
+) -> Meaning | None:
+    """Return the word that a text names most often, if none is named as often."""
+    text = _folded(text) if fold else text
+    named = [
+        (_folded(name) if fold else name, known)
+        for known, names in labels.items()
+        for name in names
+        if name.strip()
+    ]
+    counts: dict[str, int] = {}
+    taken = [False] * len(text)
+    for name, known in sorted(named, key=lambda pair: -len(pair[0])):
+        for match in re.finditer(_bounded(name), text):
+            begin, end = match.span()
+            if taken[begin] or taken[end - 1]:
+                continue
+            taken[begin:end] = [True] * (end - begin)
+            if _NEGATED.search(text[max(0, begin - _BEFORE) : begin]):
+                return None
+            counts[known] = counts.get(known, 0) + 1
+    ranked = sorted(counts, key=lambda known: -counts[known])
+    if not ranked or (len(ranked) > 1 and counts[ranked[0]] == counts[ranked[1]]):
+        return None
+    return Meaning(ranked[0], FOUND)
+
+
+def _bounded(name: str) -> str:
+    """A name in a sentence is a word of its own, where the script has spaces."""
+    before = r"(?<![^\W_])" if name[0].isascii() and name[0].isalnum() else ""
+    after = r"(?![^\W_])" if name[-1].isascii() and name[-1].isalnum() else ""
+    return f"{before}{re.escape(name)}{after}"
+
+
+def as_boolean(text: str) -> bool | None:
+    """Return what a word says: yes or no; `None` for any other one.
+
+    Args:
+        text: The word.
+    """
+    word = text.strip(_MARKS).lower()
+    return True if word in _TRUE else False if word in _FALSE else None
+
+
+def boolean_in(text: str) -> bool | None:
+    """Return what a sentence says: yes or no; `None` where it says both or neither.
+
+    Args:
+        text: The sentence.
+    """
+    whole = as_boolean(text)
+    if whole is not None:
+        return whole
+    found = match_word(text, {"true": ["true"], "false": ["false"]})
+    words = {
+        word.lower() for word in re.findall(r"\b(?:true|false)\b", text, re.IGNORECASE)
+    }
+    if found is not None and len(words) == 1:
+        return bool(found.value == "true")
+    first = _FIRST_WORD.match(text)
+    if words or first is None:
+        return None
+    return first[1].lower() == "yes"
+
+
+def as_number(text: str) -> int | float | None:
+    """Return the number that a text is, or begins with: `$1,200.50`, `5 kg`.
+
+    Args:
+        text: The text of a field.
+
+    Returns:
+        The number; `None` where there is none, or more than one.
+    """
+    stripped = text.strip().strip("\"'`*")
+    match = _NUMBER_WITH_UNIT.match(stripped)
+    if len(stripped) > _LONGEST or match is None:
+        return None
+    rest = stripped[match.end() :]
+    if any(character.isdigit() for character in rest):
+        return None
+    return _value(match)
+
+
+def number_in(text: str) -> int | float | None:
+    """Return the one number in a sentence; `None` where there are several.
+
+    Args:
+        text: The sentence.
+    """
+    if len(text) > _LONGEST_SENTENCE:
+        return None
+    found = {_value(match) for match in _NUMBER.finditer(text)}
+    return found.pop() if len(found) == 1 else None
+
+
+def _value(match: re.Match[str]) -> int | float | None:
+    sign, inner_sign, digits, divisor = match.groups()
+    negative = "-" in sign + inner_sign
+    number = _plain(digits)
+    if divisor is not None:
+        if not int(divisor) or number is None:
+            return None
+        number = float(Fraction(str(number)) / int(divisor))
+    if number is None:
+        return None
+    return -number if negative else number
+
+
+def _plain(digits: str) -> int | float | None:
+    """Read digits with separators; where these can mean two things, it is none."""
+    digits = re.sub(r"[ '\u00a0\u202f]", "", digits)
+    if _GROUPED.fullmatch(digits):
+        digits = digits.replace(",", "")
+    elif _GROUPED_BY_DOTS.fullmatch(digits):
+        digits = digits.replace(".", "").replace(",", ".")
+    elif digits.count(",") == 1 and "." not in digits:
+        digits = digits.replace(",", ".")
+    try:
+        return int(digits) if digits.isdigit() else float(digits)
+    except ValueError:
+        return None

@@ -1,0 +1,126 @@
+"""Words, numbers, yes and no are found in a text where they mean one thing."""
+
+import pytest
+
+from langchain_prodpatterns.structured.matching import (
+    EXACT,
+    FOUND,
+    RECASED,
+    as_boolean,
+    as_number,
+    boolean_in,
+    match_word,
+    number_in,
+)
+
+SIZES = {
+    "LOW": ["LOW", "petit caf\u00e9"],
+    "HIGH": ["HIGH"],
+    "VERY_HIGH": ["VERY_HIGH"],
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "word", "rule"),
+    [
+        ("LOW", "LOW", EXACT),
+        (" `HIGH`. ", "HIGH", EXACT),
+        ("very high", "VERY_HIGH", RECASED),
+        ("PETIT CAFE", "LOW", RECASED),
+        ("It is LOW, I think", "LOW", FOUND),
+        ("low or low, perhaps high", "LOW", FOUND),
+        ("so: VERY_HIGH", "VERY_HIGH", FOUND),
+    ],
+)
+def test_finds_the_word(text: str, word: str, rule: str) -> None:
+    assert match_word(text, SIZES) == (word, rule)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "!",
+        "LOW or HIGH",
+        "slow",
+        "highest",
+        "it is not LOW",
+        "isn't high",
+        "x" * 30_000,
+    ],
+)
+def test_finds_no_word_where_none_or_two_are_meant(text: str) -> None:
+    assert match_word(text, SIZES) is None
+
+
+def test_a_word_that_is_another_one_in_another_case_is_none() -> None:
+    labels = {"Yes": ["Yes"], "YES": ["YES"]}
+
+    assert match_word("yes", labels) is None
+    assert match_word("YES", labels) == ("YES", EXACT)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("42", 42),
+        ("-4.5", -4.5),
+        ("12,111", 12111),
+        ("$1,200.50", 1200.5),
+        ("-$5", -5),
+        ("1.234.567,89", 1234567.89),
+        ("1.234,5", 1234.5),
+        ("12,5", 12.5),
+        ("1 234", 1234),
+        ("1/4", 0.25),
+        ("EUR 7", 7),
+        ("5 kg", 5),
+        ("1e3", 1000.0),
+    ],
+)
+def test_reads_a_number(text: str, number: float) -> None:
+    assert as_number(text) == number
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "five", "1-2", "5 or 6", "50%", "1/0", "1.2.3", "v2", "2024-01-02", "1" * 500],
+)
+def test_reads_no_number_where_it_is_not_sure(text: str) -> None:
+    assert as_number(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("It is about 42.", 42),
+        ("1 cup", 1),
+        ("7, yes: 7", 7),
+        ("3 or 4", None),
+        ("none", None),
+    ],
+)
+def test_finds_the_one_number_in_a_sentence(text: str, number: int | None) -> None:
+    assert number_in(text) == number
+
+
+@pytest.mark.parametrize(
+    ("text", "truth"),
+    [("yes", True), ("No.", False), ("TRUE", True), ("0", False), ("maybe", None)],
+)
+def test_reads_yes_and_no(text: str, truth: bool | None) -> None:
+    assert as_boolean(text) is truth
+
+
+@pytest.mark.parametrize(
+    ("text", "truth"),
+    [
+        ("Answer: **True**", True),
+        ("No, it does not.", False),
+        ("False. It does not hold true.", None),
+        ("I have no idea", None),
+        ("not true", None),
+    ],
+)
+def test_finds_yes_and_no_in_a_sentence(text: str, truth: bool | None) -> None:
+    assert boolean_in(text) is truth
