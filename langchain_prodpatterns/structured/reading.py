@@ -1,12 +1,13 @@
 """From a text to a validated value, or to what is wrong with it. No model is called.
 
 Strict first: what is valid JSON is read once, by pydantic's own parser. Only then is
-the text searched for JSON, and one span that was found is mended. Nothing is invented:
-a missing field stays missing, and what breaks off is never closed and accepted; and
-nothing is lost: what mending would drop makes the answer malformed.
+the text searched for values, and what was found is brought into the form that the
+schema asks for. Nothing is invented: a missing field stays missing, and what breaks off
+is never closed and accepted. Only where a schema demands nothing is there nothing to
+complete: then an answer that breaks off is read as far as it goes, and said to.
 """
 
-import re
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -15,47 +16,42 @@ from pydantic_core import from_json
 from langchain_prodpatterns.fencing import bare_reply
 from langchain_prodpatterns.structured.attempts import FieldError, Reading
 from langchain_prodpatterns.structured.candidates import (
+    MAX_RELAXED,
     Candidate,
     Found,
     find_candidates,
 )
-from langchain_prodpatterns.structured.mending import (
-    MAX_MENDED,
-    MAX_MENDED_DEPTH,
-    UnmendableError,
-    mend,
-    without_sound_texts,
-)
-from langchain_prodpatterns.structured.relaxed import (
-    ElidedError,
-    InexactError,
-    Parsed,
-    parse,
-    text_of,
-)
+from langchain_prodpatterns.structured.coercing import Fit, coerce
+from langchain_prodpatterns.structured.forgiving import forgive
+from langchain_prodpatterns.structured.mending import UnmendableError, mend
+from langchain_prodpatterns.structured.prose import meaning_of
 from langchain_prodpatterns.structured.target import (
     MisfitError,
     NotJsonError,
     Target,
 )
+from langchain_prodpatterns.structured.texts import QUOTES, InexactError
 
 Prefer = Literal["first", "last"]
-"""Which of several valid objects in one text is the answer."""
+"""Which of several valid values in one text is the answer."""
 
 MAX_TRIED = 64
-"""Spans of one text that are validated."""
+"""Values of one text that are validated."""
+MAX_REPAIRS = 20
+"""Corrections of one answer that are told."""
 
 _THOUGHTS, _END_OF_THOUGHTS = "<think>", "</think>"
-_ESCAPED = re.compile(r"""[{\[]\s*+\\["']""")
 _BEFORE_A_VALUE = {"", "\n", ":", "=", ">", "-", "`", "("}
+_BETWEEN_ITEMS = " \t\r\n,;"
+
+_MALFORMED = "the JSON in the answer is malformed"
 
 EXTRACTED = "taken out of the text around it"
-UNWRAPPED = "read from a JSON string"
 BARE = "taken as a plain text without quotes"
-RECASED = "matched without regard to case"
+NOTATION = "read in a notation that is not quite JSON"
 MENDED = "malformed JSON mended"
-
-ELIDED = "the answer leaves something out, by an ellipsis or a comment in a list"
+GATHERED = "several values taken for one list"
+CUT = "read as far as it goes: it breaks off"
 
 
 def read(text: str, target: Target, prefer: Prefer = "last") -> Reading:
@@ -69,7 +65,7 @@ def read(text: str, target: Target, prefer: Prefer = "last") -> Reading:
     Returns:
         The value, or what is wrong.
     """
-    text = _encodable(text)
+    text = encodable(text)
     if not text.lstrip().startswith(_THOUGHTS):
         return _read(text, target, prefer)
     if _END_OF_THOUGHTS not in text:
@@ -82,14 +78,26 @@ def read(text: str, target: Target, prefer: Prefer = "last") -> Reading:
 def _read(text: str, target: Target, prefer: Prefer) -> Reading:
     """Read an answer without the thoughts before it."""
     try:
-        return Reading("ok", target.validate_json(text))
+        value = target.validate_json(text)
     except MisfitError as error:
-        misfit = _misfit(error)
+        return _refit(text, error, target)
     except NotJsonError:
         if target.takes_any_text:
             return _accept(target, text, BARE)
         return _search(text, target, prefer)
-    return _unwrap(text, target) or misfit
+    return _refit(text, None, target) if target.reshapes else Reading("ok", value)
+
+
+def _refit(text: str, error: MisfitError | None, target: Target) -> Reading:
+    """Bring valid JSON into the form that is asked for."""
+    if target.takes_any_text:
+        return _accept(target, text, BARE)
+    try:
+        data = from_json(text)
+    except ValueError as problem:
+        # A number that is none, such as `-Infinity`, in a place that takes any.
+        return _misfit(error) if error else _syntax(target, str(problem))
+    return _accept(target, data, failed=None if error is None else _misfit(error))
 
 
 def _search(text: str, target: Target, prefer: Prefer) -> Reading:
@@ -97,43 +105,139 @@ def _search(text: str, target: Target, prefer: Prefer) -> Reading:
     found = find_candidates(text)
     if found.unreadable:
         return _syntax(target, f"the answer cannot be read: {found.unreadable}")
-    if found.broken_off and (prefer == "last" or not found.candidates):
+    if _is_cut(found, target, prefer):
         # What comes after the last complete object replaces it, and is not all there.
         return _broken_off(target)
     if not found.candidates:
-        return _bare(text, target)
+        return _without_brackets(text, target)
     return _try_each(text, found, target, prefer)
 
 
+def _is_cut(found: Found, target: Target, prefer: Prefer) -> bool:
+    replaced = prefer == "last" or not found.whole
+    return found.broken_off and replaced and not target.demands_nothing
+
+
 def _try_each(text: str, found: Found, target: Target, prefer: Prefer) -> Reading:
-    """Take the first span that is valid as it is, or mend one."""
-    candidates = _ordered(text, found, target, prefer)
-    failed: list[MisfitError | NotJsonError] = []
-    for candidate in candidates:
-        try:
-            value = target.validate_json(text[candidate.start : candidate.end])
-        except (MisfitError, NotJsonError) as error:
-            failed.append(error)
-        else:
-            return Reading("ok", value, repairs=(EXTRACTED,))
-    if found.broken_off:
+    """Take the first value that is valid as it is, else one that can be made so."""
+    ordered = _ordered(text, found, target, prefer)
+    gathered = _gathered(text, found.candidates, target)
+    if gathered is not None:
+        return gathered
+    failed: dict[int, Reading] = {}
+    for candidate in ordered:
+        if candidate.form != "malformed" and not target.reshapes:
+            reading = _as_it_is(text, candidate, target)
+            if reading.kind == "ok":
+                return reading
+            failed[candidate.start] = reading
+    chosen = ordered[_choose(text, ordered, target)]
+    complaints = []
+    for candidate in [chosen, *(one for one in ordered if one is not chosen)]:
+        known = failed.get(candidate.start)
+        mending = candidate is chosen
+        reading = _fitted(text, candidate, target, failed=known, mending=mending)
+        if reading.kind == "ok":
+            return reading
+        complaints.append(reading)
+    prose = meaning_of(text, target.json_schema) if target.is_scalar else None
+    if prose is not None:
+        return _accept(target, prose.value, EXTRACTED, prose.rule)
+    return complaints[0]
+
+
+def _as_it_is(text: str, candidate: Candidate, target: Target) -> Reading:
+    """Validate a value as it is."""
+    repairs = _repairs(text, candidate)
+    return _validated(target, candidate.data, repairs)
+
+
+def _fitted(
+    text: str,
+    candidate: Candidate,
+    target: Target,
+    *,
+    failed: Reading | None,
+    mending: bool,
+) -> Reading:
+    """Bring a value into the form that is asked for; one malformed span is mended."""
+    if candidate.form != "malformed":
+        repairs = _repairs(text, candidate)
+        return _accept(target, candidate.data, *repairs, failed=failed)
+    if candidate.broken_off and not target.demands_nothing:
         return _broken_off(target)
-    chosen = _choose(text, candidates, target)
-    return _mend(text, candidates[chosen], failed[chosen], target)
+    if not mending:
+        return _syntax(target, _MALFORMED)
+    try:
+        data = mend(text[candidate.start : candidate.end])
+    except UnmendableError:
+        return _syntax(target, _MALFORMED)
+    return _accept(target, data, *_repairs(text, candidate))
+
+
+def _repairs(text: str, candidate: Candidate) -> tuple[str, ...]:
+    around = text[: candidate.start].strip() or text[candidate.end :].strip()
+    told = {"json": (), "relaxed": (NOTATION,), "malformed": (MENDED,)}
+    cut = (CUT,) if candidate.broken_off else ()
+    return ((EXTRACTED,) if around else ()) + told[candidate.form] + cut
+
+
+def _gathered(
+    text: str, candidates: Sequence[Candidate], target: Target
+) -> Reading | None:
+    """Take several values for the items of a list.
+
+    Where a list is asked for, each object is an item, unless there is a list as well;
+    where nothing is, only values with nothing but commas between them.
+    """
+    if len(candidates) <= 1 or not target.takes_list:
+        return None
+    if any(one.form == "malformed" or one.broken_off for one in candidates):
+        return None
+    if target.demands_nothing:
+        if any(map(_without_comments, _gaps(text, candidates))):
+            return None
+    elif any(text[one.start] == "[" for one in candidates):
+        return None
+    filled = [one.data for one in candidates if one.data]
+    if len(filled) == 1:
+        return None
+    items = filled or [one.data for one in candidates]
+    reading = _accept(target, items, NOTATION, GATHERED)
+    return reading if reading.kind == "ok" else None
+
+
+def _gaps(text: str, candidates: Sequence[Candidate]) -> list[str]:
+    """Return what stands between values, and after the last one."""
+    starts = [*(one.start for one in candidates[1:]), len(text)]
+    return [
+        text[one.end : start] for one, start in zip(candidates, starts, strict=True)
+    ]
+
+
+def _without_comments(gap: str) -> str:
+    kept = [
+        line for line in gap.split("\n") if not line.strip().startswith(("/*", "//"))
+    ]
+    return "".join(kept).strip(_BETWEEN_ITEMS)
 
 
 def _ordered(
     text: str, found: Found, target: Target, prefer: Prefer
 ) -> list[Candidate]:
-    """Order the spans: the preferred first, without what is about something else."""
-    spans = list(found.candidates if prefer == "first" else found.candidates[::-1])
-    objects = {span for span in spans if text[span.start] == "{"}
-    named = {span for span in objects if _has_property(text, span, target)}
-    if named:
+    """Order the values: the preferred first, without what is about something else."""
+    ordered = list(found.candidates if prefer == "first" else found.candidates[::-1])
+    objects = [one for one in ordered if text[one.start] == "{"]
+    foreign = {one.start for one in objects if not _has_property(text, one, target)}
+    if len(foreign) < len(objects):
         # An object with none of the properties is no answer beside one that has some.
-        spans = [span for span in spans if span in named or span not in objects]
-    spans.sort(key=lambda span: _is_reference(text, span))
-    return spans[:MAX_TRIED]
+        ordered = [one for one in ordered if one.start not in foreign]
+    ordered.sort(key=lambda one: (_is_reference(text, one), _is_empty(one)))
+    return ordered[:MAX_TRIED]
+
+
+def _is_empty(candidate: Candidate) -> bool:
+    return candidate.form != "malformed" and not candidate.data
 
 
 def _has_property(text: str, span: Candidate, target: Target) -> bool:
@@ -150,170 +254,69 @@ def _is_reference(text: str, span: Candidate) -> bool:
 
 
 def _choose(text: str, ordered: list[Candidate], target: Target) -> int:
-    """Choose the one span to mend: of the kind that is wanted, where there is one."""
+    """Choose the one to mend: of the kind that is wanted, where there is one."""
     wanted = (at for at, one in enumerate(ordered) if text[one.start] in target.wants)
     return next(wanted, 0)
 
 
-def _mend(
-    text: str,
-    candidate: Candidate,
-    error: MisfitError | NotJsonError,
-    target: Target,
-) -> Reading:
-    """Mend one span that is malformed, or say how it does not fit."""
-    if isinstance(error, MisfitError):
-        return _misfit(error, EXTRACTED)
-    try:
-        exact = _exact(text, candidate)
-    except ElidedError:
-        return _elided(target)
-    except InexactError:
-        return _guess(text, candidate, str(error), target)
-    repairs = _repairs(text, candidate.start, exact.end)
-    return _accept(target, exact.data, *repairs)
-
-
-def _exact(text: str, candidate: Candidate) -> Parsed:
-    """Read a span, of which every quote may be escaped as in a text of JSON.
-
-    Raises:
-        InexactError: When that takes guessing.
-        ElidedError: When the span says that it leaves something out.
-    """
-    if _ESCAPED.match(text, candidate.start):
-        unescaped = text_of(f'"{text[candidate.start : candidate.end]}"')
-        exact = parse(unescaped)
-        whole = exact.end == len(unescaped)
-        exact = replace(exact, end=candidate.end)
-    else:
-        exact = parse(text, candidate.start)
-        whole = True
-    if not whole or _goes_on(text[exact.end :]):
-        raise InexactError
-    return exact
-
-
-def _guess(text: str, candidate: Candidate, complaint: str, target: Target) -> Reading:
-    """Mend one span by a repair that guesses, and is checked."""
-    end = _guess_end(text, candidate)
-    if end is None:
-        return _broken_off(target)
-    span = text[candidate.start : end]
-    if len(span) > MAX_MENDED or candidate.depth > MAX_MENDED_DEPTH:
-        return _syntax(target, complaint)
-    if _lacks_closing(span):
-        return _broken_off(target)
-    try:
-        data = mend(span)
-    except UnmendableError:
-        return _syntax(target, complaint)
-    except ElidedError:
-        return _elided(target)
-    repairs = _repairs(text, candidate.start, end)
-    return _accept(target, data, *repairs)
-
-
-def _repairs(text: str, start: int, end: int) -> tuple[str, ...]:
-    whole = not text[:start].strip() and not text[end:].strip()
-    return (MENDED,) if whole else (EXTRACTED, MENDED)
-
-
-def _goes_on(rest: str) -> bool:
-    """Whether a text goes on like JSON: its object ended only by a bad quote."""
-    rest = rest.lstrip()
-    begins_so = rest.startswith((",", '"', "'", ":"))
-    return begins_so and any(mark in rest[1:] for mark in ('"', "':", "',"))
-
-
-def _guess_end(text: str, candidate: Candidate) -> int | None:
-    """Return where a badly quoted span ends; `None` where it breaks off after all."""
-    if not _goes_on(text[candidate.end :]):
-        return candidate.end
-    closing = "}" if text[candidate.start] == "{" else "]"
-    end = text.rfind(closing, candidate.end)
-    return None if end < 0 else end + 1
-
-
-def _lacks_closing(span: str) -> bool:
-    """Whether a malformed span breaks off: it has an opening bracket more.
-
-    In a text that is badly quoted, nobody can tell which bracket closes the span; those
-    in sound texts do not count.
-    """
-    rest = without_sound_texts(span)
-    return any(rest.count(one) > rest.count(other) for one, other in ("{}", "[]"))
-
-
-def _bare(text: str, target: Target) -> Reading:
+def _without_brackets(text: str, target: Target) -> Reading:
     """Read a text without any bracket: a word or a number, perhaps in a fence."""
-    word = _unfenced(text)
-    value = _read_scalar(word, target, () if word == text.strip() else (EXTRACTED,))
-    if value is not None:
-        return value
-    if target.takes_text and word:
-        return _read_word(_unquoted(word), target)
-    return _syntax(target, "the answer holds no JSON")
+    word = unfenced(text)
+    around = () if word == text.strip() else (EXTRACTED,)
+    if word[:1] in QUOTES or target.demands_nothing or word[:1] == "(":
+        reading = _read_root(word, target, around)
+        if reading is not None:
+            return reading
+    if word:
+        meaning = meaning_of(word, target.json_schema)
+        if meaning is not None:
+            return _accept(target, meaning.value, *around, meaning.rule)
+        if target.takes_text:
+            return _accept(target, word, BARE)
+    return no_json(target)
 
 
-def _read_scalar(word: str, target: Target, repairs: tuple[str, ...]) -> Reading | None:
-    """Read a value of JSON without brackets, also a text with raw line breaks."""
-    try:
-        return Reading("ok", target.validate_json(word), repairs=repairs)
-    except (NotJsonError, MisfitError):
-        pass
-    # Other quotes do not say that JSON is meant: prose has them too.
-    if not word.startswith('"'):
+def _read_root(word: str, target: Target, around: tuple[str, ...]) -> Reading | None:
+    """Read a whole answer as one value without brackets, in another notation."""
+    if len(word) > MAX_RELAXED or (word[:1] not in QUOTES and "\n" in word.strip()):
         return None
     try:
-        exact = parse(word)
+        parsed = forgive(word)
     except InexactError:
         return None
-    if exact.end < len(word):
+    if word[parsed.end :].strip(_BETWEEN_ITEMS):
         return None
-    reading = _accept(target, exact.data, *repairs, MENDED)
+    if parsed.broken_off and not target.demands_nothing:
+        # A word in quotes may also begin a sentence.
+        return _broken_off(target) if word.count('"') == 1 else None
+    cut = (CUT,) if parsed.broken_off and word[0] in QUOTES else ()
+    reading = _accept(target, parsed.data, *around, NOTATION, *cut)
     return reading if reading.kind == "ok" else None
 
 
-def _read_word(word: str, target: Target) -> Reading:
-    """Read a bare word; a member of an enum also in another case."""
-    reading = _accept(target, word, BARE)
-    if reading.kind == "ok":
-        return reading
-    same = [known for known in target.words if known.casefold() == word.casefold()]
-    return _accept(target, same[0], BARE, RECASED) if len(same) == 1 else reading
-
-
-def _unfenced(text: str) -> str:
+def unfenced(text: str) -> str:
+    """Take a whole text out of the fence that it may stand in."""
     word = text.strip()
     if not (word.startswith("```") and word.endswith("```") and "\n" in word):
         return word
     return word[word.index("\n") : -3].strip()
 
 
-def _unquoted(word: str) -> str:
-    for mark in ("**", "`", '"', "'"):
-        if len(word) > 2 * len(mark) and word.startswith(mark) and word.endswith(mark):
-            return word[len(mark) : -len(mark)].strip()
-    return word
+def _accept(
+    target: Target, data: Any, *repairs: str, failed: Reading | None = None
+) -> Reading:
+    """Bring what was read into the form that is asked for, and validate it.
+
+    What `failed` as it is, is not validated again where there is nothing to correct.
+    """
+    fit = coerce(data, target.json_schema, named_only=target.named_only)
+    if failed is not None and not fit.corrections:
+        return failed
+    told_of = tuple(dict.fromkeys((*repairs, *told(fit, target))))
+    return _validated(target, fit.data, told_of)
 
 
-def _unwrap(text: str, target: Target) -> Reading | None:
-    """Read a JSON string that holds the JSON, or is a text that is a value as it is."""
-    if target.takes_any_text:
-        return _accept(target, text, BARE)
-    if not text.lstrip().startswith('"'):
-        return None
-    try:
-        return Reading(
-            "ok", target.validate_json(from_json(text)), repairs=(UNWRAPPED,)
-        )
-    except (MisfitError, NotJsonError):
-        return None
-
-
-def _accept(target: Target, data: Any, *repairs: str) -> Reading:
-    """Validate what had to be repaired."""
+def _validated(target: Target, data: Any, repairs: tuple[str, ...]) -> Reading:
     try:
         value = target.validate(data)
     except MisfitError as error:
@@ -323,16 +326,33 @@ def _accept(target: Target, data: Any, *repairs: str) -> Reading:
     return Reading("ok", value, repairs=repairs)
 
 
+def told(fit: Fit, target: Target) -> list[str]:
+    """Say what was changed of the form, without any text of the model.
+
+    Args:
+        fit: The value with its corrections.
+        target: What it has to be.
+
+    Returns:
+        A line for each correction, with the path where it has one.
+    """
+    return [
+        f"{where}: {one.rule}" if (where := target.shown(one.path)) else one.rule
+        for one in fit.corrections[:MAX_REPAIRS]
+    ]
+
+
+def no_json(target: Target) -> Reading:
+    """Say that a text holds no value."""
+    return _syntax(target, "the answer holds no JSON")
+
+
 def _misfit(error: MisfitError, *repairs: str) -> Reading:
     return Reading("schema", None, error.errors, repairs, error.__cause__)
 
 
 def _syntax(target: Target, message: str) -> Reading:
     return Reading("syntax", errors=(_problem(target, message),))
-
-
-def _elided(target: Target) -> Reading:
-    return Reading("truncated", errors=(_problem(target, ELIDED),))
 
 
 def _broken_off(target: Target) -> Reading:
@@ -344,7 +364,7 @@ def _problem(target: Target, message: str) -> FieldError:
     return target.error((), message, with_value=False)
 
 
-def _encodable(text: str) -> str:
+def encodable(text: str) -> str:
     """Replace lone surrogates, which no JSON parser takes."""
     if text.isascii():
         return text

@@ -12,12 +12,18 @@ from langchain_core.utils.pydantic import TypeBaseModel
 from langchain_prodpatterns.arguments import refuse_unknown
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.structured.assessing import Assessment, assess
-from langchain_prodpatterns.structured.attempts import Attempt, Reading
+from langchain_prodpatterns.structured.attempts import (
+    Attempt,
+    Reading,
+    StructuredResult,
+)
 from langchain_prodpatterns.structured.failures import failure
+from langchain_prodpatterns.structured.partial import read_partial
 from langchain_prodpatterns.structured.prompts import write_instructions
 from langchain_prodpatterns.structured.reading import read
 from langchain_prodpatterns.structured.target import Target
 from langchain_prodpatterns.structured.targets import make_target
+from langchain_prodpatterns.usage import NO_USAGE
 
 
 class SchemaParser(BaseOutputParser[Any]):
@@ -28,12 +34,14 @@ class SchemaParser(BaseOutputParser[Any]):
     SchemaParser(Ticket).parse('Here you are: {"title": "Broken", "priority": "high"}')
     ```
 
-    Valid JSON is read strictly. Otherwise the text is searched for JSON (in fences, in
-    prose), and one malformed span is mended. It refuses rather than invents or drops: a
-    missing field is never filled in, an answer that breaks off is never closed and
-    accepted, a list with an ellipsis is not taken for the whole list, and a span of
-    which mending would lose a word is malformed. `stream` yields the validated value
-    once.
+    Valid JSON is read strictly. Otherwise the text is searched for values (in fences,
+    in prose), read in the notations that models use, and one span that is none of them
+    is mended. What was read is brought into the form that the response model asks for:
+    an enum in another case, `"1,200"` where a number is wanted, one item for a list of
+    one. It refuses rather than invents: a missing field is never filled in, an answer
+    that breaks off is never closed and accepted, and where a union could be two things,
+    it is none. Only for a JSON Schema that demands nothing, `{}`, whatever is there is
+    all that is asked for. `parse_with_report` tells what was repaired.
     """
 
     response_model: Any
@@ -87,11 +95,14 @@ class SchemaParser(BaseOutputParser[Any]):
     def _type(self) -> str:
         return "schema_parser"
 
-    def parse(self, text: str) -> Any:
+    def parse(self, text: str, *, partial: bool = False) -> Any:
         """Parse a text.
 
         Args:
             text: The text of a model.
+            partial: Whether the text may break off. Then the result is JSON data, as
+                much of it as is there, in the form of the response model but not
+                validated.
 
         Returns:
             The validated value.
@@ -100,7 +111,32 @@ class SchemaParser(BaseOutputParser[Any]):
             StructuredOutputError: When the text holds no valid value; it is an
                 `OutputParserException` with one `Attempt`.
         """
-        return self._value_of(text)
+        if not partial:
+            return self._value_of(text)
+        reading = read_partial(text, self.target, self.prefer)
+        if reading.kind != "ok":
+            attempt = completed(
+                text, Assessment(reading.kind, text, None, reading.errors)
+            )
+            raise failure(self.target.name, (attempt,))
+        return reading.value
+
+    def parse_with_report(self, text: str) -> StructuredResult:
+        """Parse a text, and tell what had to be repaired.
+
+        Args:
+            text: The text of a model.
+
+        Returns:
+            The validated value, with one attempt whose `repairs` say what was done to
+            the text, in words without any of it.
+
+        Raises:
+            StructuredOutputError: When the text holds no valid value.
+        """
+        assessment = self._assessed(text)
+        attempt = completed(text, assessment)
+        return StructuredResult(assessment.value, (attempt,), NO_USAGE, rung=None)
 
     def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
         """Parse the first generation of a model.
@@ -140,11 +176,14 @@ class SchemaParser(BaseOutputParser[Any]):
         return write_instructions(self.target)
 
     def _value_of(self, answer: str | BaseMessage) -> Any:
+        return self._assessed(answer).value
+
+    def _assessed(self, answer: str | BaseMessage) -> Assessment:
         assessment = assess(answer, self.target, prefer=self.prefer)
         if assessment.kind != "ok":
             error = failure(self.target.name, (completed(answer, assessment),))
             raise error from assessment.cause
-        return assessment.value
+        return assessment
 
 
 def completed(answer: Any, assessment: Assessment) -> Attempt:

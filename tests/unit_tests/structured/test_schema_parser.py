@@ -18,6 +18,7 @@ from langchain_prodpatterns.errors import (
     OutputTruncated,
     StructuredOutputError,
 )
+from langchain_prodpatterns.structured.reading import NOTATION
 from langchain_prodpatterns.testing import Reply
 from tests.unit_tests.structured.doubles import (
     INVALID,
@@ -180,3 +181,23 @@ def test_a_value_goes_on_down_the_chain() -> None:
         return value.title
 
     assert (SchemaParser(Ticket) | RunnableLambda(title)).invoke(VALID) == "broken"
+
+
+def test_what_was_repaired_is_reported() -> None:
+    result = SchemaParser(Ticket).parse_with_report(VALID.replace('"', "'"))
+
+    assert result.value == TICKET
+    (attempt,) = result.attempts
+    assert (attempt.kind, attempt.repairs, result.rung) == ("ok", (NOTATION,), None)
+    with pytest.raises(StructuredOutputError):
+        SchemaParser(Ticket).parse_with_report("nothing")
+
+
+def test_a_part_of_an_answer_is_parsed_on_demand_only() -> None:
+    parser = SchemaParser(Ticket)
+
+    assert parser.parse('{"title": "x", "prio', partial=True) == {"title": "x"}
+    with pytest.raises(OutputTruncated):
+        parser.parse('{"title": "x", "prio')
+    with pytest.raises(StructuredOutputError):
+        parser.parse("", partial=True)
