@@ -49,7 +49,8 @@ class TypeTarget(Target):
         """Parse strictly and validate."""
         problem: PydanticError
         try:
-            return self._adapter.validate_json(text)
+            # Models write a field's own name as well as its alias.
+            return self._adapter.validate_json(text, by_alias=True, by_name=True)
         except PydanticError as error:
             problem = error
         except UNEXPECTED as error:

@@ -248,3 +248,26 @@ def test_a_field_that_holds_no_json_is_an_error_of_the_field() -> None:
     (error,) = errors_of(make_target(Wrapped), '{"payload": "not json"}')
 
     assert error.path == "payload"
+
+
+class Person(BaseModel):
+    first_name: str = Field(alias="fn")
+    address: "Address | None" = Field(default=None, validation_alias="addr")
+
+
+class Address(BaseModel):
+    town: str = Field(validation_alias=AliasChoices("city", "place"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"fn": "Ann", "addr": {"city": "Rome"}}',
+        '{"first_name": "Ann", "address": {"place": "Rome"}}',
+        '{"fn": "Ann", "address": {"town": "Rome"}}',
+    ],
+)
+def test_a_field_goes_by_its_name_and_by_its_aliases(text: str) -> None:
+    person = make_target(Person).validate_json(text)
+
+    assert (person.first_name, person.address.town) == ("Ann", "Rome")
