@@ -93,11 +93,12 @@ class Found:
         return self.enclosed or len(self.whole) < len(self.candidates)
 
 
-def find_candidates(text: str) -> Found:
+def find_candidates(text: str, *, cut: bool = False) -> Found:
     """Find the outermost values in a text, in linear time.
 
     Args:
         text: Any text.
+        cut: Whether it is known to be cut where it ends.
 
     Returns:
         The values, of which each was read once.
@@ -112,7 +113,7 @@ def find_candidates(text: str) -> Found:
         end = span.scan()
         if span.unreadable:
             return Found(unreadable=span.unreadable)
-        candidate = _read_span(text, start, end, forgiving=tries > 0)
+        candidate = _read_span(text, start, end, forgiving=tries > 0, cut=cut)
         tries -= candidate.form != "json"
         found.append(candidate)
         start = None if candidate.broken_off else _next_opener(text, candidate.end)
@@ -120,7 +121,9 @@ def find_candidates(text: str) -> Found:
     return Found(whole, enclosed=len(whole) < len(found))
 
 
-def _read_span(text: str, start: int, end: int | None, *, forgiving: bool) -> Candidate:
+def _read_span(
+    text: str, start: int, end: int | None, *, forgiving: bool, cut: bool
+) -> Candidate:
     """Read the value that begins at a bracket: strictly, else forgivingly."""
     if end is not None:
         try:
@@ -129,7 +132,9 @@ def _read_span(text: str, start: int, end: int | None, *, forgiving: bool) -> Ca
             pass
     if forgiving and len(text) - start <= MAX_RELAXED:
         try:
-            return _read_notation(text, start) or _read_forgivingly(text, start, end)
+            return _read_notation(text, start) or _read_forgivingly(
+                text, start, end, cut=cut
+            )
         except InexactError:
             pass
     if end is None:
@@ -155,7 +160,9 @@ def _goes_on(text: str, end: int) -> bool:
     return begins_so and any(mark in rest[1:] for mark in ('"', "':", "',"))
 
 
-def _read_forgivingly(text: str, start: int, end: int | None) -> Candidate:
+def _read_forgivingly(
+    text: str, start: int, end: int | None, *, cut: bool
+) -> Candidate:
     """Read a span whose notation is not JSON.
 
     Of one inside a text of JSON, every quote is escaped once more.
@@ -166,7 +173,7 @@ def _read_forgivingly(text: str, start: int, end: int | None) -> Candidate:
         if parsed.broken_off or parsed.end < len(inside):
             raise InexactError
         return Candidate(start, end, "relaxed", parsed.data)
-    parsed = forgive(text, start)
+    parsed = forgive(text, start, cut=cut)
     if not parsed.broken_off and _goes_on(text, parsed.end):
         raise InexactError
     return Candidate(start, parsed.end, "relaxed", parsed.data, parsed.broken_off)

@@ -67,7 +67,7 @@ class Forgiven:
     """Whether the text ends inside it: only what is there was read."""
 
 
-def forgive(text: str, start: int = 0) -> Forgiven:
+def forgive(text: str, start: int = 0, *, cut: bool = False) -> Forgiven:
     """Read one value that is malformed.
 
     The work is linear in the length of what is read: a reader that goes back too often
@@ -76,6 +76,7 @@ def forgive(text: str, start: int = 0) -> Forgiven:
     Args:
         text: A text.
         start: Where in it the value begins.
+        cut: Whether the text is known to be cut where it ends.
 
     Returns:
         The value, where it ends, and whether the text breaks off in it.
@@ -84,7 +85,7 @@ def forgive(text: str, start: int = 0) -> Forgiven:
         InexactError: When reading it takes more guessing than that, or when it is
             nested deeper than `MAX_DEPTH` levels.
     """
-    reader = _Reader(text, start)
+    reader = _Reader(text, start, cut=cut)
     data = reader.value(Place.ROOT)
     return Forgiven(data, reader.at, reader.broken_off)
 
@@ -92,12 +93,12 @@ def forgive(text: str, start: int = 0) -> Forgiven:
 class _Reader:
     """Reads values, of which objects and lists hold more of them."""
 
-    def __init__(self, text: str, start: int) -> None:
+    def __init__(self, text: str, start: int, *, cut: bool) -> None:
         self.text = text
         self.at = start
         self.broken_off = False
         self._depth = 0
-        self._texts = TextReader(text)
+        self._texts = TextReader(text, cut=cut)
 
     def value(self, place: Place) -> Any:
         """Read a value, and the white space and comments around it."""

@@ -41,7 +41,7 @@ def read_partial(text: str, target: Target, prefer: Prefer = "last") -> Reading:
         wrong.
     """
     text = encodable(text)
-    found = find_candidates(text).candidates
+    found = find_candidates(text, cut=True).candidates
     readable = [one for one in found if one.form != "malformed"]
     if readable:
         chosen = readable[-1 if prefer == "last" else 0]
@@ -49,7 +49,7 @@ def read_partial(text: str, target: Target, prefer: Prefer = "last") -> Reading:
     if len(text) > MAX_RELAXED:
         return no_json(target)
     try:
-        parsed = forgive(unfenced(text))
+        parsed = forgive(unfenced(text), cut=True)
     except InexactError:
         return no_json(target)
     word = parsed.data

@@ -127,9 +127,16 @@ _WORK = 6
 class TextReader:
     """Reads texts out of one string."""
 
-    def __init__(self, text: str) -> None:
-        """Take the string."""
+    def __init__(self, text: str, *, cut: bool = False) -> None:
+        """Take the string.
+
+        Args:
+            text: The string.
+            cut: Whether it is known to be cut, so that a text whose quote never ends
+                is not closed by what it ends with.
+        """
         self._text = text
+        self._cut = cut
         self._work = _WORK * len(text) + 10_000
 
     def quoted(self, start: int, place: Place) -> Text:
@@ -260,7 +267,7 @@ class TextReader:
 
         That is before the next key, or before the brackets at the very end.
         """
-        if place is Place.ROOT:
+        if self._cut or place is Place.ROOT:
             return None
         key = _KEY_AHEAD.search(self._text, start) if place is Place.FIELD else None
         if key:

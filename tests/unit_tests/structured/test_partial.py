@@ -17,6 +17,7 @@ from tests.unit_tests.structured.doubles import Ticket
         ('{"a": 1, "b', {"a": 1}),
         ('{"a": [1, {"b": "c', {"a": [1, {"b": "c"}]}),
         ('So: ```json\n["x", "y', ["x", "y"]),
+        ('{"a": "b, c}', {"a": "b, c}"}),
         ("fal", False),
         ("12.", 12.0),
         ('"tex', "tex"),
