@@ -94,15 +94,6 @@ def without_last_break(literal: str) -> str:
     return f"{literal[0]}{trimmed}{literal[-1]}"
 
 
-def text_of(literal: str) -> str:
-    """Return the text that a literal in any quotes stands for.
-
-    Args:
-        literal: The literal, with its quotes.
-    """
-    return str(json.loads(_as_json_text(literal)))
-
-
 @dataclass(slots=True)
 class _Level:
     """An object or a list that is open."""

@@ -191,24 +191,6 @@ def takes_text(node: Any, root: dict[str, Any], depth: int = 0) -> bool:
     )
 
 
-def words(node: Any, root: dict[str, Any], depth: int = 0) -> Iterator[str]:
-    """Yield the strings that an enum, or a union of enums, allows.
-
-    Args:
-        node: The schema in question.
-        root: The schema that its references lead into.
-        depth: How many unions it is in.
-    """
-    if not isinstance(node, dict) or depth > MAX_UNIONS:
-        return
-    node = resolve(node, root)
-    for value in (*node.get("enum", ()), node.get("const")):
-        if isinstance(value, str):
-            yield value
-    for option in (*node.get("anyOf", ()), *node.get("oneOf", ())):
-        yield from words(option, root, depth + 1)
-
-
 def type_name(title: Any) -> str:
     """Make an identifier of a schema's title, or `Answer`."""
     parts = "".join(

@@ -18,7 +18,6 @@ from langchain_prodpatterns.structured.schemas import (
     resolve,
     takes_text,
     top_properties,
-    words,
 )
 
 MAX_ERRORS = 20
@@ -129,20 +128,16 @@ class Target(ABC):
 
     @cached_property
     def is_scalar(self) -> bool:
-        """Whether a value is neither an object nor a list."""
-        root = resolve(self.json_schema, self.json_schema)
-        return root.get("type") not in {"object", "array"} and not self.demands_nothing
+        """Whether a value may be neither an object nor a list, but not anything."""
+        kind = resolve(self.json_schema, self.json_schema).get("type")
+        kinds = set(kind) if isinstance(kind, list) else {kind}
+        return bool(kinds - {"object", "array"}) and not self.demands_nothing
 
     @cached_property
     def takes_list(self) -> bool:
         """Whether a value may be a list, or anything."""
-        root = resolve(self.json_schema, self.json_schema)
-        return root.get("type") == "array" or self.demands_nothing
-
-    @cached_property
-    def words(self) -> tuple[str, ...]:
-        """The strings that an enum or literal allows as the whole answer."""
-        return tuple(dict.fromkeys(words(self.json_schema, self.json_schema)))
+        kind = resolve(self.json_schema, self.json_schema).get("type")
+        return kind == "array" or self.demands_nothing
 
     @cached_property
     def wants(self) -> str:

@@ -90,7 +90,7 @@ _AFTER_TEXT = {
     ),
     Place.ITEM: re.compile(
         rf"{_SPACES}(?:\Z|```|[:}}\])]|\+\s*+{_Q}|,{_SPACES}{_NEXT_ITEM})|\s*+\n"
-        rf"|\s++(?:{_Q}|\d|\{{)|{_Q}(?!{_Q}*+\s*+[,\]}}])"
+        rf"|\s++(?:{_Q}|\d|\{{)|{_Q}(?!{_Q}{{0,8}}+\s*+[,\]}}])"
     ),
 }
 # A quote that begins the next text although the one before it was never ended.
@@ -175,13 +175,18 @@ class TextReader:
         return self._never_ended(start, place)
 
     def code(self, start: int, place: Place) -> Text | None:
-        """Read a text between three quotes or backticks, if there is one."""
+        """Read a text between three quotes or backticks, if there is one.
+
+        Raises:
+            InexactError: When reading has gone back too often.
+        """
         mark = self._text[start : start + 3]
         if mark not in _CODE or place in {Place.ROOT, Place.KEY}:
             return None
         end = self._text.find(mark, start + 3)
         while end >= 0 and not _AFTER_CODE.match(self._text, end + 3):
             end = self._text.find(mark, end + 3)
+        self._spend((end if end >= 0 else len(self._text)) - start)
         if end < 0:
             return None
         inside = self._text[start + 3 : end]

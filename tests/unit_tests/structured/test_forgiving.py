@@ -139,6 +139,8 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         "{a: b, ",
         '["x"y, ',
         "f(",
+        '"',
+        "'",
         "```",
         '{"a": ```',
     ],

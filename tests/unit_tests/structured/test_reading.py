@@ -563,3 +563,10 @@ def test_a_property_that_a_schema_does_not_name_is_left_out() -> None:
 )
 def test_a_scalar_is_read_out_of_prose(model: Any, text: str, value: Any) -> None:
     assert read(text, make_target(model)).value == value
+
+
+def test_a_schema_may_have_several_types() -> None:
+    target = make_target({"type": ["object", "integer"], "required": ["a"]})
+
+    assert read("{b: [1, 2]} or rather 7 or 8", target).kind == "schema"
+    assert read("It is 7.", target).value == 7

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from langchain_prodpatterns.structured.relaxed import parse, text_of
+from langchain_prodpatterns.structured.relaxed import parse
 from langchain_prodpatterns.structured.texts import InexactError
 from tests.unit_tests.structured.test_candidates import CONTAINERS
 
@@ -124,10 +124,6 @@ def test_it_says_where_the_value_ends() -> None:
     text = "Here: {'a': '}'} or so"
 
     assert text[: parse(text, text.index("{")).end].endswith("'}'}")
-
-
-def test_the_text_of_a_literal() -> None:
-    assert text_of("'a\n\"b\"\\t'") == 'a\n"b"\t'
 
 
 class _Hand:
