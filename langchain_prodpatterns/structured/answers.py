@@ -1,11 +1,12 @@
 """What a message says besides its text: cut off, refused, or a provider's error."""
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from langchain_core.exceptions import ModelError
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 
 _REASONS = ("finish_reason", "stop_reason", "done_reason")
 _CUT_OFF = {"length", "max_tokens", "max_output_tokens", "model_length"}
@@ -24,8 +25,25 @@ _TEMPERATURE = re.compile(r"""["'`]temperature["'`]""", re.IGNORECASE)
 
 
 def text_of(answer: Any) -> str:
-    """Return the text of an answer: of a message, or of a plain language model."""
-    return str(answer.text) if isinstance(answer, BaseMessage) else str(answer)
+    """Return the text of an answer: of a message, or of a plain language model.
+
+    The arguments of tool calls follow on what a message says, each on a line of its
+    own: a model that is asked to answer by a tool call answers by them.
+    """
+    if not isinstance(answer, BaseMessage):
+        return str(answer)
+    parts = [str(answer.text), *_arguments(answer)]
+    return "\n".join(part for part in parts if part)
+
+
+def is_rewritten(answer: Any) -> bool:
+    """Whether the text of an answer was written from tool calls that were parsed.
+
+    A call that broke off was closed by its parsing, and looks complete.
+    """
+    if isinstance(answer, AIMessageChunk) and answer.tool_call_chunks:
+        return False
+    return isinstance(answer, AIMessage) and bool(answer.tool_calls)
 
 
 def is_cut_off(answer: Any) -> bool:
@@ -69,6 +87,17 @@ def names_temperature(error: BaseException) -> bool:
         return rejected == "temperature"
     # A message that only mentions the word may be about the prompt.
     return bool(_TEMPERATURE.search(str(error)))
+
+
+def _arguments(message: BaseMessage) -> list[str]:
+    """Return the arguments of the tool calls of a message, as they were written."""
+    if isinstance(message, AIMessageChunk) and message.tool_call_chunks:
+        # Its tool calls are made of them by closing what has broken off.
+        return [call["args"] or "" for call in message.tool_call_chunks]
+    if not isinstance(message, AIMessage):
+        return []
+    valid = (json.dumps(call["args"]) for call in message.tool_calls)
+    return [*valid, *(call["args"] or "" for call in message.invalid_tool_calls)]
 
 
 def _reasons(answer: BaseMessage) -> set[str]:

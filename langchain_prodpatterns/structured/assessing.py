@@ -6,7 +6,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from langchain_prodpatterns.errors import ConfigurationError
-from langchain_prodpatterns.structured.answers import is_cut_off, is_refused, text_of
+from langchain_prodpatterns.structured.answers import (
+    is_cut_off,
+    is_refused,
+    is_rewritten,
+    text_of,
+)
 from langchain_prodpatterns.structured.attempts import (
     AttemptKind,
     FieldError,
@@ -64,7 +69,7 @@ def assess(
         return Assessment("refused", text, errors=(refusal,))
     reading = read(text, target, prefer)
     cut_off = is_cut_off(answer)
-    if cut_off and not _is_whole(reading, text):
+    if cut_off and (is_rewritten(answer) or not _is_whole(reading, text)):
         message = "the answer was cut off at the token limit"
         problem = target.error((), message, with_value=False)
         return Assessment("truncated", text, errors=(problem,), cut_off=True)

@@ -1,12 +1,14 @@
 """`SchemaParser`: from a model's text to a validated value, without a model call."""
 
+from collections.abc import AsyncIterator, Iterator
 from functools import cached_property
 from typing import Any, Literal
 
 from langchain_core.messages import BaseMessage
-from langchain_core.output_parsers import BaseOutputParser
+from langchain_core.output_parsers import BaseTransformOutputParser
 from langchain_core.outputs import ChatGeneration, Generation
 from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import run_in_executor
 from langchain_core.utils.pydantic import TypeBaseModel
 
 from langchain_prodpatterns.arguments import refuse_unknown
@@ -19,14 +21,16 @@ from langchain_prodpatterns.structured.attempts import (
 )
 from langchain_prodpatterns.structured.failures import failure
 from langchain_prodpatterns.structured.partial import read_partial
-from langchain_prodpatterns.structured.prompts import write_instructions
+from langchain_prodpatterns.structured.partial_shapes import MISSING
+from langchain_prodpatterns.structured.prompts import SchemaStyle, write_instructions
 from langchain_prodpatterns.structured.reading import read
+from langchain_prodpatterns.structured.streaming import Stream, partial_value
 from langchain_prodpatterns.structured.target import Target
 from langchain_prodpatterns.structured.targets import make_target
 from langchain_prodpatterns.usage import NO_USAGE
 
 
-class SchemaParser(BaseOutputParser[Any]):
+class SchemaParser(BaseTransformOutputParser[Any]):
     """Parses the text of a model into a validated value.
 
     ```python
@@ -42,6 +46,23 @@ class SchemaParser(BaseOutputParser[Any]):
     that breaks off is never closed and accepted, and where a union could be two things,
     it is none. Only for a JSON Schema that demands nothing, `{}`, whatever is there is
     all that is asked for. `parse_with_report` tells what was repaired.
+
+    `stream` yields partial values that grow, and the validated value at the end. A
+    partial value has the shape of the final one, unvalidated, and is an instance of
+    `Partial` too:
+
+    - A pydantic model or dataclass is an instance of a class derived from it. What is
+      not there yet is `None`, also where the field is required, and no validator of
+      the whole model has run; `model_dump()` leaves it out.
+    - A TypedDict or a JSON Schema's object is a dict with the keys that are there.
+    - A list holds the items that have begun.
+    - Texts grow. Numbers, enums, dates and other values appear when they are complete.
+    - An enum, a literal or a scalar as the whole answer has no partial values.
+
+    While the text grows past 2,000 characters, the values come in steps of a
+    sixteenth, so that the work is linear. An answer that never gets complete, or is not
+    valid, raises the error of `parse` at its end. A step that follows in a chain and
+    does not stream gets the validated value.
     """
 
     response_model: Any
@@ -143,22 +164,20 @@ class SchemaParser(BaseOutputParser[Any]):
 
         Args:
             result: Generations, of which the first is read.
-            partial: Must be false: a part of an answer is not validated.
+            partial: Whether the answer may be incomplete.
 
         Returns:
-            The validated value.
+            The validated value; of an answer that may be incomplete, what `stream`
+            yields of it, or `None` where nothing of it has come.
 
         Raises:
             StructuredOutputError: When it holds no valid value.
-            ValueError: When a partial result is asked for.
         """
-        if partial:
-            msg = "SchemaParser gives no partial values"
-            raise ValueError(msg)
         first = result[0]
-        if isinstance(first, ChatGeneration):
-            return self._value_of(first.message)
-        return self._value_of(first.text)
+        answer = first.message if isinstance(first, ChatGeneration) else first.text
+        if partial:
+            return partial_value(answer, self.target, self.prefer)
+        return self._value_of(answer)
 
     def read(self, text: str) -> Reading:
         """Parse a text without raising.
@@ -171,9 +190,33 @@ class SchemaParser(BaseOutputParser[Any]):
         """
         return read(text, self.target, self.prefer)
 
-    def get_format_instructions(self) -> str:
-        """Return instructions for a prompt: the type in TypeScript style."""
-        return write_instructions(self.target)
+    def get_format_instructions(self, *, style: SchemaStyle = "typescript") -> str:
+        """Return instructions for a prompt.
+
+        Args:
+            style: `"typescript"` declares the type; `"json_schema"` gives the schema.
+        """
+        return write_instructions(self.target, style=style)
+
+    def _transform(self, input: Iterator[str | BaseMessage]) -> Iterator[Any]:
+        stream = Stream(self.target, self.prefer)
+        for chunk in input:
+            value = stream.feed(chunk)
+            if value is not MISSING:
+                yield value
+        yield self._value_of(stream.whole())
+
+    async def _atransform(
+        self,
+        input: AsyncIterator[str | BaseMessage],
+    ) -> AsyncIterator[Any]:
+        stream = Stream(self.target, self.prefer)
+        async for chunk in input:
+            value = stream.feed(chunk)
+            if value is not MISSING:
+                yield value
+        # A long answer that has to be mended takes too long for the event loop.
+        yield await run_in_executor(None, self._value_of, stream.whole())
 
     def _value_of(self, answer: str | BaseMessage) -> Any:
         return self._assessed(answer).value

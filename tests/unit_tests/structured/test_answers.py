@@ -1,5 +1,6 @@
 """Cut off, refused, retryable: as providers say it."""
 
+import json
 from typing import Any
 
 import pytest
@@ -8,15 +9,24 @@ from langchain_core.exceptions import (
     ModelInvalidRequestError,
     ModelRateLimitError,
 )
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
+from langchain_core.messages.tool import (
+    invalid_tool_call,
+    tool_call,
+    tool_call_chunk,
+)
 
 from langchain_prodpatterns.structured.answers import (
     is_cut_off,
     is_refused,
     is_retryable,
+    is_rewritten,
     names_temperature,
     text_of,
 )
+from langchain_prodpatterns.structured.assessing import assess
+from langchain_prodpatterns.structured.targets import make_target
+from tests.unit_tests.structured.doubles import Ticket
 
 
 @pytest.mark.parametrize(
@@ -115,3 +125,41 @@ class Rejected(Exception):
 )
 def test_a_rejected_temperature(error: Exception, expected: bool) -> None:
     assert names_temperature(error) is expected
+
+
+def test_the_arguments_of_tool_calls_follow_on_the_text() -> None:
+    message = AIMessage(
+        "Here:",
+        tool_calls=[tool_call(name="Ticket", args={"a": 1}, id="1")],
+        invalid_tool_calls=[
+            invalid_tool_call(name="Ticket", args='{"a": ', id="2", error=None),
+            invalid_tool_call(name="Ticket", args=None, id="3", error=None),
+        ],
+    )
+
+    assert text_of(message) == 'Here:\n{"a": 1}\n{"a": '
+    assert text_of(HumanMessage("x")) == "x"
+
+
+def test_the_arguments_of_a_chunk_are_not_closed() -> None:
+    call = tool_call_chunk(name="Ticket", args='{"a": "b', id="1", index=0)
+    chunk = AIMessageChunk(content="", tool_call_chunks=[call])
+
+    assert chunk.tool_calls[0]["args"] == {"a": "b"}
+    assert text_of(chunk) == '{"a": "b'
+    assert not is_rewritten(chunk)
+    assert is_rewritten(AIMessage("", tool_calls=chunk.tool_calls))
+    assert not is_rewritten(AIMessage("{}"))
+    assert not is_rewritten("{}")
+
+
+def test_a_tool_call_that_was_cut_off_and_closed_is_truncated() -> None:
+    args = {"title": "bro", "priority": "low"}
+    message = AIMessage(
+        "",
+        tool_calls=[tool_call(name="Ticket", args=args, id="1")],
+        response_metadata={"finish_reason": "length"},
+    )
+
+    assert assess(message, make_target(Ticket)).kind == "truncated"
+    assert assess(AIMessage(json.dumps(args)), make_target(Ticket)).kind == "ok"
