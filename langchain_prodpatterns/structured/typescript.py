@@ -28,11 +28,25 @@ _LIMITS = {
     "maxLength": "length <= {}",
     "minItems": "items >= {}",
     "maxItems": "items <= {}",
+    "uniqueItems": "no item twice",
+    "minProperties": "keys >= {}",
+    "maxProperties": "keys <= {}",
     "pattern": "matches /{}/",
     "format": "{}",
 }
 # Keywords that need no words, because the type says them or they say nothing of it.
 _SILENT = {"$schema", "$id", "$defs", "definitions", "title", "description", "examples"}
+# What no type and no comment says.
+_UNSAID = {
+    "not",
+    "if",
+    "contains",
+    "dependentRequired",
+    "dependentSchemas",
+    "dependencies",
+    "unevaluatedItems",
+    "unevaluatedProperties",
+}
 _POINTERS = ("#/$defs/", "#/definitions/")
 _COMBINED = ("allOf", "anyOf", "oneOf")
 _LIST_KEYS = {"items", "prefixItems"}
@@ -52,6 +66,8 @@ def is_opaque(schema: Mapping[str, Any]) -> bool:
     Args:
         schema: The schema.
     """
+    if any(_UNSAID & set(node) for node in subschemas(schema)):
+        return True
     unsaid = declare(schema, "Answer").endswith("= unknown")
     return unsaid and not _SILENT.issuperset(schema)
 
@@ -82,6 +98,7 @@ class _Declarations:
             if isinstance(node, Mapping)
         }
         self._shared = self._find_shared()
+        self._tags = dict(_tags(schema))
 
     def text(self) -> str:
         """All declarations, the shared ones first."""
@@ -188,7 +205,11 @@ class _Declarations:
         values = self._values(node, level)
         if not properties:
             return f"Record<{self._keys(node)}, {values or 'unknown'}>"
-        required = {*node.get("required", ()), *_required_by(node.get("allOf", ()))}
+        required = {
+            *node.get("required", ()),
+            *_required_by(node.get("allOf", ())),
+            *(tag for one, tag in self._tags.items() if self._is(one, node)),
+        }
         lines = [
             self._property(name, entry, name in required, level + 1)
             for name, entry in properties.items()
@@ -196,6 +217,9 @@ class _Declarations:
         if values:
             lines.append(f"{_INDENT * (level + 1)}[key: string]: {values}")
         return "\n".join(["{", *lines, f"{_INDENT * level}}}"])
+
+    def _is(self, target: str, node: Mapping[str, Any]) -> bool:
+        return target in self._defs and self._defs[target][1] is node
 
     def _keys(self, node: Mapping[str, Any]) -> str:
         names = self._type(node.get("propertyNames", {}), 0)
@@ -229,7 +253,8 @@ class _Declarations:
             yield from self._each(part)
         yield from _alternatives(node)
         default = node.get("default")
-        empty = default is None or default in ([], {})
+        # What has one value only has said it.
+        empty = default is None or default in ([], {}) or "const" in node
         if not empty and len(_literal(default)) <= _MAX_DEFAULT:
             yield f"default {_literal(default)}"
 
@@ -281,11 +306,21 @@ def _references(schema: Any) -> Iterator[str]:
             yield node["$ref"]
 
 
+def _tags(schema: Any) -> Iterator[tuple[str, str]]:
+    """Yield the types that are told apart by a tag, which none may leave out."""
+    for node in subschemas(schema):
+        by = node.get("discriminator")
+        if not isinstance(by, Mapping) or not isinstance(by.get("propertyName"), str):
+            continue
+        for target in _references([node.get("oneOf"), node.get("anyOf")]):
+            yield target, by["propertyName"]
+
+
 def _own_limits(node: Mapping[str, Any]) -> Iterator[str]:
     # The type of a tuple says how many items it has.
     said = {"minItems", "maxItems"} if "prefixItems" in node else set()
     for key, wording in _LIMITS.items():
-        if key in node and key not in said:
+        if node.get(key, False) is not False and key not in said:
             yield wording.format(node[key])
 
 

@@ -351,3 +351,65 @@ def test_it_takes_less_than_a_third_of_the_tokens(model: type[BaseModel]) -> Non
     ours = estimate_tokens(declared(model, model.__name__))
 
     assert ours < 0.33 * estimate_tokens(theirs.get_format_instructions())
+
+
+def test_the_tag_of_a_union_is_required_also_with_a_default() -> None:
+    class Cat(BaseModel):
+        kind: Literal["cat"] = "cat"
+
+    class Dog(BaseModel):
+        kind: Literal["dog"] = "dog"
+
+    class Home(BaseModel):
+        pet: Annotated[Cat | Dog, Field(discriminator="kind")]
+        first: Dog | None = None
+
+    text = declared(Home)
+
+    assert 'kind: "dog"\n' in text
+    assert 'kind: "cat"\n' in text
+    assert 'kind?: "cat"\n' in declared(Cat)
+    # Not OpenAPI's discriminator.
+    odd = {"properties": {"a": {"discriminator": {"propertyName": 3}}}}
+    assert declare(odd, "Answer") == "type Answer = {\n  a?: unknown\n}"
+
+
+@pytest.mark.parametrize(
+    ("schema", "comment"),
+    [
+        ({"type": "array", "uniqueItems": True}, "// no item twice\n"),
+        ({"type": "array", "uniqueItems": False}, ""),
+        ({"type": "object", "minProperties": 1}, "// keys >= 1\n"),
+        ({"type": "object", "maxProperties": 0}, "// keys <= 0\n"),
+    ],
+)
+def test_limits_of_lists_and_maps(schema: dict[str, Any], comment: str) -> None:
+    assert declare(schema, "Answer").startswith(f"{comment}type Answer")
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"not": {"const": 1}},
+        {"if": {"const": 1}, "then": {}},
+        {"dependentRequired": {"a": ["b"]}},
+    ],
+)
+def test_what_no_declaration_says_is_opaque(part: dict[str, Any]) -> None:
+    inner = {"type": "object", "properties": {"a": {"type": "integer", **part}}}
+
+    assert is_opaque(inner)
+    assert not is_opaque({"type": "object", "properties": {"not": {}}})
+
+
+def test_unicode_stays_readable() -> None:
+    class Street(BaseModel):
+        size: int = Field(alias="größe", description="in Zentimetern 📏")
+        name: str = Field(alias="vor-name")
+
+    assert declared(Street, "Straße") == (
+        "type Straße = {\n"
+        "  größe: integer // in Zentimetern 📏\n"
+        '  "vor-name": string\n'
+        "}"
+    )
