@@ -19,6 +19,7 @@ schema, so those that must fail because of one cannot.
 The split is by SHA-256 of the case's id: rules may be tuned on the even half; the odd
 half is reported. `--half tune` shows the other one. Times are CPU milliseconds, median.
 Sizes are estimated tokens (4 characters each).
+Streams are of the timing document, in chunks of 4 characters, CPU seconds in all.
 
 The data is looked for in `PRODPATTERNS_SHARED`, by default `../shared`.
 """
@@ -38,6 +39,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import json_repair
+from langchain_core.messages import AIMessageChunk
+from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
 from pydantic import BaseModel, Field
 from shared_data import SHARED
@@ -64,6 +67,9 @@ GOALS = {
     "partial fixjson, langchain": 0.95,
 }
 """The share that each slice should reach, of the cases or of what must fail."""
+STREAM_GOAL = 1.0
+CHUNK = 4
+CORE_STREAMS = 10_000
 
 Parse = Callable[[str, SchemaParser], Any]
 """From a text, and the parser with the target, to a value; raises without one."""
@@ -401,6 +407,46 @@ def report_times() -> None:
     )
 
 
+def report_streams() -> None:
+    """Print the CPU time of a whole stream in small chunks."""
+    print(f"\n{'stream, CPU s':<26}{'ours':>12}{'values':>12}{'core':>12}")
+    theirs: JsonOutputParser = JsonOutputParser()
+    for label, size in (("5 KB", 5_000), ("10 KB", 10_000), ("100 KB", 100_000)):
+        text = document(size)
+        parts = [text[at : at + CHUNK] for at in range(0, len(text), CHUNK)]
+        for kind, chunks in (
+            ("text", parts),
+            ("messages", [AIMessageChunk(content=part) for part in parts]),
+            ("tool call", [call_chunk(part) for part in parts]),
+        ):
+            count = 0
+
+            def ours(chunks: Any = chunks) -> None:
+                nonlocal count
+                count = len(list(SchemaParser(Document).transform(iter(chunks))))
+
+            mine = milliseconds(ours, 3) / 1000
+            cell = "-"
+            # Its work is quadratic: beyond that, nobody waits for it.
+            if kind != "tool call" and size <= CORE_STREAMS:
+                core_ms = milliseconds(
+                    lambda chunks=chunks: list(theirs.transform(iter(chunks))),  # type: ignore[misc]
+                    1,
+                )
+                cell = f"{core_ms / 1000:.3f}"
+            print(f"{label + ', ' + kind:<26}{mine:>12.3f}{count:>12}{cell:>12}")
+    print(
+        f"chunks of {CHUNK} characters; values: how many are yielded; core: "
+        f"JsonOutputParser; goal for 100 KB: <= {STREAM_GOAL:.0f} s in all"
+    )
+
+
+def call_chunk(text: str) -> AIMessageChunk:
+    """Write a part of a tool call's arguments."""
+    part = tool_call_chunk(args=text, index=0)
+    return AIMessageChunk(content="", tool_call_chunks=[part])
+
+
 def report_sizes() -> None:
     """Print the size of the instructions."""
     print(f"\n{'instructions, tokens':<26}{'core':>12}{'ours':>12}{'share':>8}")
@@ -429,6 +475,7 @@ def main() -> None:
     report_cases(rows, parsers, given.prefer)
     report_hostile()
     report_times()
+    report_streams()
     report_sizes()
 
 
