@@ -36,6 +36,27 @@ def text_of(answer: Any) -> str:
     return "\n".join(part for part in parts if part)
 
 
+def answer_in(error: BaseException) -> AIMessage | None:
+    """Return the answer in an error that a client raised in its place.
+
+    OpenAI's client raises where an answer to a JSON Schema was cut off or filtered.
+
+    Args:
+        error: What a model raised.
+
+    Returns:
+        The answer, or `None` where the error is one.
+    """
+    kind = type(error).__name__
+    if kind == "ContentFilterFinishReasonError":
+        return AIMessage("", response_metadata={"finish_reason": "content_filter"})
+    choices = getattr(getattr(error, "completion", None), "choices", None)
+    if kind != "LengthFinishReasonError" or not choices:
+        return None
+    text = getattr(choices[0].message, "content", None)
+    return AIMessage(text or "", response_metadata={"finish_reason": "length"})
+
+
 def is_rewritten(answer: Any) -> bool:
     """Whether the text of an answer was written from tool calls that were parsed.
 

@@ -49,6 +49,7 @@ def write_instructions(
     style: SchemaStyle = "typescript",
     persona: str | None = None,
     examples: Sequence[str] = (),
+    reminder: str | None = None,
 ) -> str:
     """Write how to answer.
 
@@ -57,6 +58,7 @@ def write_instructions(
         style: How to describe it.
         persona: Who answers, in the developer's words.
         examples: Valid answers as JSON.
+        reminder: What the developer wants said last.
 
     Returns:
         Instructions for a system message.
@@ -75,6 +77,7 @@ def write_instructions(
     parts = [persona, ask]
     if examples:
         parts.append("\n".join(["Examples:", *examples]))
+    parts.append(reminder)
     return "\n\n".join(part for part in parts if part)
 
 

@@ -17,6 +17,11 @@ from langchain_core.prompt_values import (
     PromptValue,
     StringPromptValue,
 )
+from langchain_core.prompts import (
+    BasePromptTemplate,
+    ChatPromptTemplate,
+    MessagesPlaceholder,
+)
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.utils import (
     ConfigurableFieldSpec,
@@ -36,7 +41,17 @@ from langchain_prodpatterns.structured.assessing import (
 )
 from langchain_prodpatterns.structured.attempts import Attempt, StructuredResult
 from langchain_prodpatterns.structured.failures import failure
-from langchain_prodpatterns.structured.ladder import Plan, as_rungs, plan
+from langchain_prodpatterns.structured.ladder import Plan, Rung, as_rungs, plan
+from langchain_prodpatterns.structured.modes import (
+    Explanation,
+    Form,
+    Mode,
+    Way,
+    bound_rungs,
+    choose_way,
+    make_form,
+    unwrapped,
+)
 from langchain_prodpatterns.structured.prompts import (
     SchemaStyle,
     place,
@@ -91,6 +106,8 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
     """The rungs, cheapest first."""
     budget: Budget
     """What one input may cost."""
+    mode: Mode = "auto"
+    """How the models are asked for the form."""
     schema_style: SchemaStyle = "typescript"
     """How instructions describe the type."""
     persona: str | None = None
@@ -110,6 +127,7 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
         ladder: Sequence[Any] = (),
         *,
         budget: Budget = Budget(attempts=3),  # noqa: B008 - frozen
+        mode: Mode = "auto",
         schema_style: SchemaStyle = "typescript",
         persona: str | None = None,
         examples: Sequence[Any] = (),
@@ -128,6 +146,11 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
             budget: What one input may cost. Every call is an attempt, also one that
                 fails at the provider. One attempt is kept for each rung above, so with
                 the three of the default each of three rungs is asked once.
+            mode: `"native"` binds the provider's own JSON Schema to the models,
+                `"tool"` a tool that they must call, `"prompt"` nothing; `"auto"` is the
+                first of these that the `profile` of a model says it supports. The
+                instructions are in the prompt whichever it is, and the answer is read
+                in the same way.
             schema_style: `"typescript"` declares the type in about a quarter of the
                 tokens of its JSON Schema (a schema that cannot be declared so is given
                 as it is); `"json_schema"` gives the schema.
@@ -144,7 +167,7 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
         Raises:
             ConfigurationError: When an argument cannot work.
         """
-        _check_arguments(kwargs, budget, schema_style, persona, reminder)
+        _check_arguments(kwargs, budget, mode, schema_style, persona, reminder)
         check_validators(validators)
         if isinstance(examples, str | Mapping) or not isinstance(examples, Sequence):
             msg = f"examples must be a list of valid answers, got {examples!r}"
@@ -153,6 +176,7 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
             response_model=response_model,
             ladder=as_rungs(ladder),
             budget=budget,
+            mode=mode,
             schema_style=schema_style,
             persona=persona,
             examples=tuple(examples),
@@ -161,7 +185,10 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
             include_attempts=include_attempts,
             **kwargs,
         )
-        _ = self.instructions  # what cannot work must fail here, not at the first call
+        _ = (
+            self.instructions,
+            self._asked,
+        )  # what cannot work must fail here, not at the first call
 
     @cached_property
     def target(self) -> Target:
@@ -176,6 +203,7 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
             style=self.schema_style,
             persona=self.persona,
             examples=[_rendered(self.target, example) for example in self.examples],
+            reminder=self.reminder,
         )
 
     @cached_property
@@ -185,6 +213,22 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
         return plan(self.ladder, endless=self.budget != without_limits)
 
     @cached_property
+    def _form(self) -> Form | None:
+        """The form of the answer as providers take it."""
+        return make_form(self.target)
+
+    @cached_property
+    def _ways(self) -> tuple[Way, ...]:
+        """How each rung is asked for the form."""
+        choose = partial(choose_way, self.mode, form=self._form)
+        return tuple(choose(rung.model) for rung in self.ladder)
+
+    @cached_property
+    def _asked(self) -> tuple[Rung, ...]:
+        """The ladder, with the form bound to its models."""
+        return bound_rungs(self.ladder, self._ways, self._form)
+
+    @cached_property
     def _without_temperature(self) -> set[int]:
         """The rungs whose model was found to reject a temperature."""
         return set()
@@ -192,6 +236,27 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
     def get_format_instructions(self) -> str:
         """Return the instructions that a ladder is given automatically."""
         return self.instructions
+
+    def get_prompts(
+        self, config: RunnableConfig | None = None
+    ) -> list[BasePromptTemplate[Any]]:
+        """Return the prompt that goes to the models: the instructions, placed."""
+        placed = place([], self.instructions)
+        messages = MessagesPlaceholder("messages")
+        return [ChatPromptTemplate([*placed, messages])] if self.ladder else []
+
+    def explain(self, value: LanguageModelInput | BaseMessage) -> Explanation:
+        """Tell what would be asked first, and how; nothing is called.
+
+        Args:
+            value: A prompt.
+
+        Returns:
+            The messages with the instructions, and how each rung is asked for the form.
+        """
+        asks = bool(self.ladder) and not self._is_completion(value)
+        messages = place(_as_messages(value), self.instructions) if asks else []
+        return Explanation(tuple(messages), self._ways)
 
     @property
     def InputType(self) -> Any:  # noqa: N802 - LangChain's name
@@ -278,7 +343,8 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
 
     @property
     def _judge(self) -> Callable[[Any], Assessment]:
-        return partial(assess, target=self.target, validators=self.validators)
+        judge = partial(assess, target=self.target, validators=self.validators)
+        return lambda answer: judge(unwrapped(answer, self._form))
 
     def _walk(self, value: Any, parsed: Walked | None, meter: BudgetMeter) -> Walk:
         given: tuple[Attempt, ...] = ()
@@ -289,7 +355,7 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
             text, errors = given[0].text, given[0].errors
             messages = reask_unseen(self.instructions, text, errors, self.reminder)
         return Walk(
-            self.ladder,
+            self._asked,
             self.plans,
             messages=messages,
             judge=self._judge,
@@ -345,6 +411,7 @@ def _rendered(target: Target, example: Any) -> str:
 def _check_arguments(
     kwargs: dict[str, Any],
     budget: Any,
+    mode: Any,
     schema_style: Any,
     persona: Any,
     reminder: Any,
@@ -352,6 +419,9 @@ def _check_arguments(
     refuse_unknown("StructuredRetryParser", kwargs, "name")
     if not isinstance(budget, Budget):
         msg = f"budget must be a Budget, got {type(budget).__name__}"
+        raise ConfigurationError(msg)
+    if mode not in get_args(Mode):
+        msg = f"mode must be one of {', '.join(get_args(Mode))}, got {mode!r}"
         raise ConfigurationError(msg)
     if schema_style not in get_args(SchemaStyle):
         msg = (

@@ -16,7 +16,11 @@ from langchain_core.runnables import Runnable
 from langchain_prodpatterns.budget import BudgetMeter
 from langchain_prodpatterns.errors import BudgetSpent
 from langchain_prodpatterns.runnable import PatternRun
-from langchain_prodpatterns.structured.answers import is_retryable, names_temperature
+from langchain_prodpatterns.structured.answers import (
+    answer_in,
+    is_retryable,
+    names_temperature,
+)
 from langchain_prodpatterns.structured.assessing import Assessment
 from langchain_prodpatterns.structured.attempts import Attempt, FieldError
 from langchain_prodpatterns.structured.ladder import (
@@ -312,7 +316,8 @@ def _make(
             try:
                 answer = ask.model.invoke(ask.messages, config, **kwargs)
             except Exception as error:  # noqa: BLE001 - the walk decides what a failure means
-                failed = error
+                answer = answer_in(error)
+                failed = error if answer is None else None
     except BudgetSpent as spent:
         return Outcome(spent=spent)
     return _outcome(answer, failed, ticket.probe, began)
@@ -330,7 +335,8 @@ async def _amake(
             try:
                 answer = await ask.model.ainvoke(ask.messages, config, **kwargs)
             except Exception as error:  # noqa: BLE001 - the walk decides what a failure means
-                failed = error
+                answer = answer_in(error)
+                failed = error if answer is None else None
     except BudgetSpent as spent:
         return Outcome(spent=spent)
     return _outcome(answer, failed, ticket.probe, began)

@@ -1,10 +1,18 @@
 """The real `ChatOpenAI` over real HTTP, with faults."""
 
+from typing import Any
+
 import pytest
 from langchain_core.prompts import ChatPromptTemplate
 from pydantic import BaseModel
 
-from langchain_prodpatterns import Budget, Rung, StructuredRetryParser, track
+from langchain_prodpatterns import (
+    Budget,
+    Rung,
+    SchemaParser,
+    StructuredRetryParser,
+    track,
+)
 from langchain_prodpatterns.errors import ModelRefused, StructuredOutputError
 from langchain_prodpatterns.structured import walk
 from langchain_prodpatterns.testing import Fault, Reply, Rule, ScriptedProvider
@@ -123,3 +131,75 @@ def test_a_refused_key_is_told_and_does_not_leak() -> None:
 
     assert "AuthenticationError" in str(caught.value)
     assert "sk-wrong-key" not in str(caught.value)
+
+
+@pytest.mark.parametrize("mode", ["native", "tool"])
+@pytest.mark.parametrize("streaming", [False, True])
+async def test_a_cut_off_answer_in_the_provider_s_own_form(
+    mode: Any, streaming: bool
+) -> None:
+    long = '{"title": "' + "broken door " * 10 + '", "urgent": true}'
+
+    def respond(request: Any) -> Any:
+        has_room = request.params["max_completion_tokens"] > 25
+        return VALID if has_room else Reply.truncated(long[:40])
+
+    with ScriptedProvider(respond=respond) as provider, track() as ledger:
+        model = provider.chat_model(max_tokens=25, streaming=streaming)
+        parser = StructuredRetryParser(
+            Ticket, [model], mode=mode, include_attempts=True
+        )
+
+        for result in (parser.invoke("my door"), await parser.ainvoke("my door")):
+            kinds = [attempt.kind for attempt in result.attempts]
+            assert kinds == ["truncated", "ok"]
+        # In a stream, the client raises before it reads the usage.
+        if mode == "tool" or not streaming:
+            assert ledger.summary().output_tokens == provider.output_tokens
+
+
+@pytest.mark.parametrize(
+    ("profile", "sent"),
+    [
+        ({"structured_output": True}, "response_format"),
+        ({"tool_calling": True}, "tools"),
+        (None, None),
+    ],
+)
+async def test_the_form_goes_over_the_wire_and_failures_are_asked_again(
+    profile: Any, sent: str | None
+) -> None:
+    replies = [Reply('{"title": "broken"}'), Reply("no JSON"), Reply(VALID)]
+    with ScriptedProvider(replies=replies, cycle=True) as provider:
+        model = provider.chat_model(profile=profile)
+        chain = PROMPT | StructuredRetryParser(Ticket, [model])
+
+        assert chain.invoke({"text": "my door"}) == TICKET
+        assert await chain.ainvoke({"text": "my door"}) == TICKET
+        for request in provider.requests:
+            names = {"response_format", "tools"} & set(request.params)
+            assert names == ({sent} if sent else set())
+
+
+@pytest.mark.parametrize("mode", ["native", "tool"])
+def test_refusals_in_every_mode(mode: Any) -> None:
+    with ScriptedProvider(default=Reply.refused()) as provider:
+        parser = StructuredRetryParser(Ticket, [provider.chat_model()], mode=mode)
+
+        with pytest.raises(ModelRefused):
+            parser.invoke("my door")
+
+
+async def test_partial_values_come_while_the_model_writes() -> None:
+    for bound in (False, True):
+        with ScriptedProvider(default=Reply(VALID, chunk_size=4)) as provider:
+            model: Any = provider.chat_model()
+            if bound:
+                model = model.bind_tools([Ticket], tool_choice="Ticket")
+            chain = PROMPT | model | SchemaParser(Ticket)
+            values = list(chain.stream({"text": "my door"}))
+
+            assert {value.title for value in values[:3]} == {None, "b", "broke"}
+            assert values[-1] == TICKET
+            streamed = [value async for value in chain.astream({"text": "my door"})]
+            assert streamed == values

@@ -1,6 +1,7 @@
 """Cut off, refused, retryable: as providers say it."""
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from langchain_core.messages.tool import (
 )
 
 from langchain_prodpatterns.structured.answers import (
+    answer_in,
     is_cut_off,
     is_refused,
     is_retryable,
@@ -163,3 +165,22 @@ def test_a_tool_call_that_was_cut_off_and_closed_is_truncated() -> None:
 
     assert assess(message, make_target(Ticket)).kind == "truncated"
     assert assess(AIMessage(json.dumps(args)), make_target(Ticket)).kind == "ok"
+
+
+def test_an_answer_that_a_client_raised_in_its_place() -> None:
+    class LengthFinishReasonError(Exception):
+        completion: Any = None
+
+    class ContentFilterFinishReasonError(Exception):
+        pass
+
+    error = LengthFinishReasonError()
+    assert answer_in(error) is None
+    message = SimpleNamespace(content='{"a": ')
+    error.completion = SimpleNamespace(choices=[SimpleNamespace(message=message)])
+    answer = answer_in(error)
+    assert answer is not None
+    assert (answer.text, is_cut_off(answer)) == ('{"a": ', True)
+    filtered = answer_in(ContentFilterFinishReasonError())
+    assert is_refused(filtered)
+    assert answer_in(ValueError()) is None

@@ -54,6 +54,8 @@ def test_persona_and_examples() -> None:
 
     assert text.startswith("You are terse.\n\nAnswer only")
     assert text.endswith("Examples:\n{1}\n{2}")
+    reminded = write_instructions(TARGET, examples=["{1}"], reminder="Mind the form.")
+    assert reminded.endswith("Examples:\n{1}\n\nMind the form.")
 
 
 def test_only_titles_of_schemas_are_dropped() -> None:

@@ -605,7 +605,7 @@ def test_other_inputs_are_refused(value: Any) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        {"mode": "auto"},
+        {"mode": "json"},
         {"repair": "patch"},
         {"start": "learned"},
         {"budget": 3},
@@ -724,3 +724,42 @@ def test_retries_of_the_model_itself_are_its_own() -> None:
 
     assert kinds(result_of(parser_on(Rung(patient, temperatures=(0.1,))))) == ["ok"]
     assert temperatures(model) == [0.1, 0.1]
+
+
+def test_the_prompt_is_shown_without_a_call() -> None:
+    model = scripted(VALID)
+    parser = StructuredRetryParser(
+        Ticket, [model], persona="You sort.", examples=[TICKET], reminder="Be brief."
+    )
+
+    (prompt,) = parser.get_prompts()
+    shown = prompt.invoke({"messages": [("human", "my door")]}).to_messages()
+    explained = parser.explain("my door")
+
+    assert explained.messages == tuple(shown)
+    assert explained.ways == ("prompt",)
+    text = explained.messages[0].text
+    assert text == parser.get_format_instructions()
+    assert text.startswith("You sort.")
+    assert text.endswith("Be brief.")
+    assert '{"title":"broken","priority":"high","count":2}' in text
+    assert model.calls == 0
+    assert parser.invoke("my door") == TICKET
+    assert prompt_of(model, 0) == f"{text}\nmy door"
+
+
+def test_where_nothing_is_asked_there_is_no_prompt() -> None:
+    parser = StructuredRetryParser(Ticket)
+
+    assert parser.get_prompts() == []
+    assert parser.explain(VALID).messages == ()
+    asking = StructuredRetryParser(Ticket, [scripted(VALID)])
+    assert asking.explain(AIMessage(VALID)).messages == ()
+
+
+def test_in_the_system_message_of_the_developer() -> None:
+    parser = StructuredRetryParser(Ticket, [scripted(VALID)])
+
+    first, second = parser.explain([("system", "Be kind."), ("human", "x")]).messages
+    assert first.text.startswith("Be kind.\n\nAnswer only in JSON:")
+    assert second.text == "x"
