@@ -13,6 +13,7 @@ from langchain_prodpatterns.structured.attempts import (
     StructuredResult,
 )
 from langchain_prodpatterns.structured.ladder import Rung
+from langchain_prodpatterns.structured.modes import Explanation
 from langchain_prodpatterns.structured.partial_shapes import Partial
 from langchain_prodpatterns.structured.schema_parser import SchemaParser
 from langchain_prodpatterns.structured.structured_retry_parser import (
@@ -22,6 +23,7 @@ from langchain_prodpatterns.structured.structured_retry_parser import (
 __all__ = [
     "Attempt",
     "AttemptKind",
+    "Explanation",
     "FieldError",
     "Partial",
     "Reading",

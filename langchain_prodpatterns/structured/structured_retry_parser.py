@@ -115,7 +115,7 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
     examples: Sequence[Any] = ()
     """Valid answers that the instructions show."""
     reminder: str | None = None
-    """What every re-ask ends with."""
+    """What the instructions and every re-ask end with."""
     validators: Sequence[Any] = ()
     """Further checks of a valid value."""
     include_attempts: bool = False
@@ -156,7 +156,7 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
                 as it is); `"json_schema"` gives the schema.
             persona: Who answers, as the first line of the instructions.
             examples: Values of the response model for the instructions to show.
-            reminder: A sentence that every re-ask ends with.
+            reminder: A sentence that the instructions and every re-ask end with.
             validators: Functions of the validated value that return `None`, or say
                 (or raise `ValueError`) what is wrong; the model is told. One that fails
                 otherwise, such as by a `KeyError`, counts as an invalid answer, and is

@@ -261,8 +261,25 @@ def test_a_class_that_cannot_be_derived_from_waits_for_its_end() -> None:
     class Final(metaclass=Meta):
         x: int
 
-    assert partial(Final, {}) is MISSING
-    assert partial(Final, {"x": 1}) == Final(1)
+    class ModelMeta(type(BaseModel)):  # type: ignore[misc]  # pydantic's own metaclass
+        def __new__(cls, name: str, bases: Any, space: Any, **kwargs: Any) -> Any:
+            if name.startswith("Partial"):
+                raise TypeError(name)
+            return super().__new__(cls, name, bases, space, **kwargs)
+
+    class FinalModel(BaseModel, metaclass=ModelMeta):
+        x: int
+
+    for kind in (Final, FinalModel):
+        assert partial(kind, {}) is MISSING
+        assert partial(kind, {"x": 1}) == kind(x=1)
+
+
+def test_a_type_that_pydantic_does_not_know_takes_the_data() -> None:
+    class Unknown:
+        pass
+
+    assert partial(Unknown, 3) == 3
 
 
 def test_later_values_take_the_place_of_earlier_ones() -> None:
