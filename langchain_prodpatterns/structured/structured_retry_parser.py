@@ -1,22 +1,12 @@
 """`StructuredRetryParser`: ask, read, judge the fit; ask again, or climb."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property, partial
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar
 
 from langchain_core.language_models import LanguageModelInput
-from langchain_core.messages import (
-    AIMessage,
-    AnyMessage,
-    BaseMessage,
-    HumanMessage,
-    convert_to_messages,
-)
-from langchain_core.prompt_values import (
-    ChatPromptValueConcrete,
-    PromptValue,
-    StringPromptValue,
-)
+from langchain_core.messages import AIMessage, AnyMessage, BaseMessage
+from langchain_core.prompt_values import ChatPromptValueConcrete, StringPromptValue
 from langchain_core.prompts import (
     BasePromptTemplate,
     ChatPromptTemplate,
@@ -29,9 +19,7 @@ from langchain_core.runnables.utils import (
 )
 from langchain_core.utils.pydantic import TypeBaseModel
 
-from langchain_prodpatterns.arguments import refuse_unknown
 from langchain_prodpatterns.budget import Budget, BudgetMeter
-from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.runnable import PatternRun, PatternRunnable
 from langchain_prodpatterns.structured.assessing import (
     Assessment,
@@ -39,9 +27,11 @@ from langchain_prodpatterns.structured.assessing import (
     assess,
     check_validators,
 )
-from langchain_prodpatterns.structured.attempts import Attempt, StructuredResult
+from langchain_prodpatterns.structured.attempts import StructuredResult
+from langchain_prodpatterns.structured.climb import Ask, Ladder, Request
+from langchain_prodpatterns.structured.endings import Walked, decision, facts
 from langchain_prodpatterns.structured.failures import failure
-from langchain_prodpatterns.structured.ladder import Plan, Rung, as_rungs, plan
+from langchain_prodpatterns.structured.ladder import as_rungs, plan
 from langchain_prodpatterns.structured.modes import (
     Explanation,
     Form,
@@ -59,13 +49,15 @@ from langchain_prodpatterns.structured.prompts import (
     write_instructions,
 )
 from langchain_prodpatterns.structured.schema_parser import completed
-from langchain_prodpatterns.structured.target import (
-    MisfitError,
-    NotJsonError,
-    Target,
+from langchain_prodpatterns.structured.settings import (
+    as_messages,
+    check_arguments,
+    rendered_examples,
 )
+from langchain_prodpatterns.structured.target import Target
 from langchain_prodpatterns.structured.targets import make_target
-from langchain_prodpatterns.structured.walk import Walk, Walked, aperform, perform
+from langchain_prodpatterns.structured.walk import awalk, walk
+from langchain_prodpatterns.usage import UsageProbe
 
 
 class StructuredRetryParser(PatternRunnable[Any, Any]):
@@ -167,11 +159,10 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
         Raises:
             ConfigurationError: When an argument cannot work.
         """
-        _check_arguments(kwargs, budget, mode, schema_style, persona, reminder)
+        choices = {"mode": (mode, Mode), "schema_style": (schema_style, SchemaStyle)}
+        texts = {"persona": persona, "reminder": reminder}
+        check_arguments(kwargs, budget, examples, choices, texts)
         check_validators(validators)
-        if isinstance(examples, str | Mapping) or not isinstance(examples, Sequence):
-            msg = f"examples must be a list of valid answers, got {examples!r}"
-            raise ConfigurationError(msg)
         super().__init__(
             response_model=response_model,
             ladder=as_rungs(ladder),
@@ -185,10 +176,8 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
             include_attempts=include_attempts,
             **kwargs,
         )
-        _ = (
-            self.instructions,
-            self._asked,
-        )  # what cannot work must fail here, not at the first call
+        # What cannot work must fail here, not at the first call.
+        _ = (self.instructions, self._ladder)
 
     @cached_property
     def target(self) -> Target:
@@ -202,15 +191,9 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
             self.target,
             style=self.schema_style,
             persona=self.persona,
-            examples=[_rendered(self.target, example) for example in self.examples],
+            examples=rendered_examples(self.target, self.examples),
             reminder=self.reminder,
         )
-
-    @cached_property
-    def plans(self) -> tuple[Plan, ...]:
-        """What the walk has to know of each rung."""
-        without_limits = Budget(prices=self.budget.prices)
-        return plan(self.ladder, endless=self.budget != without_limits)
 
     @cached_property
     def _form(self) -> Form | None:
@@ -224,14 +207,20 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
         return tuple(choose(rung.model) for rung in self.ladder)
 
     @cached_property
-    def _asked(self) -> tuple[Rung, ...]:
-        """The ladder, with the form bound to its models."""
-        return bound_rungs(self.ladder, self._ways, self._form)
-
-    @cached_property
-    def _without_temperature(self) -> set[int]:
-        """The rungs whose model was found to reject a temperature."""
-        return set()
+    def _ladder(self) -> Ladder:
+        """What all walks have in common."""
+        without_limits = Budget(prices=self.budget.prices)
+        return Ladder(
+            rungs=bound_rungs(self.ladder, self._ways, self._form),
+            plans=plan(self.ladder, endless=self.budget != without_limits),
+            judge=partial(
+                _judged,
+                form=self._form,
+                target=self.target,
+                validators=self.validators,
+            ),
+            reminder=self.reminder,
+        )
 
     def get_format_instructions(self) -> str:
         """Return the instructions that a ladder is given automatically."""
@@ -255,7 +244,7 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
             The messages with the instructions, and how each rung is asked for the form.
         """
         asks = bool(self.ladder) and not self._is_completion(value)
-        messages = place(_as_messages(value), self.instructions) if asks else []
+        messages = place(as_messages(value), self.instructions) if asks else []
         return Explanation(tuple(messages), self._ways)
 
     @property
@@ -290,21 +279,29 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
         return get_unique_config_specs(specs)
 
     def _run(self, value: Any, run: PatternRun, **kwargs: Any) -> Any:
+        def call(ask: Ask, probe: UsageProbe) -> Any:
+            config = run.child(f"attempt:{ask.number}", probe)
+            return ask.model.invoke(ask.messages, config, **kwargs)
+
         meter = self.budget.start()
         walked = self._parsed(value, kwargs)
         if walked is None or self._can_go_on(walked):
-            asks = self._walk(value, walked, meter).asks()
-            walked = perform(asks, run, meter, kwargs)
-        run.decide(*_decision(walked), **_facts(walked))
+            request = self._request(value, walked)
+            walked = walk(self._ladder, request, call, meter)
+        run.decide(*decision(walked), **facts(walked))
         return self._conclude(walked, meter)
 
     async def _arun(self, value: Any, run: PatternRun, **kwargs: Any) -> Any:
+        async def call(ask: Ask, probe: UsageProbe) -> Any:
+            config = run.child(f"attempt:{ask.number}", probe)
+            return await ask.model.ainvoke(ask.messages, config, **kwargs)
+
         meter = self.budget.start()
         walked = self._parsed(value, kwargs)
         if walked is None or self._can_go_on(walked):
-            asks = self._walk(value, walked, meter).asks()
-            walked = await aperform(asks, run, meter, kwargs)
-        await run.adecide(*_decision(walked), **_facts(walked))
+            request = self._request(value, walked)
+            walked = await awalk(self._ladder, request, call, meter)
+        await run.adecide(*decision(walked), **facts(walked))
         return self._conclude(walked, meter)
 
     def _parsed(self, value: Any, kwargs: dict[str, Any]) -> Walked | None:
@@ -314,7 +311,7 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
         if kwargs and not self.ladder:
             msg = f"without a ladder nothing takes the argument {min(kwargs)!r}"
             raise TypeError(msg)
-        assessment = self._judge(value)
+        assessment = self._ladder.judge(value)
         attempts = (completed(value, assessment),)
         return Walked(attempts, assessment.value, assessment.cause)
 
@@ -341,29 +338,13 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
         has_content = last.kind in {"syntax", "schema"} and bool(last.text.strip())
         return bool(self.ladder) and has_content
 
-    @property
-    def _judge(self) -> Callable[[Any], Assessment]:
-        judge = partial(assess, target=self.target, validators=self.validators)
-        return lambda answer: judge(unwrapped(answer, self._form))
-
-    def _walk(self, value: Any, parsed: Walked | None, meter: BudgetMeter) -> Walk:
-        given: tuple[Attempt, ...] = ()
+    def _request(self, value: Any, parsed: Walked | None) -> Request:
         if parsed is None:
-            messages = place(_as_messages(value), self.instructions)
-        else:
-            given = parsed.attempts
-            text, errors = given[0].text, given[0].errors
-            messages = reask_unseen(self.instructions, text, errors, self.reminder)
-        return Walk(
-            self._asked,
-            self.plans,
-            messages=messages,
-            judge=self._judge,
-            meter=meter,
-            reminder=self.reminder,
-            without_temperature=self._without_temperature,
-            given=given,
-        )
+            return Request(place(as_messages(value), self.instructions))
+        given = parsed.attempts
+        text, errors = given[0].text, given[0].errors
+        messages = reask_unseen(self.instructions, text, errors, self.reminder)
+        return Request(messages, given)
 
     def _conclude(self, walked: Walked, meter: BudgetMeter) -> Any:
         if not walked.succeeded:
@@ -379,72 +360,7 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
         )
 
 
-def _as_messages(value: LanguageModelInput | BaseMessage) -> list[BaseMessage]:
-    """Read a prompt in any of its forms."""
-    if isinstance(value, PromptValue):
-        return value.to_messages()
-    if isinstance(value, str):
-        return [HumanMessage(value)]
-    if isinstance(value, BaseMessage):
-        return [value]
-    if isinstance(value, Sequence):
-        return convert_to_messages(value)
-    msg = (
-        "a StructuredRetryParser takes a prompt value, messages, a text or a "
-        f"completion, got {type(value).__name__}"
-    )
-    raise TypeError(msg)
-
-
-def _rendered(target: Target, example: Any) -> str:
-    try:
-        return target.render(example)
-    except MisfitError as error:
-        why = "; ".join(one.safe for one in error.errors)
-    except (NotJsonError, ValueError):
-        why = "it cannot be written as JSON"
-    kind = type(example).__name__
-    msg = f"examples must be valid answers: a {kind} among them is not ({why})"
-    raise ConfigurationError(msg)
-
-
-def _check_arguments(
-    kwargs: dict[str, Any],
-    budget: Any,
-    mode: Any,
-    schema_style: Any,
-    persona: Any,
-    reminder: Any,
-) -> None:
-    refuse_unknown("StructuredRetryParser", kwargs, "name")
-    if not isinstance(budget, Budget):
-        msg = f"budget must be a Budget, got {type(budget).__name__}"
-        raise ConfigurationError(msg)
-    if mode not in get_args(Mode):
-        msg = f"mode must be one of {', '.join(get_args(Mode))}, got {mode!r}"
-        raise ConfigurationError(msg)
-    if schema_style not in get_args(SchemaStyle):
-        msg = (
-            f"schema_style must be 'typescript' or 'json_schema', got {schema_style!r}"
-        )
-        raise ConfigurationError(msg)
-    for name, text in {"persona": persona, "reminder": reminder}.items():
-        if text is not None and not isinstance(text, str):
-            msg = f"{name} must be a text or None, got {type(text).__name__}"
-            raise ConfigurationError(msg)
-
-
-def _decision(walked: Walked) -> tuple[str, str]:
-    count = len(walked.attempts)
-    if not walked.succeeded:
-        kinds = ", ".join(attempt.kind for attempt in walked.attempts)
-        return "failed", f"none of {count} attempts was valid ({kinds or 'none made'})"
-    rung = walked.attempts[-1].rung
-    who = "the given completion" if rung is None else f"rung {rung}"
-    decision = "valid first" if count == 1 else "valid after retry"
-    return decision, f"{who} answered at attempt {count}"
-
-
-def _facts(walked: Walked) -> dict[str, Any]:
-    rung = walked.attempts[-1].rung if walked.attempts else None
-    return {"rung": rung, "attempts": len(walked.attempts)}
+def _judged(
+    answer: Any, form: Form | None, target: Target, validators: Sequence[Validator]
+) -> Assessment:
+    return assess(unwrapped(answer, form), target, validators=validators)

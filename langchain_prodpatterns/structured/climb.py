@@ -1,0 +1,246 @@
+"""The climb up the ladder, apart from how calls are made.
+
+It is told once, by a generator that yields an `Ask` and gets its `Outcome`; the calls
+are made in `walk`, sync and async.
+"""
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from langchain_core.messages import BaseMessage
+from langchain_core.runnables import Runnable
+
+from langchain_prodpatterns.budget import BudgetMeter
+from langchain_prodpatterns.errors import BudgetSpent
+from langchain_prodpatterns.structured.answers import is_retryable, names_temperature
+from langchain_prodpatterns.structured.assessing import Assessment
+from langchain_prodpatterns.structured.attempts import Attempt, FieldError
+from langchain_prodpatterns.structured.endings import Walked
+from langchain_prodpatterns.structured.ladder import (
+    Plan,
+    Rung,
+    State,
+    Step,
+    model_name,
+    next_step,
+    prepared,
+    takes_temperature,
+)
+from langchain_prodpatterns.structured.prompts import reask
+from langchain_prodpatterns.usage import NO_USAGE, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One call to make."""
+
+    number: int
+    """The number of the attempt, from 1, which names its run."""
+    model: Runnable[Any, Any]
+    """The model, with what the step binds to it."""
+    messages: list[BaseMessage]
+    """What to ask."""
+    wait: float = 0.0
+    """Seconds to wait before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a call."""
+
+    answer: Any = None
+    """What the model answered."""
+    error: Exception | None = None
+    """What it raised instead."""
+    spent: BudgetSpent | None = None
+    """The limit because of which it was not made at all."""
+    usage: Usage = NO_USAGE
+    """What it used."""
+    model: str | None = None
+    """The model that answered, as far as the provider says."""
+    seconds: float = 0.0
+    """Seconds it took."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The rungs whose model was found to reject something; kept between the walks."""
+
+    temperature: set[int] = field(default_factory=set)
+    """Those that reject a temperature."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """What all walks of one parser have in common."""
+
+    rungs: tuple[Rung, ...]
+    """The rungs, with the form of the answer bound to their models."""
+    plans: tuple[Plan, ...]
+    """The plan of each rung."""
+    judge: Callable[[Any], Assessment]
+    """Tells what an answer is worth."""
+    reminder: str | None = None
+    """What every re-ask ends with."""
+    rejected: Rejected = field(default_factory=Rejected)
+    """What is known of the models; what is found out on the way is added."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What one walk is to get an answer to."""
+
+    messages: list[BaseMessage]
+    """The messages, with the instructions."""
+    given: tuple[Attempt, ...] = ()
+    """The attempts before the walk."""
+
+
+class Climb:
+    """What one walk asks: it has the answers judged, and asks again."""
+
+    def __init__(self, ladder: Ladder, request: Request, meter: BudgetMeter) -> None:
+        """Stand before the first rung.
+
+        Args:
+            ladder: Whom to ask, and how to judge.
+            request: What to ask.
+            meter: The budget.
+        """
+        self._ladder = ladder
+        self._request = request
+        self._meter = meter
+        self._state = State(ladder.plans)
+        self._attempts = list(request.given)
+        self._failure: Assessment | None = None
+        self._asked = 0
+
+    def asks(self) -> Generator[Ask, Outcome, Walked]:
+        """Yield what to ask until an answer is valid, or nothing is left to ask."""
+        cause: BaseException | None = None
+        step = next_step(self._state)
+        while step is not None:
+            outcome = yield self._ask(step)
+            if outcome.spent is not None:
+                outcome.spent.__cause__ = cause
+                return self._end(cause=outcome.spent)
+            if outcome.error is not None:
+                cause = outcome.error
+                if self._rejects_temperature(step, outcome.error):
+                    continue
+                self._note_error(step, outcome, outcome.error)
+            else:
+                assessment = self._ladder.judge(outcome.answer)
+                cause = assessment.cause
+                self._note(step, outcome, assessment)
+                if assessment.kind == "ok":
+                    return self._end(value=assessment.value)
+            step = next_step(self._state)
+        return self._end(cause=cause)
+
+    def _ask(self, step: Step) -> Ask:
+        self._asked += 1
+        model = self._ladder.rungs[step.rung].model
+        temperature = self._temperature(step)
+        return Ask(
+            number=self._asked,
+            model=prepared(model, temperature, raised=step.raised),
+            messages=self._prompt(),
+            wait=step.wait,
+        )
+
+    def _prompt(self) -> list[BaseMessage]:
+        failure = self._failure
+        if failure is None:
+            return self._request.messages
+        return reask(
+            self._request.messages,
+            failure.text,
+            failure.errors,
+            cut_off=failure.cut_off,
+            reminder=self._ladder.reminder,
+        )
+
+    def _temperature(self, step: Step) -> float | None:
+        if step.rung in self._ladder.rejected.temperature:
+            return None
+        allowed = takes_temperature(self._ladder.rungs[step.rung].model)
+        return step.temperature if allowed else None
+
+    def _rejects_temperature(self, step: Step, error: Exception) -> bool:
+        """Drop the temperature if that is what the provider rejects."""
+        if self._temperature(step) is None or not names_temperature(error):
+            return False
+        self._ladder.rejected.temperature.update(self._rungs_like(step))
+        self._meter.return_attempt()
+        return True
+
+    def _rungs_like(self, step: Step) -> list[int]:
+        """The rungs with the same model."""
+        rungs = self._ladder.rungs
+        model = rungs[step.rung].model
+        return [number for number, rung in enumerate(rungs) if rung.model is model]
+
+    def _note(self, step: Step, outcome: Outcome, assessment: Assessment) -> None:
+        if assessment.kind not in {"ok", "refused"}:
+            self._failure = assessment
+        attempt = self._attempt(step, outcome)
+        self._attempts.append(
+            replace(
+                attempt,
+                kind=assessment.kind,
+                errors=assessment.errors,
+                repairs=assessment.repairs,
+                text=assessment.text,
+            )
+        )
+        self._state = replace(
+            self._state,
+            step=step,
+            kind=assessment.kind,
+            cut_off=assessment.cut_off,
+            left=self._left(),
+        )
+
+    def _note_error(self, step: Step, outcome: Outcome, error: Exception) -> None:
+        self._attempts.append(self._attempt(step, outcome, errors=(_in_words(error),)))
+        self._state = replace(
+            self._state,
+            step=step,
+            kind="provider",
+            cut_off=False,
+            retryable=is_retryable(error),
+            left=self._left(),
+        )
+
+    def _left(self) -> int | None:
+        """How many attempts the budget has room for, as far as it sets a number."""
+        budget = self._meter.budget
+        room = []
+        if budget.attempts is not None:
+            room.append(budget.attempts - self._meter.attempts)
+        if budget.calls is not None:
+            room.append(budget.calls - self._asked)
+        return min(room, default=None)
+
+    def _attempt(
+        self, step: Step, outcome: Outcome, errors: tuple[FieldError, ...] = ()
+    ) -> Attempt:
+        return Attempt(
+            rung=step.rung,
+            model=outcome.model or model_name(self._ladder.rungs[step.rung].model),
+            temperature=self._temperature(step),
+            kind="provider",
+            errors=errors,
+            usage=outcome.usage,
+            seconds=outcome.seconds,
+        )
+
+    def _end(self, *, value: Any = None, cause: BaseException | None = None) -> Walked:
+        return Walked(tuple(self._attempts), value, cause)
+
+
+def _in_words(error: Exception) -> FieldError:
+    """Name the type only: a provider's message may quote the prompt."""
+    return FieldError(path="", message=str(error)[:300], safe=type(error).__name__)

@@ -1,0 +1,73 @@
+"""The walk is a function of what to ask and of how to call a model."""
+
+from typing import Any
+
+from langchain_core.messages import AIMessage, HumanMessage
+
+from langchain_prodpatterns import Budget
+from langchain_prodpatterns.structured.assessing import Assessment, assess
+from langchain_prodpatterns.structured.climb import Ask, Ladder, Request
+from langchain_prodpatterns.structured.ladder import Rung, plan
+from langchain_prodpatterns.structured.targets import make_target
+from langchain_prodpatterns.structured.walk import awalk, walk
+from tests.unit_tests.structured.doubles import (
+    INVALID,
+    TICKET,
+    VALID,
+    Ticket,
+    kinds,
+    scripted,
+)
+
+TARGET = make_target(Ticket)
+RUNGS = (Rung(scripted("never asked")),)
+REQUEST = Request([HumanMessage("my door")])
+
+
+def judge(answer: Any) -> Assessment:
+    return assess(answer, TARGET)
+
+
+def ladder() -> Ladder:
+    return Ladder(RUNGS, plan(RUNGS, endless=True), judge)
+
+
+def test_any_function_can_make_the_calls() -> None:
+    asked: list[Ask] = []
+
+    def call(ask: Ask, probe: object) -> AIMessage:
+        asked.append(ask)
+        return AIMessage([INVALID, VALID][len(asked) - 1])
+
+    walked = walk(ladder(), REQUEST, call, Budget(attempts=3).start())
+
+    assert (walked.value, kinds(walked)) == (TICKET, ["schema", "ok"])
+    assert [ask.number for ask in asked] == [1, 2]
+    assert asked[0].messages == REQUEST.messages
+    assert len(asked[1].messages) == 3
+
+
+async def test_also_in_a_coroutine() -> None:
+    replies = iter([INVALID, VALID])
+
+    async def call(ask: Ask, probe: object) -> AIMessage:
+        return AIMessage(next(replies))
+
+    walked = await awalk(ladder(), REQUEST, call, Budget(attempts=3).start())
+
+    assert (walked.value, kinds(walked)) == (TICKET, ["schema", "ok"])
+
+
+async def test_what_a_call_raises_is_an_attempt() -> None:
+    def call(ask: Ask, probe: object) -> AIMessage:
+        raise LookupError("no such model")
+
+    async def acall(ask: Ask, probe: object) -> AIMessage:
+        return call(ask, probe)
+
+    for walked in (
+        walk(ladder(), REQUEST, call, Budget(attempts=3).start()),
+        await awalk(ladder(), REQUEST, acall, Budget(attempts=3).start()),
+    ):
+        assert kinds(walked) == ["provider"]
+        assert isinstance(walked.cause, LookupError)
