@@ -43,6 +43,8 @@ class Assessment:
     """What a developer's own validator raised that failed instead of judging."""
     cut_off: bool = False
     """Whether the provider said that the token limit cut it off."""
+    data: Any = field(default=None, repr=False, compare=False)
+    """The JSON data that did not fit, where it is `schema`."""
 
 
 def assess(
@@ -82,6 +84,7 @@ def assess(
         reading.errors,
         reading.repairs,
         reading.cause,
+        data=reading.data,
     )
 
 

@@ -25,6 +25,8 @@ class FieldError:
     """The offending value as JSON, cut to 200 characters; empty where there is none."""
     safe: str = ""
     """The same without any text of the model, for messages and logs."""
+    loc: tuple[str | int, ...] = field(default=(), repr=False, compare=False)
+    """The keys and indices that lead there, as far as they are known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class Reading:
     """What had to be done to the text before it could be validated, in words."""
     cause: BaseException | None = field(default=None, repr=False, compare=False)
     """What a developer's own validator raised that failed instead of judging."""
+    data: Any = field(default=None, repr=False, compare=False)
+    """The JSON data that did not fit, where `kind` is `schema`."""
 
 
 @dataclass(frozen=True, slots=True)

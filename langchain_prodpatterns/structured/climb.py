@@ -27,7 +27,13 @@ from langchain_prodpatterns.structured.ladder import (
     prepared,
     takes_temperature,
 )
-from langchain_prodpatterns.structured.prompts import reask
+from langchain_prodpatterns.structured.patching import (
+    Mendable,
+    assess_patch,
+    mendable,
+)
+from langchain_prodpatterns.structured.prompts import ask_patch, reask
+from langchain_prodpatterns.structured.target import Target
 from langchain_prodpatterns.usage import NO_USAGE, Usage
 
 
@@ -76,9 +82,13 @@ class Ladder:
     """What all walks of one parser have in common."""
 
     rungs: tuple[Rung, ...]
-    """The rungs, with the form of the answer bound to their models."""
+    """The rungs."""
+    formed: tuple[Rung, ...]
+    """The same, with the form of the answer bound to their models."""
     plans: tuple[Plan, ...]
     """The plan of each rung."""
+    target: Target
+    """What an answer has to be."""
     judge: Callable[[Any], Assessment]
     """Tells what an answer is worth."""
     reminder: str | None = None
@@ -93,6 +103,9 @@ class Request:
 
     messages: list[BaseMessage]
     """The messages, with the instructions."""
+    bare: list[BaseMessage] | None = None
+    """The messages without them, to ask for a patch of an answer; `None` asks for the
+    whole answer again."""
     given: tuple[Attempt, ...] = ()
     """The attempts before the walk."""
 
@@ -114,6 +127,8 @@ class Climb:
         self._state = State(ladder.plans)
         self._attempts = list(request.given)
         self._failure: Assessment | None = None
+        self._mendable: Mendable | None = None
+        self._may_patch = request.bare is not None
         self._asked = 0
 
     def asks(self) -> Generator[Ask, Outcome, Walked]:
@@ -131,7 +146,7 @@ class Climb:
                     continue
                 self._note_error(step, outcome, outcome.error)
             else:
-                assessment = self._ladder.judge(outcome.answer)
+                assessment = self._assess(outcome.answer)
                 cause = assessment.cause
                 self._note(step, outcome, assessment)
                 if assessment.kind == "ok":
@@ -141,7 +156,7 @@ class Climb:
 
     def _ask(self, step: Step) -> Ask:
         self._asked += 1
-        model = self._ladder.rungs[step.rung].model
+        model = self._model(step)
         temperature = self._temperature(step)
         return Ask(
             number=self._asked,
@@ -150,8 +165,16 @@ class Climb:
             wait=step.wait,
         )
 
+    def _model(self, step: Step) -> Runnable[Any, Any]:
+        # A patch has another form than the answer.
+        plain = self._mendable is not None
+        rungs = self._ladder.rungs if plain else self._ladder.formed
+        return rungs[step.rung].model
+
     def _prompt(self) -> list[BaseMessage]:
         failure = self._failure
+        if self._mendable is not None and self._request.bare is not None:
+            return ask_patch(self._request.bare, self._mendable, self._ladder.reminder)
         if failure is None:
             return self._request.messages
         return reask(
@@ -182,9 +205,22 @@ class Climb:
         model = rungs[step.rung].model
         return [number for number, rung in enumerate(rungs) if rung.model is model]
 
-    def _note(self, step: Step, outcome: Outcome, assessment: Assessment) -> None:
+    def _assess(self, answer: Any) -> Assessment:
+        """Judge an answer, and choose what the next attempt is told if it has to be."""
+        if self._mendable is not None:
+            mended = assess_patch(answer, self._mendable, self._ladder.judge)
+            # One patch that fails is enough: from here on the whole is asked for.
+            self._mendable, self._may_patch = None, False
+            self._failure = mended.failure or self._failure
+            return mended.assessment
+        assessment = self._ladder.judge(answer)
         if assessment.kind not in {"ok", "refused"}:
             self._failure = assessment
+            if self._may_patch:
+                self._mendable = mendable(assessment, self._ladder.target)
+        return assessment
+
+    def _note(self, step: Step, outcome: Outcome, assessment: Assessment) -> None:
         attempt = self._attempt(step, outcome)
         self._attempts.append(
             replace(

@@ -18,6 +18,7 @@ from langchain_core.messages import (
 
 from langchain_prodpatterns.fencing import fenced, fresh_nonce
 from langchain_prodpatterns.structured.attempts import FieldError
+from langchain_prodpatterns.structured.patching import Mendable, Place, written
 from langchain_prodpatterns.structured.target import Target
 from langchain_prodpatterns.structured.typescript import declare, is_opaque
 
@@ -41,6 +42,11 @@ _UNSEEN = (
     "the answer and add none."
 )
 _AGAIN = "Answer again with the complete corrected JSON and nothing else."
+_PATCH = (
+    "Some fields of that answer cannot be used. Answer only with a JSON Patch (RFC "
+    '6902) that mends them, such as [{"op": "replace", "path": "/a/0/b", "value": 1}], '
+    "and nothing else. All other fields stay as they are."
+)
 
 
 def write_instructions(
@@ -181,6 +187,27 @@ def reask(
     return [*messages, *failed, complaint]
 
 
+def ask_patch(
+    messages: Sequence[BaseMessage], answer: Mendable, reminder: str | None
+) -> list[BaseMessage]:
+    """Ask for the fields that failed, and for nothing else.
+
+    Args:
+        messages: The original messages, without the instructions.
+        answer: The answer with what has to be changed.
+        reminder: What the developer wants said in every re-ask.
+
+    Returns:
+        The messages of the next attempt.
+    """
+    lines = "\n".join(map(_operation, answer.places))
+    nonce = fresh_nonce(answer.text, lines)
+    parts = [_PATCH, fenced(nonce, "problems", lines), _DATA.format(nonce=nonce)]
+    if reminder:
+        parts.append(reminder)
+    return [*messages, AIMessage(_shown(answer.text)), HumanMessage("\n\n".join(parts))]
+
+
 def reask_unseen(
     instructions: str,
     text: str,
@@ -211,10 +238,18 @@ def reask_unseen(
     ]
 
 
-def _line(error: FieldError) -> str:
-    where = f"{error.path}: " if error.path else ""
+def _line(error: FieldError, path: str | None = None) -> str:
+    where = error.path if path is None else path
+    where = f"{where}: " if where else ""
     value = f" (got {error.value})" if error.value else ""
     return f"- {where}{error.message}{value}"
+
+
+def _operation(place: Place) -> str:
+    """Say what is wrong as the operation that mends it."""
+    path = json.dumps(written(place.pointer), ensure_ascii=False)
+    line = _line(place.error, f"{'replace' if place.is_there else 'add'} {path}")
+    return f"{line}\n{place.wanted}" if place.wanted else line
 
 
 def _shown(text: str) -> str:

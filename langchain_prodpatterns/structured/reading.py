@@ -96,8 +96,9 @@ def _refit(text: str, error: MisfitError | None, target: Target) -> Reading:
         data = from_json(text)
     except ValueError as problem:
         # A number that is none, such as `-Infinity`, in a place that takes any.
-        return _misfit(error) if error else _syntax(target, str(problem))
-    return _accept(target, data, failed=None if error is None else _misfit(error))
+        return _misfit(error, None) if error else _syntax(target, str(problem))
+    failed = None if error is None else _misfit(error, data)
+    return _accept(target, data, failed=failed)
 
 
 def _search(text: str, target: Target, prefer: Prefer) -> Reading:
@@ -320,7 +321,7 @@ def _validated(target: Target, data: Any, repairs: tuple[str, ...]) -> Reading:
     try:
         value = target.validate(data)
     except MisfitError as error:
-        return _misfit(error, *repairs)
+        return _misfit(error, data, *repairs)
     except NotJsonError as error:
         return _syntax(target, str(error))
     return Reading("ok", value, repairs=repairs)
@@ -347,8 +348,9 @@ def no_json(target: Target) -> Reading:
     return _syntax(target, "the answer holds no JSON")
 
 
-def _misfit(error: MisfitError, *repairs: str) -> Reading:
-    return Reading("schema", None, error.errors, repairs, error.__cause__)
+def _misfit(error: MisfitError, data: Any, *repairs: str) -> Reading:
+    cause = error.__cause__
+    return Reading("schema", None, error.errors, repairs, cause, data)
 
 
 def _syntax(target: Target, message: str) -> Reading:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cached_property, partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage
@@ -59,6 +59,9 @@ from langchain_prodpatterns.structured.targets import make_target
 from langchain_prodpatterns.structured.walk import awalk, walk
 from langchain_prodpatterns.usage import UsageProbe
 
+Repair = Literal["patch", "regenerate"]
+"""Whether only the fields that failed are asked for again, or the whole answer."""
+
 
 class StructuredRetryParser(PatternRunnable[Any, Any]):
     """Gets an answer of a given type from a model, or tells the whole story.
@@ -72,8 +75,9 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
     The format instructions are added to the system message. An answer that does not
     fit is asked for again, with what is wrong with it: at the next temperature of the
     rung, then on the next rung. A re-ask holds the original messages and the last
-    failure only. A refusal and an error that no retry mends climb at once; an answer
-    that is cut off at the token limit first doubles the limit, where one is set.
+    failure only; where just some fields failed, it asks for these. A refusal and an
+    error that no retry mends climb at once; an answer that is cut off at the token
+    limit first doubles the limit, where one is set.
 
     A single `AIMessage` is a completion to parse: `prompt | llm |
     StructuredRetryParser(Ticket, ladder=[llm])`. Where it does not fit, the ladder is
@@ -108,6 +112,8 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
     """Valid answers that the instructions show."""
     reminder: str | None = None
     """What the instructions and every re-ask end with."""
+    repair: Repair = "patch"
+    """How an answer of which some fields failed is asked for again."""
     validators: Sequence[Any] = ()
     """Further checks of a valid value."""
     include_attempts: bool = False
@@ -124,6 +130,7 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
         persona: str | None = None,
         examples: Sequence[Any] = (),
         reminder: str | None = None,
+        repair: Repair = "patch",
         validators: Sequence[Validator] = (),
         include_attempts: bool = False,
         **kwargs: Any,
@@ -149,6 +156,10 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
             persona: Who answers, as the first line of the instructions.
             examples: Values of the response model for the instructions to show.
             reminder: A sentence that the instructions and every re-ask end with.
+            repair: `"patch"` asks for the fields that failed only, as a JSON Patch and
+                without the instructions, where the answer is JSON and these fields are
+                known; after one patch that fails, the whole answer is asked for.
+                `"regenerate"` always asks for the whole answer.
             validators: Functions of the validated value that return `None`, or say
                 (or raise `ValueError`) what is wrong; the model is told. One that fails
                 otherwise, such as by a `KeyError`, counts as an invalid answer, and is
@@ -159,7 +170,11 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
         Raises:
             ConfigurationError: When an argument cannot work.
         """
-        choices = {"mode": (mode, Mode), "schema_style": (schema_style, SchemaStyle)}
+        choices = {
+            "mode": (mode, Mode),
+            "schema_style": (schema_style, SchemaStyle),
+            "repair": (repair, Repair),
+        }
         texts = {"persona": persona, "reminder": reminder}
         check_arguments(kwargs, budget, examples, choices, texts)
         check_validators(validators)
@@ -172,6 +187,7 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
             persona=persona,
             examples=tuple(examples),
             reminder=reminder,
+            repair=repair,
             validators=tuple(validators),
             include_attempts=include_attempts,
             **kwargs,
@@ -211,8 +227,10 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
         """What all walks have in common."""
         without_limits = Budget(prices=self.budget.prices)
         return Ladder(
-            rungs=bound_rungs(self.ladder, self._ways, self._form),
+            rungs=tuple(self.ladder),
+            formed=bound_rungs(self.ladder, self._ways, self._form),
             plans=plan(self.ladder, endless=self.budget != without_limits),
+            target=self.target,
             judge=partial(
                 _judged,
                 form=self._form,
@@ -340,11 +358,19 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
 
     def _request(self, value: Any, parsed: Walked | None) -> Request:
         if parsed is None:
-            return Request(place(as_messages(value), self.instructions))
+            messages = as_messages(value)
+            told = place(messages, self.instructions)
+            return Request(told, bare=self._bare(messages))
         given = parsed.attempts
         text, errors = given[0].text, given[0].errors
         messages = reask_unseen(self.instructions, text, errors, self.reminder)
-        return Request(messages, given)
+        return Request(messages, given=given)
+
+    def _bare(self, messages: list[BaseMessage]) -> list[BaseMessage] | None:
+        """The messages of a patch, which needs no instructions."""
+        if self.repair != "patch":
+            return None
+        return place(messages, self.persona) if self.persona else messages
 
     def _conclude(self, walked: Walked, meter: BudgetMeter) -> Any:
         if not walked.succeeded:

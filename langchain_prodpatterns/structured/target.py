@@ -186,6 +186,7 @@ class Target(ABC):
             message=cut(message, _MAX_MESSAGE),
             value=_shorten(value) if with_value else "",
             safe=cut(f"{where}: {message if safe is None else safe}", _MAX_MESSAGE),
+            loc=loc,
         )
 
     def unexpected(self, error: Exception, safe: str = "refused") -> FieldError:

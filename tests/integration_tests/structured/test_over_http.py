@@ -172,7 +172,7 @@ async def test_the_form_goes_over_the_wire_and_failures_are_asked_again(
     replies = [Reply('{"title": "broken"}'), Reply("no JSON"), Reply(VALID)]
     with ScriptedProvider(replies=replies, cycle=True) as provider:
         model = provider.chat_model(profile=profile)
-        chain = PROMPT | StructuredRetryParser(Ticket, [model])
+        chain = PROMPT | StructuredRetryParser(Ticket, [model], repair="regenerate")
 
         assert chain.invoke({"text": "my door"}) == TICKET
         assert await chain.ainvoke({"text": "my door"}) == TICKET
@@ -203,3 +203,23 @@ async def test_partial_values_come_while_the_model_writes() -> None:
             assert values[-1] == TICKET
             streamed = [value async for value in chain.astream({"text": "my door"})]
             assert streamed == values
+
+
+@pytest.mark.parametrize("profile", [{"structured_output": True}, None])
+async def test_only_the_field_that_failed_is_asked_for(profile: Any) -> None:
+    broken = '{"title": "broken", "urgent": "perhaps"}'
+    patch = '[{"op": "replace", "path": "/urgent", "value": true}]'
+    replies = [Reply(broken, verbatim=True), Reply(patch, verbatim=True)]
+    with ScriptedProvider(replies=replies, cycle=True) as provider, track() as ledger:
+        model = provider.chat_model(profile=profile)
+        chain = PROMPT | StructuredRetryParser(Ticket, [model])
+
+        assert chain.invoke({"text": "my door"}) == TICKET
+        assert await chain.ainvoke({"text": "my door"}) == TICKET
+
+        assert ledger.summary().output_tokens == provider.output_tokens
+        first, second = provider.requests[:2]
+        assert "urgent: boolean" in str(first.messages)
+        assert "urgent: boolean" not in str(second.messages)
+        assert "response_format" not in second.params
+        assert ("response_format" in first.params) == (profile is not None)

@@ -213,12 +213,22 @@ def test_the_object_around_it_has_a_key_that_the_schema_has_not() -> None:
 def test_a_failure_in_any_mode_is_asked_for_again(mode: Any) -> None:
     model = scripted(INVALID, Reply("no JSON", verbatim=True), VALID)
 
-    result = result_of(parser_on(model, mode=mode))
+    result = result_of(parser_on(model, mode=mode, repair="regenerate"))
 
     assert kinds(result) == ["schema", "syntax", "ok"]
     assert "priority" in prompt_of(model, 1)
     assert "holds no JSON" in prompt_of(model, 2)
     assert all(params_of(model, at) == params_of(model) for at in (1, 2))
+
+
+@pytest.mark.parametrize("mode", ["tool", "native"])
+def test_a_patch_is_asked_for_in_words(mode: Any) -> None:
+    patch = '[{"op": "replace", "path": "/priority", "value": "high"}]'
+    model = scripted(INVALID, Reply(patch, verbatim=True))
+
+    assert kinds(result_of(parser_on(model, mode=mode))) == ["schema", "ok"]
+    assert params_of(model) != {}
+    assert params_of(model, 1) == {}
 
 
 def test_a_model_that_answers_with_a_text_all_the_same() -> None:

@@ -1,6 +1,7 @@
 """Ask, read, judge the fit; ask again, or climb."""
 
 import copy
+import json
 import pickle
 from typing import Any
 
@@ -143,7 +144,7 @@ def test_bound_arguments_reach_the_model() -> None:
 async def test_a_wrong_answer_is_asked_for_again_with_what_is_wrong() -> None:
     for way in ("invoke", "ainvoke"):
         model = scripted(INVALID, VALID)
-        parser = parser_on(model, reminder="Mind the priorities.")
+        parser = parser_on(model, reminder="Mind the priorities.", repair="regenerate")
         called = getattr(parser, way)("my door")
 
         result = await called if way == "ainvoke" else called
@@ -158,7 +159,7 @@ async def test_a_wrong_answer_is_asked_for_again_with_what_is_wrong() -> None:
 def test_the_reask_holds_the_last_failure_only() -> None:
     model = scripted("first try", MISSING, VALID)
 
-    result_of(parser_on(model))
+    result_of(parser_on(model, repair="regenerate"))
 
     assert "first try" in prompt_of(model, 1)
     assert "first try" not in prompt_of(model, 2)
@@ -166,14 +167,16 @@ def test_the_reask_holds_the_last_failure_only() -> None:
     assert "priority: Field required" in prompt_of(model, 2)
 
 
-def test_the_reask_does_not_grow() -> None:
+@pytest.mark.parametrize("repair", ["patch", "regenerate"])
+def test_the_reask_does_not_grow(repair: Any) -> None:
     model = scripted(*[MISSING] * 8)
 
     with pytest.raises(StructuredOutputError):
-        parser_on(model, attempts=8).invoke("my door")
+        parser_on(model, attempts=8, repair=repair).invoke("my door")
 
-    sizes = {len(prompt_of(model, number)) for number in range(1, 8)}
-    assert len(sizes) == 1
+    sizes = [len(prompt_of(model, number)) for number in range(1, 8)]
+    assert len(set(sizes[1:])) == 1
+    assert sizes[0] <= sizes[1]
 
 
 def test_validators_are_heard() -> None:
@@ -240,6 +243,129 @@ def test_a_validator_that_answers_otherwise_is_a_mistake() -> None:
         parser_on(scripted(VALID), validators=[lambda ticket: ticket.count > 0]).invoke(
             "x"
         )
+
+
+# --- patches ------------------------------------------------------------------------
+
+PATCH = '[{"op": "replace", "path": "/priority", "value": "high"}]'
+
+
+async def test_only_the_fields_that_failed_are_asked_for() -> None:
+    for way in ("invoke", "ainvoke"):
+        model = scripted(INVALID, PATCH)
+        parser = parser_on(model, persona="You sort.", reminder="Mind it.")
+        called = getattr(parser, way)([("system", "Be kind."), ("human", "my door")])
+
+        result = await called if way == "ainvoke" else called
+
+        assert result.value == Ticket(title="broken", priority="high")
+        assert kinds(result) == ["schema", "ok"]
+        assert result.attempts[1].text == PATCH
+        system, human, answer, complaint = messages_of(model, 1)
+        assert system["content"] == "Be kind.\n\nYou sort."
+        assert human["content"] == "my door"
+        assert answer["content"] == '{"title":"broken","priority":"urgent-secret"}'
+        assert '- replace "/priority": Input should be' in complaint["content"]
+        assert complaint["content"].endswith("Mind it.")
+
+
+def test_a_field_that_is_missing_is_asked_for_with_its_type() -> None:
+    patch = PATCH.replace("replace", "add")
+    model = scripted(MISSING, patch)
+
+    assert result_of(parser_on(model)).value.priority == "high"
+    asked = messages_of(model, 1)[-1]["content"]
+    assert '- add "/priority": Field required\ntype Value = "low" | "high"' in asked
+
+
+def test_a_patch_costs_less_than_the_whole() -> None:
+    schema = {
+        "type": "object",
+        "properties": {
+            f"field_{number}": {"type": "integer", "description": "A number " * 9}
+            for number in range(30)
+        },
+        "required": [f"field_{number}" for number in range(30)],
+    }
+    good = {f"field_{number}": number for number in range(30)}
+    broken = json.dumps({**good, "field_7": "seven or so"})
+    patch = '[{"op": "replace", "path": "/field_7", "value": 7}]'
+    tokens = []
+    for repair, reply in (("patch", patch), ("regenerate", json.dumps(good))):
+        model = scripted(broken, reply)
+        result = StructuredRetryParser(
+            schema,
+            [model],
+            repair=repair,  # type: ignore[arg-type]  # both of its words
+            include_attempts=True,
+        ).invoke("my door")
+        assert result.value == good
+        tokens.append(result.attempts[1].usage)
+    assert tokens[0].input_tokens < tokens[1].input_tokens / 2
+    assert tokens[0].output_tokens < tokens[1].output_tokens / 4
+
+
+@pytest.mark.parametrize("reply", ["no JSON", PATCH.replace("high", "top-secret")])
+def test_after_one_patch_that_fails_the_whole_is_asked_for(reply: str) -> None:
+    model = scripted(INVALID, reply, INVALID, VALID)
+
+    result = result_of(parser_on(model))
+
+    assert result.value == TICKET
+    assert ["JSON Patch" in prompt_of(model, at) for at in range(4)] == [
+        False,
+        True,
+        False,
+        False,
+    ]
+    assert "type Ticket = {" in prompt_of(model, 2)
+    told = "top-secret" if "top-secret" in reply else "urgent-secret"
+    assert f'(got "{told}")' in prompt_of(model, 2)
+
+
+def test_what_validators_refuse_is_asked_for_as_a_whole() -> None:
+    model = scripted(VALID, VALID)
+
+    with pytest.raises(StructuredOutputError):
+        parser_on(model, attempts=2, validators=[lambda _: "no"]).invoke("x")
+
+    assert "JSON Patch" not in prompt_of(model, 1)
+
+
+def test_validators_judge_what_a_patch_gives() -> None:
+    def low(ticket: Ticket) -> str | None:
+        return None if ticket.priority == "low" else "it is not that urgent"
+
+    model = scripted(INVALID, PATCH, VALID.replace("high", "low"))
+    result = result_of(parser_on(model, validators=[low]))
+
+    assert kinds(result) == ["schema", "schema", "ok"]
+    assert "it is not that urgent" in prompt_of(model, 2)
+
+
+def test_a_stronger_model_mends_what_a_cheaper_one_wrote() -> None:
+    cheap, strong = scripted(INVALID), scripted(PATCH)
+
+    result = result_of(parser_on(Rung(cheap, attempts=1), strong))
+
+    assert (result.rung, result.value.priority) == (1, "high")
+
+
+def test_a_patch_is_asked_for_again_after_an_error_that_passes(
+    waits: list[float],
+) -> None:
+    model = scripted(INVALID, Fault.rate_limit(), PATCH)
+
+    assert kinds(result_of(parser_on(model))) == ["schema", "provider", "ok"]
+    assert waits == [0.5]
+
+
+def test_no_patch_without_the_request() -> None:
+    model = scripted(INVALID, VALID)
+
+    result_of(parser_on(model), AIMessage(MISSING))
+
+    assert all("JSON Patch" not in prompt_of(model, at) for at in range(2))
 
 
 # --- the ladder ---------------------------------------------------------------------
@@ -606,7 +732,7 @@ def test_other_inputs_are_refused(value: Any) -> None:
     "arguments",
     [
         {"mode": "json"},
-        {"repair": "patch"},
+        {"repair": "json"},
         {"start": "learned"},
         {"budget": 3},
         {"schema_style": "yaml"},

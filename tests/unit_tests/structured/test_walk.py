@@ -29,7 +29,7 @@ def judge(answer: Any) -> Assessment:
 
 
 def ladder() -> Ladder:
-    return Ladder(RUNGS, plan(RUNGS, endless=True), judge)
+    return Ladder(RUNGS, RUNGS, plan(RUNGS, endless=True), TARGET, judge)
 
 
 def test_any_function_can_make_the_calls() -> None:
