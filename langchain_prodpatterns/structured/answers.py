@@ -21,7 +21,17 @@ _REFUSED = {
     "guardrail_intervened",
 }
 _BAD_REQUEST = 400
+_PASSING = {408, 425, 429}
+_SERVER_ERRORS = range(500, 600)
+# What clients raise, also those of integrations that do not use core's own errors.
+_UNREACHABLE = {"APIConnectionError", "TransportError"}
 _TEMPERATURE = re.compile(r"""["'`]temperature["'`]""", re.IGNORECASE)
+_FORM = {"response_format", "tools", "tool_choice", "functions", "function_call"}
+_FORMS = re.compile(
+    r"""\b(?:response_format|tool_choice|json_schema)\b|["'`](?:tools|functions)["'`]"""
+    r"""|\bsupport(?:s|ed)? (?:tools?|tool calling|function calling|tool use)\b""",
+    re.IGNORECASE,
+)
 
 
 def text_of(answer: Any) -> str:
@@ -39,7 +49,8 @@ def text_of(answer: Any) -> str:
 def answer_in(error: BaseException) -> AIMessage | None:
     """Return the answer in an error that a client raised in its place.
 
-    OpenAI's client raises where an answer to a JSON Schema was cut off or filtered.
+    OpenAI's client raises where an answer to a JSON Schema was cut off or filtered, and
+    LangChain where a model refused that was asked for one.
 
     Args:
         error: What a model raised.
@@ -48,6 +59,8 @@ def answer_in(error: BaseException) -> AIMessage | None:
         The answer, or `None` where the error is one.
     """
     kind = type(error).__name__
+    if kind == "ModelRefusalError":
+        return AIMessage("", additional_kwargs={"refusal": str(error)})
     if kind == "ContentFilterFinishReasonError":
         return AIMessage("", response_metadata={"finish_reason": "content_filter"})
     choices = getattr(getattr(error, "completion", None), "choices", None)
@@ -95,19 +108,47 @@ def is_retryable(error: BaseException) -> bool:
     """Whether the same request may succeed later."""
     if isinstance(error, ModelError):
         return error.is_retryable
-    return isinstance(error, ConnectionError | TimeoutError)
+    status = _status(error)
+    if status is not None:
+        return status in _PASSING or status in _SERVER_ERRORS
+    names = {kind.__name__ for kind in type(error).__mro__}
+    is_ours = isinstance(error, ConnectionError | TimeoutError)
+    return is_ours or bool(_UNREACHABLE & names)
 
 
 def names_temperature(error: BaseException) -> bool:
     """Whether a provider rejects the request because of its temperature."""
+    # A message that only mentions the word may be about the prompt.
+    return _rejects(error, {"temperature"}, _TEMPERATURE)
+
+
+def names_form(error: BaseException) -> bool:
+    """Whether a provider rejects the request because of its tools or JSON Schema."""
+    return _rejects(error, _FORM, _FORMS)
+
+
+def _rejects(
+    error: BaseException, parameters: set[str], pattern: re.Pattern[str]
+) -> bool:
+    """Whether a request is invalid because of one of its parameters."""
     invalid = isinstance(error, ModelError) and not error.is_retryable
-    if not (invalid or getattr(error, "status_code", None) == _BAD_REQUEST):
+    if not (invalid or _status(error) == _BAD_REQUEST):
         return False
     rejected = getattr(error, "param", None)
     if isinstance(rejected, str):
-        return rejected == "temperature"
-    # A message that only mentions the word may be about the prompt.
-    return bool(_TEMPERATURE.search(str(error)))
+        # It may lead into the parameter, such as `tools[0].function.parameters`.
+        return re.split(r"[.\[]", rejected, maxsplit=1)[0] in parameters
+    return bool(pattern.search(str(error)))
+
+
+def _status(error: BaseException) -> int | None:
+    """Return the HTTP status of a client's error, also where its response holds it."""
+    response = getattr(error, "response", None)
+    for holder in (error, response):
+        status = getattr(holder, "status_code", None)
+        if isinstance(status, int):
+            return status
+    return None
 
 
 def _arguments(message: BaseMessage) -> list[str]:

@@ -13,7 +13,11 @@ from langchain_core.runnables import Runnable
 
 from langchain_prodpatterns.budget import BudgetMeter
 from langchain_prodpatterns.errors import BudgetSpent
-from langchain_prodpatterns.structured.answers import is_retryable, names_temperature
+from langchain_prodpatterns.structured.answers import (
+    is_retryable,
+    names_form,
+    names_temperature,
+)
 from langchain_prodpatterns.structured.assessing import Assessment
 from langchain_prodpatterns.structured.attempts import Attempt, FieldError
 from langchain_prodpatterns.structured.endings import Walked
@@ -75,6 +79,8 @@ class Rejected:
 
     temperature: set[int] = field(default_factory=set)
     """Those that reject a temperature."""
+    form: set[int] = field(default_factory=set)
+    """Those that reject the form that was bound to them: they are asked in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +148,7 @@ class Climb:
                 return self._end(cause=outcome.spent)
             if outcome.error is not None:
                 cause = outcome.error
-                if self._rejects_temperature(step, outcome.error):
+                if self._learns_from(step, outcome.error):
                     continue
                 self._note_error(step, outcome, outcome.error)
             else:
@@ -167,7 +173,7 @@ class Climb:
 
     def _model(self, step: Step) -> Runnable[Any, Any]:
         # A patch has another form than the answer.
-        plain = self._mendable is not None
+        plain = self._mendable is not None or step.rung in self._ladder.rejected.form
         rungs = self._ladder.rungs if plain else self._ladder.formed
         return rungs[step.rung].model
 
@@ -191,13 +197,20 @@ class Climb:
         allowed = takes_temperature(self._ladder.rungs[step.rung].model)
         return step.temperature if allowed else None
 
-    def _rejects_temperature(self, step: Step, error: Exception) -> bool:
-        """Drop the temperature if that is what the provider rejects."""
-        if self._temperature(step) is None or not names_temperature(error):
+    def _learns_from(self, step: Step, error: Exception) -> bool:
+        """Drop what the provider rejects of the request, so that it can be repeated."""
+        rejected = self._ladder.rejected
+        if self._temperature(step) is not None and names_temperature(error):
+            rejected.temperature.update(self._rungs_like(step))
+        elif self._has_form(step) and names_form(error):
+            rejected.form.update(self._rungs_like(step))
+        else:
             return False
-        self._ladder.rejected.temperature.update(self._rungs_like(step))
         self._meter.return_attempt()
         return True
+
+    def _has_form(self, step: Step) -> bool:
+        return self._model(step) is not self._ladder.rungs[step.rung].model
 
     def _rungs_like(self, step: Step) -> list[int]:
         """The rungs with the same model."""

@@ -88,7 +88,7 @@ class Plan:
     attempts: int | None
     """Attempts before climbing; `None` is without end."""
     can_raise_tokens: bool
-    """Whether its limit of output tokens is known, so that it can be doubled."""
+    """Whether its limit of output tokens is known, and can be doubled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ def plan(rungs: Sequence[Rung], *, endless: bool) -> tuple[Plan, ...]:
         Plan(
             temperatures=rung.temperatures,
             attempts=_allowance(rung, endless=endless and number == len(rungs)),
-            can_raise_tokens=token_limit(rung.model) is not None,
+            can_raise_tokens=raised_limit(rung.model) is not None,
         )
         for number, rung in enumerate(rungs, 1)
     )
@@ -210,7 +210,7 @@ def prepared(
     Args:
         model: The model of the rung.
         temperature: The temperature, or `None` for the model's own.
-        raised: Whether to double its limit of output tokens.
+        raised: Whether to raise its limit of output tokens.
 
     Returns:
         The model, bound where there is something to bind.
@@ -218,18 +218,15 @@ def prepared(
     settings: dict[str, Any] = {}
     if temperature is not None:
         settings["temperature"] = temperature
-    limit = token_limit(model) if raised else None
+    limit = raised_limit(model) if raised else None
     if limit is not None:
-        settings[limit[0]] = 2 * limit[1]
+        settings[limit[0]] = limit[1]
     return model.bind(**settings) if settings else model
 
 
 def takes_temperature(model: Runnable[Any, Any]) -> bool:
     """Whether a temperature may be sent: `False` only where the profile forbids it."""
-    for part in _layers(model):
-        if isinstance(part, BaseChatModel):
-            return (part.profile or {}).get("temperature") is not False
-    return True
+    return _profile(model).get("temperature") is not False
 
 
 def token_limit(model: Runnable[Any, Any]) -> tuple[str, int] | None:
@@ -250,6 +247,25 @@ def token_limit(model: Runnable[Any, Any]) -> tuple[str, int] | None:
     return None
 
 
+def raised_limit(model: Runnable[Any, Any]) -> tuple[str, int] | None:
+    """Double the limit of output tokens, as far as the model can write.
+
+    Args:
+        model: A model, perhaps bound.
+
+    Returns:
+        The name of the parameter and the new limit, or `None` where none is set, or
+        the `profile` of the model allows no higher one.
+    """
+    limit = token_limit(model)
+    if limit is None:
+        return None
+    name, now = limit
+    most = _profile(model).get("max_output_tokens")
+    raised = min(2 * now, most) if isinstance(most, int) else 2 * now
+    return (name, raised) if raised > now else None
+
+
 def model_name(model: Runnable[Any, Any]) -> str | None:
     """Return the name of a model, as far as it tells."""
     for part in _layers(model):
@@ -260,6 +276,14 @@ def model_name(model: Runnable[Any, Any]) -> str | None:
             if isinstance(name, str):
                 return name
     return None
+
+
+def _profile(model: Any) -> Mapping[str, Any]:
+    """Return what the chat model inside says it can do."""
+    for part in _layers(model):
+        if isinstance(part, BaseChatModel):
+            return part.profile or {}
+    return {}
 
 
 def _layers(model: Any) -> list[Any]:

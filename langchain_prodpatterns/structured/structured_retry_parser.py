@@ -89,7 +89,8 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
     not all there, `BudgetExceeded` where a limit of `calls`, `tokens`, `usd` or
     `seconds` ended it. To run out of `attempts` is the normal end of a ladder: what is
     raised then depends on the answers. A request that the provider rejects because of
-    its temperature is repeated without one and is no attempt, but it is a call.
+    its temperature, or of its tools or JSON Schema, is repeated without: it is a call
+    but no attempt, and that model is never sent it again.
 
     `stream` yields the validated value once.
     """

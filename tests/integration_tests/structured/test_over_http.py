@@ -98,6 +98,40 @@ def test_a_temperature_that_the_model_rejects_is_dropped() -> None:
         assert (provider.calls, provider.faults) == (1, 1)
 
 
+@pytest.mark.parametrize("mode", ["native", "tool"])
+def test_a_form_that_the_model_rejects_is_dropped(mode: Any) -> None:
+    def respond(request: Any) -> Any:
+        for name in ("response_format", "tools"):
+            if name in request.params:
+                return Fault.http(400, f"Invalid parameter: '{name}' of this model")
+        return VALID
+
+    with ScriptedProvider(respond=respond) as provider:
+        parser = StructuredRetryParser(
+            Ticket,
+            [provider.chat_model(max_retries=0)],
+            budget=Budget(attempts=1),
+            mode=mode,
+        )
+
+        assert [parser.invoke("my door") for _ in range(2)] == [TICKET] * 2
+        assert (provider.calls, provider.faults) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault.rate_limit(), Fault.server_error(503), Fault.disconnect()]
+)
+async def test_errors_that_may_pass_are_retried(fault: Fault) -> None:
+    replies: list[Any] = [fault, Reply(VALID)]
+    with ScriptedProvider(replies=replies, cycle=True) as provider:
+        model = provider.chat_model(max_retries=0)
+        parser = StructuredRetryParser(Ticket, [model], include_attempts=True)
+
+        for result in (parser.invoke("my door"), await parser.ainvoke("my door")):
+            kinds = [attempt.kind for attempt in result.attempts]
+            assert kinds == ["provider", "ok"]
+
+
 def test_a_cut_off_answer_gets_twice_the_tokens() -> None:
     long = '{"title": "' + "broken door " * 10 + '", "urgent": true}'
     with ScriptedProvider(default=long) as provider:

@@ -4,6 +4,7 @@ import json
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
 from langchain_core.exceptions import (
     ModelAuthenticationError,
@@ -23,6 +24,7 @@ from langchain_prodpatterns.structured.answers import (
     is_refused,
     is_retryable,
     is_rewritten,
+    names_form,
     names_temperature,
     text_of,
 )
@@ -89,6 +91,26 @@ def test_text() -> None:
     )
 
 
+class Failed(Exception):
+    """As SDKs raise it that LangChain does not translate."""
+
+    def __init__(self, status_code: int) -> None:
+        super().__init__("failed")
+        self.status_code = status_code
+
+
+class Wrapped(Exception):
+    """As `httpx.HTTPStatusError`, which holds the response."""
+
+    def __init__(self, response: object) -> None:
+        super().__init__("failed")
+        self.response = response
+
+
+class APIConnectionError(Exception):
+    """As SDKs call it that are made by the same generator as OpenAI's."""
+
+
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
@@ -97,6 +119,15 @@ def test_text() -> None:
         (TimeoutError(), True),
         (ModelAuthenticationError("who?"), False),
         (ValueError("bug"), False),
+        (Failed(429), True),
+        (Failed(503), True),
+        (Failed(529), True),
+        (Failed(400), False),
+        (Failed(401), False),
+        (Wrapped(Failed(503)), True),
+        (Wrapped(Failed(404)), False),
+        (APIConnectionError("no route"), True),
+        (httpx.ReadError("reset"), True),
     ],
 )
 def test_retryable(error: Exception, expected: bool) -> None:
@@ -127,6 +158,36 @@ class Rejected(Exception):
 )
 def test_a_rejected_temperature(error: Exception, expected: bool) -> None:
     assert names_temperature(error) is expected
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (Rejected("Invalid parameter", "response_format"), True),
+        (Rejected("Invalid schema", "tools[0].function.parameters"), True),
+        (Rejected("Invalid schema", "response_format.json_schema"), True),
+        (Rejected("gemma does not support tools"), True),
+        (Rejected("This model doesn't support tool calling yet"), True),
+        (ModelInvalidRequestError("'response_format' is not supported"), True),
+        (ModelInvalidRequestError("thinking cannot go with a tool_choice"), True),
+        (Rejected("Invalid 'messages': no \"tools\" there", "messages"), False),
+        (Rejected("a prompt about tools"), False),
+        (ModelRateLimitError("too many response_format requests"), False),
+        (ValueError("response_format"), False),
+    ],
+)
+def test_a_rejected_form(error: Exception, expected: bool) -> None:
+    assert names_form(error) is expected
+
+
+def test_a_refusal_that_langchain_raises_is_one() -> None:
+    class ModelRefusalError(Exception):
+        """As in langchain-core from 1.7.5 on."""
+
+    answer = answer_in(ModelRefusalError("it refused"))
+
+    assert answer is not None
+    assert is_refused(answer)
 
 
 def test_the_arguments_of_tool_calls_follow_on_the_text() -> None:

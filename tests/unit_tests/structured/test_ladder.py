@@ -20,6 +20,7 @@ from langchain_prodpatterns.structured.ladder import (
     next_step,
     plan,
     prepared,
+    raised_limit,
     takes_temperature,
     token_limit,
 )
@@ -253,6 +254,23 @@ def test_what_a_step_asks_for_is_bound() -> None:
     assert prepared(MODEL, None, raised=False) is MODEL
     assert bound(MODEL, 0.4, raised=True) == {"temperature": 0.4}
     assert bound(LIMITED, 0, raised=True) == {"temperature": 0, "max_tokens": 200}
+
+
+@pytest.mark.parametrize(
+    ("most", "raised"),
+    [(None, 200), (1000, 200), (150, 150), (100, None), (50, None)],
+)
+def test_no_more_tokens_are_asked_for_than_the_model_can_write(
+    most: int | None, raised: int | None
+) -> None:
+    profile: Any = {} if most is None else {"max_output_tokens": most}
+    model = ScriptedChatModel(default="hi", max_tokens=100, profile=profile)
+
+    limit = raised_limit(model.bind(stop=["x"]))
+    (entry,) = plan((Rung(model),), endless=True)
+
+    assert limit == (None if raised is None else ("max_tokens", raised))
+    assert entry.can_raise_tokens is (raised is not None)
 
 
 def test_the_profile_may_forbid_a_temperature() -> None:

@@ -12,7 +12,7 @@ from langchain_core.runnables import ConfigurableField
 from pydantic import BaseModel, ConfigDict, Field
 
 from langchain_prodpatterns import Rung, StructuredRetryParser
-from langchain_prodpatterns.errors import ConfigurationError
+from langchain_prodpatterns.errors import ConfigurationError, StructuredOutputError
 from langchain_prodpatterns.structured.modes import (
     Form,
     bound_rungs,
@@ -21,7 +21,7 @@ from langchain_prodpatterns.structured.modes import (
     unwrapped,
 )
 from langchain_prodpatterns.structured.targets import make_target
-from langchain_prodpatterns.testing import Reply
+from langchain_prodpatterns.testing import Fault, Reply
 from tests.unit_tests.structured.doubles import (
     INVALID,
     TICKET,
@@ -229,6 +229,42 @@ def test_a_patch_is_asked_for_in_words(mode: Any) -> None:
     assert kinds(result_of(parser_on(model, mode=mode))) == ["schema", "ok"]
     assert params_of(model) != {}
     assert params_of(model, 1) == {}
+
+
+@pytest.mark.parametrize("mode", ["tool", "native"])
+async def test_a_model_that_rejects_the_form_is_asked_in_words(mode: Any) -> None:
+    name = {"tool": "tools", "native": "response_format"}[mode]
+    message = f"'{name}' is not supported with this model"
+    for way in ("invoke", "ainvoke"):
+        model = scripted(Fault.http(400, message), INVALID, VALID, VALID)
+        parser = parser_on(model, attempts=2, mode=mode, repair="regenerate")
+        called = getattr(parser, way)("x")
+        result = await called if way == "ainvoke" else called
+
+        assert kinds(result) == ["schema", "ok"]
+        assert [name in params_of(model, at) for at in range(3)] == [True, False, False]
+        assert result_of(parser).usage.calls == 1  # it is known from then on
+
+
+def test_a_rejected_temperature_and_a_rejected_form_are_both_dropped() -> None:
+    model = scripted(
+        Fault.http(400, "'response_format' is not supported"),
+        Fault.http(400, "'temperature' is not supported"),
+        VALID,
+    )
+    rung = Rung(model, temperatures=(0.3,))
+
+    assert kinds(result_of(parser_on(rung, attempts=1, mode="native"))) == ["ok"]
+    assert params_of(model, 2) == {}
+
+
+def test_in_words_a_bad_request_is_an_attempt() -> None:
+    model = scripted(Fault.http(400, "no 'response_format'"))
+
+    with pytest.raises(StructuredOutputError) as caught:
+        parser_on(model, mode="prompt").invoke("x")
+
+    assert kinds(caught.value) == ["provider"]
 
 
 def test_a_model_that_answers_with_a_text_all_the_same() -> None:
