@@ -48,6 +48,12 @@ from langchain_prodpatterns.structured.prompts import (
     reask_unseen,
     write_instructions,
 )
+from langchain_prodpatterns.structured.redacting import (
+    Redact,
+    check_redact,
+    loggable_cause,
+    redacted,
+)
 from langchain_prodpatterns.structured.schema_parser import completed
 from langchain_prodpatterns.structured.settings import (
     as_messages,
@@ -119,6 +125,8 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
     """Further checks of a valid value."""
     include_attempts: bool = False
     """Whether the output is a `StructuredResult`."""
+    redact: Any = None
+    """What is done to every text of a model in the records of attempts."""
 
     def __init__(
         self,
@@ -134,6 +142,7 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
         repair: Repair = "patch",
         validators: Sequence[Validator] = (),
         include_attempts: bool = False,
+        redact: Redact | None = None,
         **kwargs: Any,
     ) -> None:
         """Set up a parser.
@@ -166,6 +175,11 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
                 otherwise, such as by a `KeyError`, counts as an invalid answer, and is
                 the cause of the error where that is the last one.
             include_attempts: Return a `StructuredResult` with every attempt.
+            redact: A function of a text, for records that are logged: it is applied to
+                `llm_output` and to the texts and errors of the attempts, of results and
+                errors alike. The error then has no other cause than a spent budget, as
+                the message of a provider may quote the prompt. Models and validators
+                see everything.
             **kwargs: `name`, for traces.
 
         Raises:
@@ -179,6 +193,7 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
         texts = {"persona": persona, "reminder": reminder}
         check_arguments(kwargs, budget, examples, choices, texts)
         check_validators(validators)
+        check_redact(redact)
         super().__init__(
             response_model=response_model,
             ladder=as_rungs(ladder),
@@ -191,6 +206,7 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
             repair=repair,
             validators=tuple(validators),
             include_attempts=include_attempts,
+            redact=redact,
             **kwargs,
         )
         # What cannot work must fail here, not at the first call.
@@ -374,14 +390,15 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
         return place(messages, self.persona) if self.persona else messages
 
     def _conclude(self, walked: Walked, meter: BudgetMeter) -> Any:
+        attempts = redacted(walked.attempts, self.redact)
         if not walked.succeeded:
-            error = failure(self.target.name, walked.attempts, walked.cause)
-            raise error from walked.cause
+            error = failure(self.target.name, attempts, walked.cause)
+            raise error from loggable_cause(walked.cause, self.redact)
         if not self.include_attempts:
             return walked.value
         return StructuredResult(
             value=walked.value,
-            attempts=walked.attempts,
+            attempts=attempts,
             usage=meter.usage,
             rung=walked.attempts[-1].rung,
         )

@@ -2,7 +2,9 @@
 
 import copy
 import json
+import logging
 import pickle
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -651,6 +653,45 @@ async def test_a_number_beyond_json_costs_one_attempt_and_not_the_batch() -> Non
     assert StructuredRetryParser(schema, [model]).invoke("x") == {"price": 19.99}
 
 
+# --- redaction ----------------------------------------------------------------------
+
+
+def masked(text: str) -> str:
+    return text.replace("urgent-secret", "[masked]")
+
+
+def test_what_is_logged_is_redacted_and_what_is_asked_is_not() -> None:
+    model = scripted(INVALID, INVALID)
+    parser = parser_on(model, attempts=2, redact=masked, repair="regenerate")
+
+    with pytest.raises(StructuredOutputError) as caught:
+        parser.invoke("x")
+
+    story = [caught.value.llm_output, *map(asdict, caught.value.attempts)]
+    assert "[masked]" in str(story)
+    assert "urgent-secret" not in str(story)
+    assert "urgent-secret" in prompt_of(model, 1)
+
+
+def test_the_attempts_of_a_result_are_redacted() -> None:
+    result = result_of(parser_on(scripted(INVALID, VALID), redact=masked))
+
+    assert "urgent-secret" not in str(asdict(result.attempts[0]))
+    assert result.value == TICKET
+
+
+def test_a_logged_error_quotes_no_provider(caplog: pytest.LogCaptureFixture) -> None:
+    for budget in (Budget(attempts=1), Budget(attempts=9)):
+        model = scripted(Fault.http(401, "prompt: urgent-secret"))
+        try:
+            parser_on(model, budget=budget, redact=masked).invoke("x")
+        except StructuredOutputError:
+            logging.getLogger("test").exception("failed")
+
+    assert "ModelAuthenticationError" in caplog.text
+    assert "urgent-secret" not in caplog.text
+
+
 # --- completions --------------------------------------------------------------------
 
 
@@ -743,6 +784,7 @@ def test_other_inputs_are_refused(value: Any) -> None:
         {"validators": [3]},
         {"validators": "text"},
         {"ladder": ["gpt"]},
+        {"redact": "***"},
     ],
 )
 def test_arguments_that_cannot_work_are_refused(arguments: dict[str, Any]) -> None:
