@@ -13,6 +13,7 @@ from langchain_prodpatterns.structured.attempts import (
     StructuredResult,
 )
 from langchain_prodpatterns.structured.ladder import Rung
+from langchain_prodpatterns.structured.learned_start import LearnedStart, RungRecord
 from langchain_prodpatterns.structured.modes import Explanation
 from langchain_prodpatterns.structured.partial_shapes import Partial
 from langchain_prodpatterns.structured.schema_parser import SchemaParser
@@ -25,9 +26,11 @@ __all__ = [
     "AttemptKind",
     "Explanation",
     "FieldError",
+    "LearnedStart",
     "Partial",
     "Reading",
     "Rung",
+    "RungRecord",
     "SchemaParser",
     "StructuredResult",
     "StructuredRetryParser",

@@ -114,6 +114,8 @@ class Request:
     whole answer again."""
     given: tuple[Attempt, ...] = ()
     """The attempts before the walk."""
+    first: int = 0
+    """The rung to begin on."""
 
 
 class Climb:
@@ -130,7 +132,7 @@ class Climb:
         self._ladder = ladder
         self._request = request
         self._meter = meter
-        self._state = State(ladder.plans)
+        self._state = State(ladder.plans, first=request.first)
         self._attempts = list(request.given)
         self._failure: Assessment | None = None
         self._mendable: Mendable | None = None

@@ -128,6 +128,8 @@ class State:
     """Whether the provider's error may pass."""
     left: int | None = None
     """How many attempts the budget has left; `None` where it sets no number."""
+    first: int = 0
+    """The rung to begin on."""
 
 
 def plan(rungs: Sequence[Rung], *, endless: bool) -> tuple[Plan, ...]:
@@ -160,7 +162,7 @@ def next_step(state: State) -> Step | None:
         The next attempt, or `None` at the end of the ladder.
     """
     if state.step is None:
-        return _enter(state.plans, 0)
+        return _enter(state.plans, state.first)
     stay = None
     if not _must_climb(state.step, state):
         stay = _same_rung(state.plans[state.step.rung], state.step, state)

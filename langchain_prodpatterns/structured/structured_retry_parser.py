@@ -32,6 +32,13 @@ from langchain_prodpatterns.structured.climb import Ask, Ladder, Request
 from langchain_prodpatterns.structured.endings import Walked, decision, facts
 from langchain_prodpatterns.structured.failures import failure
 from langchain_prodpatterns.structured.ladder import as_rungs, plan
+from langchain_prodpatterns.structured.learned_start import (
+    LearnedStart,
+    RungRecord,
+    Start,
+    Starter,
+    make_starter,
+)
 from langchain_prodpatterns.structured.modes import (
     Explanation,
     Form,
@@ -123,6 +130,8 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
     """How an answer of which some fields failed is asked for again."""
     validators: Sequence[Any] = ()
     """Further checks of a valid value."""
+    start: Any = "first"
+    """Where a request begins on the ladder."""
     include_attempts: bool = False
     """Whether the output is a `StructuredResult`."""
     redact: Any = None
@@ -141,6 +150,7 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
         reminder: str | None = None,
         repair: Repair = "patch",
         validators: Sequence[Validator] = (),
+        start: Start | LearnedStart = "first",
         include_attempts: bool = False,
         redact: Redact | None = None,
         **kwargs: Any,
@@ -174,6 +184,11 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
                 (or raise `ValueError`) what is wrong; the model is told. One that fails
                 otherwise, such as by a `KeyError`, counts as an invalid answer, and is
                 the cause of the error where that is the last one.
+            start: `"learned"` begins on the rung that usually answers for this schema,
+                by what it costs where the prices are known (`budget`), and now and then
+                on one below, to notice a change; see `learned`. A `LearnedStart` shares
+                what is learned between parsers. A rung that is skipped is not asked
+                later on.
             include_attempts: Return a `StructuredResult` with every attempt.
             redact: A function of a text, for records that are logged: it is applied to
                 `llm_output` and to the texts and errors of the attempts, of results and
@@ -185,11 +200,13 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
         Raises:
             ConfigurationError: When an argument cannot work.
         """
-        choices = {
+        choices: dict[str, tuple[Any, Any]] = {
             "mode": (mode, Mode),
             "schema_style": (schema_style, SchemaStyle),
             "repair": (repair, Repair),
         }
+        if not isinstance(start, LearnedStart):
+            choices["start"] = (start, Start)
         texts = {"persona": persona, "reminder": reminder}
         check_arguments(kwargs, budget, examples, choices, texts)
         check_validators(validators)
@@ -205,12 +222,14 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
             reminder=reminder,
             repair=repair,
             validators=tuple(validators),
+            start=start,
             include_attempts=include_attempts,
             redact=redact,
             **kwargs,
         )
-        # What cannot work must fail here, not at the first call.
-        _ = (self.instructions, self._ladder)
+        # What cannot work must fail here, not at the first call; and two threads must
+        # not make two memories.
+        _ = (self.instructions, self._ladder, self._start)
 
     @cached_property
     def target(self) -> Target:
@@ -256,6 +275,16 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
             ),
             reminder=self.reminder,
         )
+
+    @cached_property
+    def _start(self) -> Starter | None:
+        """Where walks begin, if that is learned."""
+        return make_starter(self.start, self.target.json_schema, self.ladder)
+
+    @property
+    def learned(self) -> tuple[RungRecord, ...]:
+        """What each rung did for this schema; nothing where nothing is learned."""
+        return self._start.records if self._start else ()
 
     def get_format_instructions(self) -> str:
         """Return the instructions that a ladder is given automatically."""
@@ -323,6 +352,8 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
         if walked is None or self._can_go_on(walked):
             request = self._request(value, walked)
             walked = walk(self._ladder, request, call, meter)
+            if self._start and not request.given:  # to reshape is another task
+                self._start.note(walked.attempts)
         run.decide(*decision(walked), **facts(walked))
         return self._conclude(walked, meter)
 
@@ -336,6 +367,8 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
         if walked is None or self._can_go_on(walked):
             request = self._request(value, walked)
             walked = await awalk(self._ladder, request, call, meter)
+            if self._start and not request.given:  # to reshape is another task
+                self._start.note(walked.attempts)
         await run.adecide(*decision(walked), **facts(walked))
         return self._conclude(walked, meter)
 
@@ -377,7 +410,8 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
         if parsed is None:
             messages = as_messages(value)
             told = place(messages, self.instructions)
-            return Request(told, bare=self._bare(messages))
+            first = self._start.first() if self._start else 0
+            return Request(told, bare=self._bare(messages), first=first)
         given = parsed.attempts
         text, errors = given[0].text, given[0].errors
         messages = reask_unseen(self.instructions, text, errors, self.reminder)

@@ -31,7 +31,7 @@ from langchain_prodpatterns.errors import (
     OutputTruncated,
     StructuredOutputError,
 )
-from langchain_prodpatterns.structured import StructuredResult, walk
+from langchain_prodpatterns.structured import LearnedStart, StructuredResult, walk
 from langchain_prodpatterns.testing import Fault, Reply, ScriptedChatModel
 from tests.unit_tests.structured.doubles import (
     INVALID,
@@ -653,6 +653,59 @@ async def test_a_number_beyond_json_costs_one_attempt_and_not_the_batch() -> Non
     assert StructuredRetryParser(schema, [model]).invoke("x") == {"price": 19.99}
 
 
+# --- the learned start --------------------------------------------------------------
+
+
+async def test_a_ladder_learns_where_to_begin() -> None:
+    prices = {"small": (1.0, 1.0), "large": (2.0, 2.0)}
+    for way in ("invoke", "ainvoke"):
+        cheap = ScriptedChatModel(default=INVALID, model="small")
+        strong = ScriptedChatModel(default=VALID, model="large")
+        parser = parser_on(
+            Rung(cheap, attempts=1),
+            strong,
+            start="learned",
+            budget=Budget(attempts=2, prices=prices),
+        )
+
+        rungs = []
+        for _ in range(9):
+            called = getattr(parser, way)("x")
+            result = await called if way == "ainvoke" else called
+            rungs.append([attempt.rung for attempt in result.attempts])
+
+        assert rungs == [[0, 1]] * 5 + [[1]] * 4
+        assert [record.asked for record in parser.learned] == [5, 9]
+        assert [record.answered for record in parser.learned] == [0, 9]
+        assert parser.learned[1].usd > 0
+        assert copy.deepcopy(parser).learned == parser.learned
+
+
+def test_by_default_nothing_is_learned() -> None:
+    parser = parser_on(scripted(VALID))
+    result_of(parser)
+
+    assert parser.learned == ()
+
+
+def test_parsers_can_share_what_is_learned() -> None:
+    shared = LearnedStart()
+    model = ScriptedChatModel(default=VALID, model="small")
+    parsers = [parser_on(model, start=shared) for _ in range(2)]
+
+    result_of(parsers[0])
+
+    assert parsers[1].learned == parsers[0].learned != ()
+
+
+def test_nothing_is_learned_of_completions() -> None:
+    parser = parser_on(scripted(VALID), start="learned")
+
+    result_of(parser, AIMessage(INVALID))
+
+    assert parser.learned == ()
+
+
 # --- redaction ----------------------------------------------------------------------
 
 
@@ -774,7 +827,7 @@ def test_other_inputs_are_refused(value: Any) -> None:
     [
         {"mode": "json"},
         {"repair": "json"},
-        {"start": "learned"},
+        {"start": "last"},
         {"budget": 3},
         {"schema_style": "yaml"},
         {"persona": 7},
