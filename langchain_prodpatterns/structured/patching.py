@@ -5,6 +5,7 @@ their place: none is inserted or removed, since every later index would then mea
 another item. What cannot be mended so is asked for as a whole.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -15,7 +16,7 @@ from pydantic_core import from_json, to_json
 
 from langchain_prodpatterns.structured.assessing import Assessment, assess
 from langchain_prodpatterns.structured.attempts import FieldError
-from langchain_prodpatterns.structured.schemas import options_of, resolve
+from langchain_prodpatterns.structured.schemas import options_of, resolve, subschemas
 from langchain_prodpatterns.structured.target import MAX_ERRORS, Target
 from langchain_prodpatterns.structured.targets import make_target
 from langchain_prodpatterns.structured.typescript import declare
@@ -26,6 +27,8 @@ PATCHED = "mended by a patch"
 """What a mended answer is said to be."""
 _MAX_TYPE = 400
 _DEFINITIONS = {"$defs", "definitions"}
+# More digits than a float keeps, so that the number would come back as another.
+_LONG_NUMBER = re.compile(r"[0-9][0-9.]{16}")
 
 Pointer = tuple[str, ...]
 """The keys and indices of a JSON pointer (RFC 6901)."""
@@ -101,11 +104,12 @@ def mendable(failed: Assessment, target: Target) -> Mendable | None:
     Returns:
         The places, or `None` where they are not known: where the answer as a whole was
         refused, by a validator or because it is of another kind, or with too many
-        errors to tell them all.
+        errors to tell them all. Nor is there anything to keep of an answer with a
+        number of 16 digits or more, which could not be repeated exactly.
     """
     if failed.kind != "schema" or not isinstance(failed.data, dict | list):
         return None
-    if not 0 < len(failed.errors) < MAX_ERRORS:
+    if not 0 < len(failed.errors) < MAX_ERRORS or _LONG_NUMBER.search(failed.text):
         return None
     places = [_place(failed.data, error, target) for error in failed.errors]
     known = tuple(place for place in places if place is not None)
@@ -271,7 +275,8 @@ def _wanted(schema: dict[str, Any], pointer: Pointer) -> str:
         node = _below(_only_option(resolve(node, schema), schema), part)
         if not isinstance(node, dict):
             return ""
-    shared = {key: schema[key] for key in schema if key in _DEFINITIONS}
+    refers = any("$ref" in part for part in subschemas(node))
+    shared = {key: schema[key] for key in schema if key in _DEFINITIONS and refers}
     text = declare({**node, **shared}, "Value")
     return text if len(text) <= _MAX_TYPE else ""
 

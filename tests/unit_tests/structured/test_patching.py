@@ -1,6 +1,7 @@
 """A patch changes what was wrong, and nothing else."""
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -30,6 +31,7 @@ from tests.unit_tests.structured.doubles import (
     TICKET,
     TICKET_SCHEMA,
     VALID,
+    Node,
     Ticket,
 )
 
@@ -131,6 +133,34 @@ def test_where_the_places_are_not_known_nothing_is_mendable() -> None:
     assert mendable(assess("no JSON", TICKETS), TICKETS) is None
     refused = assess(VALID, TICKETS, validators=[lambda ticket: "no"])
     assert mendable(refused, TICKETS) is None
+
+
+@pytest.mark.parametrize(
+    ("number", "can_be_mended"),
+    [("0.1000000001", True), ("0.10000000000000001", False)],
+)
+def test_a_number_that_cannot_be_repeated_exactly_is_not_repeated(
+    number: str, can_be_mended: bool
+) -> None:
+    class Price(BaseModel):
+        amount: Decimal
+        currency: Literal["eur", "usd"]
+
+    target = make_target(Price)
+    answer = mendable(
+        failed(f'{{"amount": {number}, "currency": "x"}}', target), target
+    )
+
+    assert (answer is not None) is can_be_mended
+    assert answer is None or number in answer.text
+
+
+def test_the_type_of_a_scalar_says_nothing_of_other_types() -> None:
+    target = make_target(Node)
+    answer = mendable(failed('{"name": "a", "children": [{}]}', target), target)
+
+    assert answer is not None
+    assert [one.wanted for one in answer.places] == ["type Value = string"]
 
 
 def test_what_is_missing_is_declared_in_a_few_words() -> None:
