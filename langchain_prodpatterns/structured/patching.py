@@ -104,8 +104,8 @@ def mendable(failed: Assessment, target: Target) -> Mendable | None:
     Returns:
         The places, or `None` where they are not known: where the answer as a whole was
         refused, by a validator or because it is of another kind, or with too many
-        errors to tell them all. Nor is there anything to keep of an answer with a
-        number of 16 digits or more, which could not be repeated exactly.
+        errors to tell them all. `None` also where nothing would be kept, and where the
+        answer has a number of 16 digits or more, which could not be kept exactly.
     """
     if failed.kind != "schema" or not isinstance(failed.data, dict | list):
         return None
@@ -113,7 +113,8 @@ def mendable(failed: Assessment, target: Target) -> Mendable | None:
         return None
     places = [_place(failed.data, error, target) for error in failed.errors]
     known = tuple(place for place in places if place is not None)
-    return Mendable(failed.data, known) if len(known) == len(places) else None
+    keeps_some = len(known) == len(places) and _keeps_some(failed.data, known)
+    return Mendable(failed.data, known) if keeps_some else None
 
 
 def assess_patch(
@@ -192,6 +193,13 @@ def patched(answer: Mendable, steps: list[Operation]) -> Any:
             raise UnpatchableError(msg)
         _apply(data, pointer, step)
     return data
+
+
+def _keeps_some(data: Any, places: tuple[Place, ...]) -> bool:
+    """Whether a part of an answer stays, so that a patch saves something."""
+    replaced = {place.pointer[0] for place in places if len(place.pointer) == 1}
+    keys = data if isinstance(data, dict) else map(str, range(len(data)))
+    return any(key not in replaced for key in keys)
 
 
 def _place(data: Any, error: FieldError, target: Target) -> Place | None:

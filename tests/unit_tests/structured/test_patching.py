@@ -103,7 +103,7 @@ def test_places_of_errors(text: str, expected: dict[str, bool]) -> None:
 def test_places_in_the_data_of_a_schema() -> None:
     target = make_target(TICKET_SCHEMA)
 
-    assert places('{"priority": "urgent"}', target) == {
+    assert places('{"priority": "urgent", "count": 2}', target) == {
         "/priority": True,
         "/title": False,
     }
@@ -129,6 +129,9 @@ def test_where_the_places_are_not_known_nothing_is_mendable() -> None:
     names = ", ".join(f'"n{number}": "x"' for number in range(MAX_ERRORS))
 
     assert places(f"{{{names}}}", many) is None
+    assert places("{}", TICKETS) is None
+    assert places('{"a": "x"}', many) is None
+    assert places('{"a": "x", "b": 1}', many) == {"/a": True}
     assert mendable(assess("[1]", TICKETS), TICKETS) is None
     assert mendable(assess("no JSON", TICKETS), TICKETS) is None
     refused = assess(VALID, TICKETS, validators=[lambda ticket: "no"])
@@ -176,9 +179,10 @@ def test_what_is_missing_is_declared_in_a_few_words() -> None:
 
 def test_of_a_type_that_takes_many_words_nothing_is_told() -> None:
     class Wide(BaseModel):
+        number: int
         names: Literal[tuple(f"name {number}" for number in range(99))]  # type: ignore[valid-type]  # many words
 
-    answer = mendable(failed("{}", make_target(Wide)), make_target(Wide))
+    answer = mendable(failed('{"number": 1}', make_target(Wide)), make_target(Wide))
 
     assert answer is not None
     assert answer.places[0].wanted == ""

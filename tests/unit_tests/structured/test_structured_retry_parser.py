@@ -60,6 +60,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
     monkeypatch.setattr(walk, "sleep", waited.append)
     monkeypatch.setattr(walk, "asleep", asleep)
+    monkeypatch.setattr(walk, "jitter", lambda: 1.0)
     return waited
 
 
@@ -519,6 +520,16 @@ def test_no_wait_is_longer_than_the_budget(waits: list[float]) -> None:
 
     assert len(waits) == 1
     assert waits[0] <= 0.3
+
+
+@pytest.mark.parametrize("budget", [Budget(attempts=1), Budget(calls=1)])
+def test_nobody_waits_for_an_attempt_that_the_budget_refuses(
+    budget: Budget, waits: list[float]
+) -> None:
+    with pytest.raises(StructuredOutputError):
+        parser_on(scripted(Fault.rate_limit()), budget=budget).invoke("x")
+
+    assert waits == []
 
 
 def test_another_error_climbs_at_once(waits: list[float]) -> None:

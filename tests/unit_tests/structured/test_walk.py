@@ -2,12 +2,14 @@
 
 from typing import Any
 
+import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
 from langchain_prodpatterns import Budget
+from langchain_prodpatterns.structured import walk as walking
 from langchain_prodpatterns.structured.assessing import Assessment, assess
 from langchain_prodpatterns.structured.climb import Ask, Ladder, Request
-from langchain_prodpatterns.structured.ladder import Rung, plan
+from langchain_prodpatterns.structured.ladder import FIRST_WAIT, Rung, plan
 from langchain_prodpatterns.structured.targets import make_target
 from langchain_prodpatterns.structured.walk import awalk, walk
 from tests.unit_tests.structured.doubles import (
@@ -56,6 +58,31 @@ async def test_also_in_a_coroutine() -> None:
     walked = await awalk(ladder(), REQUEST, call, Budget(attempts=3).start())
 
     assert (walked.value, kinds(walked)) == (TICKET, ["schema", "ok"])
+
+
+async def test_those_who_failed_together_come_back_one_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waits: list[float] = []
+
+    async def asleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    monkeypatch.setattr(walking, "sleep", waits.append)
+    monkeypatch.setattr(walking, "asleep", asleep)
+
+    def call(ask: Ask, probe: object) -> AIMessage:
+        raise TimeoutError
+
+    async def acall(ask: Ask, probe: object) -> AIMessage:
+        raise TimeoutError
+
+    for _ in range(20):
+        walk(ladder(), REQUEST, call, Budget(attempts=2).start())
+        await awalk(ladder(), REQUEST, acall, Budget(attempts=2).start())
+
+    assert len(set(waits)) > 1
+    assert all(FIRST_WAIT / 2 <= wait <= FIRST_WAIT for wait in waits)
 
 
 async def test_what_a_call_raises_is_an_attempt() -> None:
