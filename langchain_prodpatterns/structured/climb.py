@@ -163,8 +163,8 @@ class Climb:
         return self._end(cause=cause)
 
     def _ask(self, step: Step) -> Ask:
-        # What the budget does not admit is not worth a wait.
-        wait = 0.0 if self._left() == 0 or self._meter.spent() else step.wait
+        # An attempt that the budget does not admit is not worth a wait.
+        wait = 0.0 if self._left() == 0 else step.wait
         self._asked += 1
         model = self._model(step)
         temperature = self._temperature(step)

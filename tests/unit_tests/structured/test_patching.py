@@ -92,6 +92,11 @@ def places(text: str, target: Any = HOME) -> dict[str, bool] | None:
             {"/rooms/a~1b~0": True},
         ),
         ('{"pets": [], "owner": null, "car": 1}', {"/car": True}),
+        # The names of the types of a union are no keys.
+        (
+            '{"pets": [], "owner": null, "codes": [{"x": "y", "z": "w"}]}',
+            {"/codes/0": True},
+        ),
     ],
 )
 def test_places_of_errors(text: str, expected: dict[str, bool]) -> None:
@@ -337,6 +342,7 @@ def test_a_whole_answer_will_do() -> None:
         ("no JSON", "syntax"),
         ('[{"op": "move", "path": "/priority", "from": "/title"}]', "syntax"),
         ('[{"op": "replace", "path": "/title", "value": "x"}]', "syntax"),
+        ('{"op": "move", "path": "/priority", "from": "/title"}', "syntax"),
         (PATCH[:-9], "truncated"),
         (AIMessage("", additional_kwargs={"refusal": "no"}), "refused"),
     ],
