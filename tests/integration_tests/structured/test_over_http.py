@@ -257,3 +257,23 @@ async def test_only_the_field_that_failed_is_asked_for(profile: Any) -> None:
         assert "urgent: boolean" not in str(second.messages)
         assert "response_format" not in second.params
         assert ("response_format" in first.params) == (profile is not None)
+
+
+async def test_a_ladder_learns_to_skip_a_model_that_never_answers() -> None:
+    rules = [
+        Rule(model=CHEAP, reply="I think it is a ticket."),
+        Rule(model=STRONG, reply=VALID),
+    ]
+    with ScriptedProvider(rules) as provider:
+        ladder = [Rung(provider.chat_model(CHEAP), attempts=1)]
+        parser = StructuredRetryParser(
+            Ticket, [*ladder, provider.chat_model(STRONG)], start="learned"
+        )
+        for _ in range(4):
+            assert parser.invoke("my door") == TICKET
+            assert await parser.ainvoke("my door") == TICKET
+
+        cheap, strong = parser.learned
+        assert (cheap.asked, cheap.answered) == (5, 0)
+        assert (strong.asked, strong.answered) == (8, 8)
+        assert provider.calls == 13
