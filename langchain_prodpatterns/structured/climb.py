@@ -36,6 +36,7 @@ from langchain_prodpatterns.structured.patching import (
     assess_patch,
     mendable,
 )
+from langchain_prodpatterns.structured.pauses import pause, retry_after
 from langchain_prodpatterns.structured.prompts import ask_patch, reask
 from langchain_prodpatterns.structured.target import Target
 from langchain_prodpatterns.usage import NO_USAGE, Usage
@@ -52,7 +53,7 @@ class Ask:
     messages: list[BaseMessage]
     """What to ask."""
     wait: float = 0.0
-    """Seconds to wait before it."""
+    """Seconds to wait before it, as far as the budget has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,7 @@ class Climb:
         self._mendable: Mendable | None = None
         self._may_patch = request.bare is not None
         self._asked = 0
+        self._asked_wait: float | None = None
 
     def asks(self) -> Generator[Ask, Outcome, Walked]:
         """Yield what to ask until an answer is valid, or nothing is left to ask."""
@@ -164,7 +166,7 @@ class Climb:
 
     def _ask(self, step: Step) -> Ask:
         # An attempt that the budget does not admit is not worth a wait.
-        wait = 0.0 if self._left() == 0 else step.wait
+        wait = 0.0 if self._left() == 0 else pause(step.retries, self._asked_wait)
         self._asked += 1
         model = self._model(step)
         temperature = self._temperature(step)
@@ -257,6 +259,7 @@ class Climb:
         )
 
     def _note_error(self, step: Step, outcome: Outcome, error: Exception) -> None:
+        self._asked_wait = retry_after(error)
         self._attempts.append(self._attempt(step, outcome, errors=(_in_words(error),)))
         self._state = replace(
             self._state,

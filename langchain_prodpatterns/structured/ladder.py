@@ -21,8 +21,6 @@ from langchain_prodpatterns.structured.attempts import AttemptKind
 
 MAX_RETRIES = 2
 """How often one rung is asked again because of an error that may pass."""
-FIRST_WAIT = 0.5
-"""Seconds before the first of these retries; each further one waits twice as long."""
 _TOKEN_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 
 
@@ -105,11 +103,8 @@ class Step:
     """Whether the limit of output tokens is doubled."""
     retries: int = 0
     """How many errors of the provider came in a row."""
-
-    @property
-    def wait(self) -> float:
-        """Seconds to wait before the attempt."""
-        return FIRST_WAIT * 2.0 ** (self.retries - 1) if self.retries else 0.0
+    terse: bool = False
+    """Whether nothing but a shorter answer is left to ask for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +161,9 @@ def next_step(state: State) -> Step | None:
     stay = None
     if not _must_climb(state.step, state):
         stay = _same_rung(state.plans[state.step.rung], state.step, state)
-    return stay or _enter(state.plans, state.step.rung + 1)
+    return (
+        stay or _enter(state.plans, state.step.rung + 1) or _tersely(state.step, state)
+    )
 
 
 def _must_climb(step: Step, state: State) -> bool:
@@ -190,6 +187,15 @@ def _same_rung(here: Plan, step: Step, state: State) -> Step | None:
         return None
     temperature = here.temperatures[min(turn, len(here.temperatures) - 1)]
     return replace(step, turn=turn, temperature=temperature, retries=0)
+
+
+def _tersely(step: Step, state: State) -> Step | None:
+    """At the end of the ladder, ask once for what was cut off: a re-ask says so."""
+    turn = step.turn + 1
+    attempts = state.plans[step.rung].attempts
+    if not state.cut_off or step.terse or (attempts is not None and turn >= attempts):
+        return None
+    return replace(step, turn=turn, terse=True, retries=0)
 
 
 def _enter(plans: tuple[Plan, ...], rung: int) -> Step | None:

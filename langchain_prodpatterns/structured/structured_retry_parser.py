@@ -90,7 +90,10 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
     rung, then on the next rung. A re-ask holds the original messages and the last
     failure only; where just some fields failed, it asks for these. A refusal and an
     error that no retry mends climb at once; an answer that is cut off at the token
-    limit first doubles the limit, where one is set.
+    limit first doubles the limit, where one is set, and on the last rung is asked for
+    once more, as short as possible. Errors that may pass are retried twice, after a
+    growing pause or the one that the provider asks for (`Retry-After`, up to 30
+    seconds).
 
     A single `AIMessage` is a completion to parse: `prompt | llm |
     StructuredRetryParser(Ticket, ladder=[llm])`. Where it does not fit, the ladder is

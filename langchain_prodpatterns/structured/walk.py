@@ -4,7 +4,6 @@ What to ask next is decided in `climb`; here the calls are made, within the budg
 """
 
 import asyncio
-import random
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -30,13 +29,6 @@ AsyncCall = Callable[[Ask, UsageProbe], Awaitable[Any]]
 """The same in a coroutine."""
 
 
-def _uniform() -> float:
-    return random.uniform(0.5, 1.0)  # noqa: S311 - no secret
-
-
-jitter: Callable[[], float] = _uniform
-"""By what a wait is multiplied, so that callers who failed together do not come back
-together; a test puts its own here."""
 sleep: Callable[[float], None] = time.sleep
 """How to wait before a retry; a test puts its own here."""
 asleep = asyncio.sleep
@@ -60,7 +52,7 @@ def walk(ladder: Ladder, request: Request, call: Call, meter: BudgetMeter) -> Wa
         ask = next(asks)
         while True:
             if ask.wait:
-                sleep(_within(ask.wait * jitter(), meter))
+                sleep(_within(ask.wait, meter))
             ask = asks.send(_make(ask, call, meter))
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]  # a generator's return value
@@ -85,7 +77,7 @@ async def awalk(
         ask = next(asks)
         while True:
             if ask.wait:
-                await asleep(_within(ask.wait * jitter(), meter))
+                await asleep(_within(ask.wait, meter))
             ask = asks.send(await _amake(ask, call, meter))
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]  # a generator's return value

@@ -132,6 +132,26 @@ async def test_errors_that_may_pass_are_retried(fault: Fault) -> None:
             assert kinds == ["provider", "ok"]
 
 
+async def test_a_provider_that_says_when_to_come_back_is_listened_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waits: list[float] = []
+
+    async def asleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    monkeypatch.setattr(walk, "sleep", waits.append)
+    monkeypatch.setattr(walk, "asleep", asleep)
+    rule = Rule(replies=[Fault.rate_limit(retry_after=7), VALID], cycle=True)
+    with ScriptedProvider([rule]) as provider:
+        parser = StructuredRetryParser(Ticket, [provider.chat_model(max_retries=0)])
+
+        assert parser.invoke("my door") == TICKET
+        assert await parser.ainvoke("my door") == TICKET
+
+    assert waits == [7, 7]
+
+
 def test_a_cut_off_answer_gets_twice_the_tokens() -> None:
     long = '{"title": "' + "broken door " * 10 + '", "urgent": true}'
     with ScriptedProvider(default=long) as provider:

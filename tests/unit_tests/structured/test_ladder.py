@@ -87,21 +87,38 @@ def test_without_a_known_limit_a_cut_off_answer_climbs() -> None:
     assert after((one(), one()), Step(0, 0, None), "truncated", cut_off=True) == Step(
         1, 0, None
     )
-    assert (
-        after((one(attempts=9),), Step(0, 0, None), "truncated", cut_off=True) is None
-    )
 
 
-def test_an_error_that_may_pass_is_retried_with_growing_waits_then_climbs() -> None:
+@pytest.mark.parametrize("attempts", [9, None])
+def test_on_the_last_rung_a_cut_off_answer_is_asked_for_once_more(
+    attempts: int | None,
+) -> None:
+    plans = (one(attempts=attempts, known=True),)
+
+    raised = after(plans, Step(0, 0, None), "truncated", cut_off=True)
+    assert raised == Step(0, 0, None, raised=True)
+    terse = after(plans, raised, "truncated", cut_off=True)
+    assert terse == Step(0, 1, None, raised=True, terse=True)
+    assert after(plans, terse, "truncated", cut_off=True) is None
+    # What is complete and wrong goes on as ever.
+    assert after(plans, terse, "schema") == Step(0, 2, None, raised=True, terse=True)
+
+
+def test_a_rung_of_one_attempt_is_not_asked_for_less() -> None:
+    once = (one(attempts=1),)
+
+    assert after(once, Step(0, 0, None), "truncated", cut_off=True) is None
+
+
+def test_an_error_that_may_pass_is_retried_then_climbs() -> None:
     plans = (one(0.3), one())
     step: Step | None = Step(0, 0, 0.3)
-    waits = []
+    retries = []
     while step is not None and step.rung == 0:
-        waits.append(step.wait)
+        retries.append(step.retries)
         step = after(plans, step, "provider", retryable=True)
 
-    assert waits == [0, 0.5, 1.0]
-    assert len(waits) == MAX_RETRIES + 1
+    assert retries == list(range(MAX_RETRIES + 1))
     assert step == Step(1, 0, None)
 
 

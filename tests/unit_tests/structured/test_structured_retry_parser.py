@@ -31,7 +31,12 @@ from langchain_prodpatterns.errors import (
     OutputTruncated,
     StructuredOutputError,
 )
-from langchain_prodpatterns.structured import LearnedStart, StructuredResult, walk
+from langchain_prodpatterns.structured import (
+    LearnedStart,
+    StructuredResult,
+    climb,
+    walk,
+)
 from langchain_prodpatterns.testing import Fault, Reply, ScriptedChatModel
 from tests.unit_tests.structured.doubles import (
     INVALID,
@@ -60,7 +65,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
     monkeypatch.setattr(walk, "sleep", waited.append)
     monkeypatch.setattr(walk, "asleep", asleep)
-    monkeypatch.setattr(walk, "jitter", lambda: 1.0)
+    monkeypatch.setattr(climb, "pause", lambda retries, asked: asked or retries / 2)
     return waited
 
 
@@ -473,12 +478,23 @@ def test_a_cut_off_answer_doubles_the_limit_once_then_climbs() -> None:
 
 
 def test_where_no_limit_is_known_a_cut_off_answer_is_the_end_of_the_rung() -> None:
-    model = scripted(Reply.truncated(VALID[:-9]), VALID)
+    cheap, strong = scripted(Reply.truncated(VALID[:-9]), VALID), scripted(VALID)
 
-    with pytest.raises(OutputTruncated):
+    assert kinds(result_of(parser_on(cheap, strong))) == ["truncated", "ok"]
+    assert cheap.calls == 1
+
+
+def test_on_the_last_rung_a_shorter_answer_is_asked_for_once() -> None:
+    cut = Reply.truncated(VALID[:-9])
+    model = scripted(cut, VALID)
+
+    assert kinds(result_of(parser_on(model))) == ["truncated", "ok"]
+    assert "as short as possible" in prompt_of(model, 1)
+
+    model = scripted(cut, cut, VALID)
+    with pytest.raises(OutputTruncated) as caught:
         parser_on(model).invoke("x")
-
-    assert model.calls == 1
+    assert (model.calls, len(caught.value.attempts)) == (2, 2)
 
 
 def test_an_answer_that_breaks_off_by_itself_is_asked_for_again() -> None:

@@ -9,7 +9,7 @@ from langchain_prodpatterns import Budget
 from langchain_prodpatterns.structured import walk as walking
 from langchain_prodpatterns.structured.assessing import Assessment, assess
 from langchain_prodpatterns.structured.climb import Ask, Ladder, Request
-from langchain_prodpatterns.structured.ladder import FIRST_WAIT, Rung, plan
+from langchain_prodpatterns.structured.ladder import Rung, plan
 from langchain_prodpatterns.structured.targets import make_target
 from langchain_prodpatterns.structured.walk import awalk, walk
 from tests.unit_tests.structured.doubles import (
@@ -82,7 +82,7 @@ async def test_those_who_failed_together_come_back_one_by_one(
         await awalk(ladder(), REQUEST, acall, Budget(attempts=2).start())
 
     assert len(set(waits)) > 1
-    assert all(FIRST_WAIT / 2 <= wait <= FIRST_WAIT for wait in waits)
+    assert all(0.5 <= wait <= 1.0 for wait in waits)
 
 
 async def test_what_a_call_raises_is_an_attempt() -> None:
