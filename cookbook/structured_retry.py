@@ -90,7 +90,8 @@ right = answer("A-17", "Harbor Chandlers ltd.", rope, vests, total=1300.0)
 dropped = answer(
     "A-17", "Harbor Chandlers ltd.", rope, (*vests[:2], 12.0), total=1300.0
 )
-without_currency = {key: value for key, value in right.items() if key != "currency"}
+without_currency = {key: value for key, value in dropped.items() if key != "currency"}
+currency = [{"op": "add", "path": "/currency", "value": "EUR"}]
 paint = answer("A-18", "Skerry Paints", ("white paint", 4, 30.0), total=120.0)
 brushes = answer("A-19", "Skerry Paints", ("brushes", 12, 4.0), total=48.0)
 oil = ("lamp oil", 6, 15.0)
@@ -109,7 +110,7 @@ fenced = f"Here you are:\n```json\n{Reply(paint).content}\n```\nAnything else?"
 small = ScriptedChatModel(
     model="scan-small",
     rules=[
-        page("A-17", without_currency, dropped),
+        page("A-17", without_currency, currency),
         page("A-18", fenced),
         page("A-19", brushes),
         page("A-20", *guesses[:2]),
@@ -220,9 +221,10 @@ tell(result.attempts)
 print(f"rung {result.rung}: {result.value.lines[-1]}, total {result.value.total}")
 
 # %% [markdown]
-# The second answer was a valid `Invoice`, and wrong: 12 for 120. That is what no schema
-# sees. What the large model was then told is the page and the last failure only, so the
-# prompt does not grow with the attempts:
+# The small model left out the currency, and was asked for that field alone, as a JSON
+# Patch. With it the answer was a valid `Invoice`, and wrong: 12 for 120. That is what no
+# schema sees. What the large model was then told is the page and the last failure only,
+# so the prompt does not grow with the attempts:
 
 # %%
 [request] = large.requests
