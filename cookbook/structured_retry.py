@@ -222,9 +222,9 @@ print(f"rung {result.rung}: {result.value.lines[-1]}, total {result.value.total}
 
 # %% [markdown]
 # The small model left out the currency, and was asked for that field alone, as a JSON
-# Patch. With it the answer was a valid `Invoice`, and wrong: 12 for 120. That is what no
-# schema sees. What the large model was then told is the page and the last failure only,
-# so the prompt does not grow with the attempts:
+# Patch. With it the answer was a valid `Invoice`, and wrong: 12 for 120. No schema sees
+# that. What the large model was then told is the page and the last failure only, so the
+# prompt does not grow with the attempts:
 
 # %%
 [request] = large.requests
