@@ -20,6 +20,13 @@ from langchain_prodpatterns.compression.bm25 import Scores
 from langchain_prodpatterns.compression.packer import Limits
 from langchain_prodpatterns.compression.passages import Passage, cut_passages
 from langchain_prodpatterns.compression.quotes import Order, Quotes
+from langchain_prodpatterns.compression.relevance import (
+    RELEVANCE_KEY,
+    DocumentScore,
+    arelevance_of,
+    check_document_score,
+    relevance_of,
+)
 from langchain_prodpatterns.compression.scorer import EvidenceScorer, Scorer
 from langchain_prodpatterns.compression.selection import OnEmpty, Selection, select
 from langchain_prodpatterns.compression.splitter import MarkdownSplitter, Splitter
@@ -100,6 +107,8 @@ class ContextCompressor(
     """The least score of a quoted passage."""
     vectors: VectorCache
     """Where the vectors of passages are remembered."""
+    document_score: DocumentScore
+    """What tells how well a document as a whole answers."""
 
     def __init__(
         self,
@@ -114,6 +123,7 @@ class ContextCompressor(
         on_empty: OnEmpty = "keep_best",
         min_score: float | None = None,
         vectors: VectorCache | None = None,
+        document_score: DocumentScore = RELEVANCE_KEY,
         name: str | None = None,
     ) -> None:
         """Configure the compression.
@@ -141,6 +151,12 @@ class ContextCompressor(
                 the best; without any shared word or embedding all passages have 0.
             vectors: Where the vectors of passages are remembered, to share it between
                 compressors; a `VectorCache()` of its own by default.
+            document_score: What tells how well a document as a whole answers. A
+                metadata key: the score that an upstream reranker left there, used when
+                every document has one. A reranker or any other
+                `BaseDocumentCompressor`: it is asked, and its score or its order
+                counts; what it drops is ranked last. `None`: a document is as good as
+                its best passage, which also holds where the other two say nothing.
             name: The name of the run in traces.
 
         Raises:
@@ -153,6 +169,7 @@ class ContextCompressor(
         _check_choice("order", order, ("rank", "source"))
         _check_choice("on_empty", on_empty, ("keep_best", "drop", "passthrough"))
         _check_limits(token_budget, ratio, min_score)
+        check_document_score(document_score)
         if token_budget is None and ratio is None:
             token_budget = DEFAULT_BUDGET
         super().__init__(
@@ -166,6 +183,7 @@ class ContextCompressor(
             on_empty=on_empty,
             min_score=min_score,
             vectors=VectorCache() if vectors is None else vectors,
+            document_score=document_score,
             name=name,
         )
 
@@ -214,7 +232,10 @@ class ContextCompressor(
     ) -> list[Document]:
         k = _asked(kwargs)
         question, documents = _read(value)
-        passages = cut_passages(documents, self.splitter)
+        score = self.document_score
+        callbacks = run.child("rerank", hidden=True).get("callbacks")
+        relevance = relevance_of(documents, question, score, callbacks)
+        passages = cut_passages(documents, self.splitter, relevance)
         similarity = self._similarity(question, passages, run)
         selection = self._select(question, documents, passages, similarity, k)
         run.decide(**self._facts(selection, passages, similarity))
@@ -225,7 +246,11 @@ class ContextCompressor(
     ) -> list[Document]:
         k = _asked(kwargs)
         question, documents = _read(value)
-        passages = await _off_loop(partial(cut_passages, documents, self.splitter))
+        score = self.document_score
+        callbacks = run.child("rerank", hidden=True).get("callbacks")
+        relevance = await arelevance_of(documents, question, score, callbacks)
+        cut = partial(cut_passages, documents, self.splitter, relevance)
+        passages = await _off_loop(cut)
         similarity = await self._asimilarity(question, passages, run)
         pick = partial(self._select, question, documents, passages, similarity, k)
         selection = await _off_loop(pick)

@@ -26,6 +26,8 @@ class Passage:
     """The headings above the passage."""
     header: tuple[int, int] | None = None
     """A part of the document that has to be quoted with it."""
+    relevance: float | None = None
+    """How well the document as a whole answers, by another's judgment."""
 
     @property
     def titled(self) -> str:
@@ -34,16 +36,22 @@ class Passage:
         return f"{about}: {self.text}" if about else self.text
 
 
-def cut_passages(documents: Sequence[Document], splitter: Splitter) -> list[Passage]:
+def cut_passages(
+    documents: Sequence[Document],
+    splitter: Splitter,
+    relevance: Sequence[float] | None = None,
+) -> list[Passage]:
     """Split all documents into passages, in order.
 
     Args:
         documents: What was retrieved.
         splitter: How to split.
+        relevance: What another said of each document as a whole, if anything.
 
     Returns:
         The passages of the first document, then those of the second, and so on.
     """
+    told = [None] * len(documents) if relevance is None else relevance
     return [
         Passage(
             document=number,
@@ -53,6 +61,7 @@ def cut_passages(documents: Sequence[Document], splitter: Splitter) -> list[Pass
             title=plain_title(document.metadata.get("title")),
             section=span.title,
             header=span.header,
+            relevance=told[number],
         )
         for number, document in enumerate(documents)
         for span in read_spans(splitter, document.page_content)

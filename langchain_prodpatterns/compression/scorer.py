@@ -40,7 +40,8 @@ class EvidenceScorer:
     """Words, meaning, title, document and a bridge to the next document.
 
     The score is `sparse * BM25 + dense * cosine`, each scaled to 0..1 over the passages
-    of the question, plus `document * the best passage of the same document`. The title
+    of the question, plus `document * the best passage of the same document`; what a
+    reranker said of the document, scaled as well, takes that one's place. The title
     counts as part of every passage.
 
     A question may need two documents of which only one shares words with it: "Who
@@ -57,7 +58,7 @@ class EvidenceScorer:
     dense: float = 0.5
     """Weight of the cosine."""
     document: float = 0.3
-    """Weight of the best passage of the same document."""
+    """Weight of the best passage of the same document, or of a reranker's score."""
     bridge: float = 0.4
     """Weight of a good passage that names the document's title. 0 switches it off."""
     bridge_from: int = 3
@@ -93,7 +94,7 @@ class EvidenceScorer:
         titled = [about + text for about, text in zip(abouts, texts, strict=True)]
         own = self._own(bm25(words(question), titled), similarity)
         numbers = np.array([passage.document for passage in passages])
-        scores = own + self.document * _best_of_document(own, numbers)
+        scores = own + self.document * _of_document(own, numbers, passages)
         if self.bridge:
             scores = scores + self.bridge * self._bridged(scores, passages, texts)
         top = float(scores.max())
@@ -148,6 +149,16 @@ def _scaled(scores: Scores) -> Scores:
     """Scale to 0..1 over the passages of one question."""
     low, high = float(scores.min()), float(scores.max())
     return (scores - low) / (high - low) if high > low else np.zeros_like(scores)
+
+
+def _of_document(
+    own: Scores, numbers: npt.NDArray[np.int_], passages: Sequence[Passage]
+) -> Scores:
+    """How well each passage's document answers: as told, else as its best passage."""
+    told = [passage.relevance for passage in passages]
+    if None in told:
+        return _best_of_document(own, numbers)
+    return _scaled(np.array(told, dtype=float))
 
 
 def _best_of_document(scores: Scores, documents: npt.NDArray[np.int_]) -> Scores:
