@@ -1,10 +1,13 @@
 """Embedders and documents for the tests of compression."""
 
 import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
+from langchain_core.stores import BaseStore
 
 from langchain_prodpatterns.compression import CompressInput, Passage
 from langchain_prodpatterns.testing import LexicalEmbeddings
@@ -62,6 +65,29 @@ class BrokenEmbeddings(Embeddings):
             raise self.error
         answer: list[list[float]] = self.answer
         return answer
+
+
+class FileStore(BaseStore[str, bytes]):
+    """One file a value, as LangChain's `LocalFileStore` keeps them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def mget(self, keys: Sequence[str]) -> list[bytes | None]:
+        paths = [self.folder / key for key in keys]
+        return [path.read_bytes() if path.is_file() else None for path in paths]
+
+    def mset(self, key_value_pairs: Sequence[tuple[str, bytes]]) -> None:
+        for key, value in key_value_pairs:
+            (self.folder / key).write_bytes(value)
+
+    def mdelete(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            (self.folder / key).unlink(missing_ok=True)
+
+    def yield_keys(self, *, prefix: str | None = None) -> Iterator[str]:
+        for path in sorted(self.folder.glob(f"{prefix or ''}*")):
+            yield path.name
 
 
 QUESTION = "Who scored the first goal of the first World Cup?"
