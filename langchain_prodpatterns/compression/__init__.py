@@ -18,10 +18,8 @@ from langchain_prodpatterns.compression.citations import (
 from langchain_prodpatterns.compression.compressing_retriever import (
     CompressingRetriever,
 )
-from langchain_prodpatterns.compression.context_compressor import (
-    CompressInput,
-    ContextCompressor,
-)
+from langchain_prodpatterns.compression.context_compressor import ContextCompressor
+from langchain_prodpatterns.compression.inputs import CompressInput
 from langchain_prodpatterns.compression.passages import Passage
 from langchain_prodpatterns.compression.scorer import EvidenceScorer, Scorer
 from langchain_prodpatterns.compression.splitter import (

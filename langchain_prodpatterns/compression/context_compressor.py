@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, ClassVar, TypeVar
 
@@ -13,10 +13,13 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseLanguageModel
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import run_in_executor
-from typing_extensions import TypedDict
 
-from langchain_prodpatterns.arguments import check_count, is_number
 from langchain_prodpatterns.compression.bm25 import Scores
+from langchain_prodpatterns.compression.inputs import (
+    CompressInput,
+    read_input,
+    read_k,
+)
 from langchain_prodpatterns.compression.packer import Limits
 from langchain_prodpatterns.compression.passages import Passage, cut_passages
 from langchain_prodpatterns.compression.quotes import Order, Quotes
@@ -29,6 +32,13 @@ from langchain_prodpatterns.compression.relevance import (
 )
 from langchain_prodpatterns.compression.scorer import EvidenceScorer, Scorer
 from langchain_prodpatterns.compression.selection import OnEmpty, Selection, select
+from langchain_prodpatterns.compression.settings import (
+    check_choice,
+    check_kind,
+    check_limits,
+    check_neighbors,
+    check_similarity,
+)
 from langchain_prodpatterns.compression.splitter import MarkdownSplitter, Splitter
 from langchain_prodpatterns.compression.vectors import (
     Embedding,
@@ -44,16 +54,9 @@ logger = logging.getLogger(__name__)
 DEFAULT_BUDGET = 500
 """Tokens of a context for which neither a budget nor a ratio is given."""
 
+_FAR = "no passage is as near to the question as min_similarity"
+
 _T = TypeVar("_T")
-
-
-class CompressInput(TypedDict):
-    """What a `ContextCompressor` runs on."""
-
-    question: str
-    """What the documents were retrieved for."""
-    documents: list[Document]
-    """What was retrieved, best first."""
 
 
 class ContextCompressor(
@@ -105,6 +108,10 @@ class ContextCompressor(
     """What is returned when no passage is worth quoting, or none fits."""
     min_score: float | None
     """The least score of a quoted passage."""
+    min_similarity: float | None
+    """The least cosine of the nearest passage."""
+    neighbors: int
+    """Passages beside a quoted one that may fill what is left."""
     vectors: VectorCache
     """Where the vectors of passages are remembered."""
     document_score: DocumentScore
@@ -122,6 +129,8 @@ class ContextCompressor(
         order: Order = "rank",
         on_empty: OnEmpty = "keep_best",
         min_score: float | None = None,
+        min_similarity: float | None = None,
+        neighbors: int = 0,
         vectors: VectorCache | None = None,
         document_score: DocumentScore = RELEVANCE_KEY,
         name: str | None = None,
@@ -141,14 +150,21 @@ class ContextCompressor(
             token_counter: A function of a text, or a model whose own counter is used.
                 By default tiktoken where its encoding is on disk, else an estimate.
             order: `rank` puts the document with the best passage first, `source` keeps
-                the order of retrieval. Inside a document the text keeps its order.
-            on_empty: What is returned when no passage reaches `min_score`, or none
-                fits. `keep_best`: the best passage alone, cut between words where it
-                does not fit. `drop`: nothing. `passthrough`: the documents
-                uncompressed, the one case in which the budget does not hold.
+                the order of retrieval, `edges` puts the best first and the next best
+                last. Inside a document the text keeps its order.
+            on_empty: What is returned when no passage is worth quoting, or none fits.
+                `keep_best`: the best passage alone, cut between words where it does not
+                fit. `drop`: nothing. `passthrough`: the documents uncompressed, the one
+                case in which the budget does not hold.
             min_score: Passages with a lower score are left out even where they would
                 fit. The default scorer gives the best passage 1, so this is a share of
                 the best; without any shared word or embedding all passages have 0.
+            min_similarity: Where not even the nearest passage has this cosine with the
+                question, the documents do not answer it, and what `on_empty` says is
+                done: with `drop`, nothing is returned. What is low depends on the
+                embedder, so there is no default. Nobody abstains when it fails.
+            neighbors: Where `min_score` leaves tokens over, this many passages on each
+                side of a quoted one fill them.
             vectors: Where the vectors of passages are remembered, to share it between
                 compressors; a `VectorCache()` of its own by default.
             document_score: What tells how well a document as a whole answers. A
@@ -162,13 +178,15 @@ class ContextCompressor(
         Raises:
             ConfigurationError: When an argument cannot work.
         """
-        _check_kind("embeddings", embeddings, Embeddings)
-        _check_kind("splitter", splitter, Splitter)
-        _check_kind("scorer", scorer, Scorer)
-        _check_kind("vectors", vectors, VectorCache)
-        _check_choice("order", order, ("rank", "source"))
-        _check_choice("on_empty", on_empty, ("keep_best", "drop", "passthrough"))
-        _check_limits(token_budget, ratio, min_score)
+        check_kind("embeddings", embeddings, Embeddings)
+        check_kind("splitter", splitter, Splitter)
+        check_kind("scorer", scorer, Scorer)
+        check_kind("vectors", vectors, VectorCache)
+        check_choice("order", order, ("rank", "source", "edges"))
+        check_choice("on_empty", on_empty, ("keep_best", "drop", "passthrough"))
+        check_limits(token_budget, ratio, min_score)
+        check_similarity(min_similarity, embeddings)
+        check_neighbors(neighbors)
         check_document_score(document_score)
         if token_budget is None and ratio is None:
             token_budget = DEFAULT_BUDGET
@@ -182,6 +200,8 @@ class ContextCompressor(
             order=order,
             on_empty=on_empty,
             min_score=min_score,
+            min_similarity=min_similarity,
+            neighbors=neighbors,
             vectors=VectorCache() if vectors is None else vectors,
             document_score=document_score,
             name=name,
@@ -230,8 +250,8 @@ class ContextCompressor(
     def _run(
         self, value: CompressInput, run: PatternRun, **kwargs: Any
     ) -> list[Document]:
-        k = _asked(kwargs)
-        question, documents = _read(value)
+        k = read_k(kwargs)
+        question, documents = read_input(value)
         score = self.document_score
         callbacks = run.child("rerank", hidden=True).get("callbacks")
         relevance = relevance_of(documents, question, score, callbacks)
@@ -244,8 +264,8 @@ class ContextCompressor(
     async def _arun(
         self, value: CompressInput, run: PatternRun, **kwargs: Any
     ) -> list[Document]:
-        k = _asked(kwargs)
-        question, documents = _read(value)
+        k = read_k(kwargs)
+        question, documents = read_input(value)
         score = self.document_score
         callbacks = run.child("rerank", hidden=True).get("callbacks")
         relevance = await arelevance_of(documents, question, score, callbacks)
@@ -321,8 +341,20 @@ class ContextCompressor(
             raise ConfigurationError(msg)
         count = token_counter(self.token_counter)
         quotes = Quotes(documents, passages, scores, count, self.order)
-        limits = Limits(self._limit(quotes), documents=k, min_score=self.min_score)
+        limits = Limits(
+            self._limit(quotes),
+            documents=k,
+            min_score=self.min_score,
+            refusal="" if self._is_answered(similarity) else _FAR,
+            neighbors=self.neighbors,
+        )
         return select(quotes, limits, self.on_empty)
+
+    def _is_answered(self, similarity: Scores | None) -> bool:
+        """Whether a passage is near enough to the question, as far as one can tell."""
+        if self.min_similarity is None or similarity is None:
+            return True
+        return float(similarity.max()) >= self.min_similarity
 
     def _limit(self, quotes: Quotes) -> int:
         limits = [quotes.tokens_in]
@@ -352,40 +384,6 @@ class ContextCompressor(
         }
 
 
-def _read(value: Any) -> tuple[str, list[Document]]:
-    """Check the input of one call."""
-    if not isinstance(value, Mapping) or not {"question", "documents"} <= value.keys():
-        msg = (
-            'ContextCompressor runs on {"question": str, "documents": [Document]}, got '
-            f"{type(value).__name__}"
-        )
-        raise TypeError(msg)
-    question, documents = value["question"], value["documents"]
-    if not isinstance(documents, Iterable) or isinstance(documents, str | Document):
-        kind = type(documents).__name__
-        msg = f"the documents must be a list of Document, got {kind}"
-        raise TypeError(msg)
-    documents = list(documents)
-    if not isinstance(question, str):
-        msg = f"the question must be a string, got {type(question).__name__}"
-        raise TypeError(msg)
-    for document in documents:
-        if not isinstance(document, Document):
-            msg = f"every document must be a Document, got {type(document).__name__}"
-            raise TypeError(msg)
-    return question, documents
-
-
-def _asked(kwargs: dict[str, Any]) -> int | None:
-    """Read what can be asked of one call: `k`, the documents returned at most."""
-    k: int | None = kwargs.pop("k", None)
-    if kwargs:
-        msg = f"a call takes k and nothing else, got {', '.join(sorted(kwargs))}"
-        raise TypeError(msg)
-    check_count("k", k)
-    return k
-
-
 async def _off_loop(work: Callable[[], _T]) -> _T:
     """Work in a thread: texts may be long, and scorers and counters others' code."""
     return await run_in_executor(None, work)
@@ -400,31 +398,3 @@ def _counter(
 ) -> TokenCounter | None:
     """Resolve a model once, so that its failure is warned of once; `None` stays."""
     return None if source is None else token_counter(source)
-
-
-def _check_kind(argument: str, value: object, kind: type) -> None:
-    # A string has a method `split`, but is no splitter.
-    if value is not None and (isinstance(value, str) or not isinstance(value, kind)):
-        msg = f"{argument} must be a {kind.__name__}, got {type(value).__name__}"
-        raise ConfigurationError(msg)
-
-
-def _check_choice(argument: str, value: str, choices: Sequence[str]) -> None:
-    if value not in choices:
-        msg = f"{argument} must be one of {', '.join(choices)}, got {value!r}"
-        raise ConfigurationError(msg)
-
-
-def _check_limits(
-    token_budget: int | None, ratio: float | None, min_score: float | None
-) -> None:
-    check_count("token_budget", token_budget)
-    if ratio is not None and not (is_number(ratio) and 0 < ratio <= 1):
-        msg = (
-            f"ratio is the share of the tokens that may stay, above 0 and at most 1, "
-            f"got {ratio!r}; for four times less pass 0.25"
-        )
-        raise ConfigurationError(msg)
-    if min_score is not None and not is_number(min_score):
-        msg = f"min_score must be a finite number, got {min_score!r}"
-        raise ConfigurationError(msg)

@@ -24,6 +24,13 @@ class Limits:
     """Documents that may be quoted."""
     min_score: float | None = None
     """The least score of a quoted passage."""
+    refusal: str = ""
+    """Why no passage is worth quoting, where that is known before."""
+    among: frozenset[int] | None = None
+    """The passages that a judge chose; `None` where none was asked."""
+    neighbors: int = 0
+    """Passages on each side of a quoted one that may fill what is left, although they
+    have not the least score, or the judge did not choose them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +42,7 @@ class Packing:
     tokens: int
     """Tokens of their quotes."""
     ranked: tuple[int, ...]
-    """The passages that had the least score, best first."""
+    """The passages worth quoting for their own sake, best first."""
     repeated: int
     """Passages left out because a better one says the same in the same words."""
 
@@ -44,9 +51,9 @@ def pack(quotes: Quotes, limits: Limits) -> Packing:
     """Choose passages, best first; what does not fit is skipped and the rest tried on.
 
     Costs are added up while choosing, which is fast and a little too careful; then the
-    quotes are counted as they will be read, and what that leaves is filled again. What
-    another document says in the same words comes last of all: where there is room for
-    it, it is evidence about that document.
+    quotes are counted as they will be read, and what that leaves is filled again, then
+    with the neighbors of what was chosen. What another document says in the same words
+    comes last of all: where there is room for it, it is evidence about that document.
 
     Args:
         quotes: The passages with their scores and their cost.
@@ -62,7 +69,7 @@ class _Packer:
     def __init__(self, quotes: Quotes, limits: Limits) -> None:
         self._quotes = quotes
         self._limits = limits
-        self._ranked = _ranked(quotes, limits.min_score)
+        self._ranked = _ranked(quotes, limits)
         self._waiting = list(self._ranked)
         self._chosen: list[int] = []
         self._costs: dict[Hashable, int] = {}
@@ -75,6 +82,8 @@ class _Packer:
 
     def pack(self) -> Packing:
         spent = self._fill(0)
+        self._waiting = self._neighbors()
+        spent = self._fill(spent)
         self._waiting, self._takes_echoes = self._echoes, True
         spent = self._fill(spent)
         left_out = set(self._echoes).difference(self._chosen)
@@ -98,6 +107,26 @@ class _Packer:
                 spent = self._tokens()
             left = self._limits.tokens - spent
         return spent
+
+    def _neighbors(self) -> list[int]:
+        """The passages beside the chosen ones: the nearest first, those of the best."""
+        passages, ranked = self._quotes.passages, set(self._ranked)
+        steps = range(1, self._limits.neighbors + 1)
+        beside = [
+            (at, at + sign * step)
+            for step in steps
+            for at in self._chosen
+            # What stands before a passage says whom its pronouns mean.
+            for sign in (-1, 1)
+        ]
+        found = {
+            other: None
+            for at, other in beside
+            if 0 <= other < len(passages)
+            and passages[other].document == passages[at].document
+            and other not in ranked
+        }
+        return list(found)
 
     def _tokens(self) -> int:
         if not self._chosen:
@@ -161,12 +190,18 @@ class _Packer:
         return self._costs[key]
 
 
-def _ranked(quotes: Quotes, min_score: float | None) -> list[int]:
-    """The passages, best first; equal ones as retrieved."""
+def _ranked(quotes: Quotes, limits: Limits) -> list[int]:
+    """The passages worth quoting, best first; equal ones as retrieved."""
+    if limits.refusal:
+        return []
     best_first: list[int] = np.argsort(-quotes.scores, kind="stable").tolist()
-    if min_score is None:
-        return best_first
-    return [at for at in best_first if quotes.scores[at] >= min_score]
+    least = -math.inf if limits.min_score is None else limits.min_score
+    among = limits.among
+    return [
+        at
+        for at in best_first
+        if quotes.scores[at] >= least and (among is None or at in among)
+    ]
 
 
 _TOKEN = re.compile(r"-?\d++(?:[.,]\d++)*+|[^\W\d]++|[^\w\s.,;:!?'\"()…]")
@@ -179,7 +214,7 @@ _Pairs = frozenset[tuple[str, ...]]
 class _Said:
     """What has been quoted, to recognize what would be quoted twice.
 
-    A passage repeats a better one when each pair of neighbouring words in it is also in
+    A passage repeats a better one when each pair of neighboring words in it is also in
     the other one, apart from case, punctuation and articles: a copy, or a part of it.
     A number, a name or a `not` that differs is never a repetition. A short passage
     means what its context makes of it, so its title and section have to be the same.

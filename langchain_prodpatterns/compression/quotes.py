@@ -25,8 +25,9 @@ from langchain_prodpatterns.compression.passages import Passage
 from langchain_prodpatterns.compression.sentences import joins_back
 from langchain_prodpatterns.tokens import TokenCounter
 
-Order = Literal["rank", "source"]
-"""`rank`: the document with the best passage first. `source`: as retrieved."""
+Order = Literal["rank", "source", "edges"]
+"""`rank`: the document with the best passage first. `source`: as retrieved. `edges`:
+the best first, the next best last, and so on to the worst in the middle."""
 
 Spans = Mapping[int, Sequence[tuple[int, int]]]
 """The quoted parts of each document."""
@@ -84,7 +85,7 @@ class Quotes:
         return max(1, self.count(f"{JOINER}{text}"))
 
     def spans(self, chosen: Iterable[int]) -> Spans:
-        """Return the parts of each document that are quoted, neighbours as one."""
+        """Return the parts of each document that are quoted, neighbors as one."""
         parts: dict[int, set[tuple[int, int]]] = defaultdict(set)
         for at in chosen:
             passage = self.passages[at]
@@ -140,7 +141,12 @@ class Quotes:
         if self._order == "source":
             return sorted(spans)
         best = self._best(spans)
-        return sorted(spans, key=lambda number: (-best[number], number))
+        ranked = sorted(spans, key=lambda number: (-best[number], number))
+        if self._order == "edges":
+            # Models read the middle of a long context with the least attention: Liu et
+            # al., 2023, "Lost in the Middle".
+            return [*ranked[::2], *reversed(ranked[1::2])]
+        return ranked
 
     def _best(self, spans: Spans) -> dict[int, float]:
         """Return the score of the best passage that is quoted of each document."""

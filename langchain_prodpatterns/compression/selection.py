@@ -65,22 +65,23 @@ def _empty(
 ) -> Selection:
     if not quotes.documents:
         return Selection([], "empty", "no documents came in", 0, 0)
+    why = _why(quotes, limits, packing)
     if on_empty == "passthrough":
         return Selection(
             quotes.quote(quotes.whole()),
             "passed through",
-            f"{_why(quotes, packing)}: the documents are returned uncompressed",
+            f"{why}: the documents are returned uncompressed",
             quotes.tokens_in,
             quotes.tokens_in,
         )
     if not quotes.passages:
-        return _nothing(quotes, "empty", _why(quotes, packing))
+        return _nothing(quotes, "empty", why)
     if on_empty == "drop":
-        return _nothing(quotes, "dropped", _why(quotes, packing))
-    return _keep_best(quotes, limits, packing)
+        return _nothing(quotes, "dropped", why)
+    return _keep_best(quotes, limits, why)
 
 
-def _keep_best(quotes: Quotes, limits: Limits, packing: Packing) -> Selection:
+def _keep_best(quotes: Quotes, limits: Limits, why: str) -> Selection:
     best = int(quotes.scores.argmax())
     spans: Spans = quotes.spans([best])
     if quotes.tokens(spans) > limits.tokens:
@@ -95,7 +96,7 @@ def _keep_best(quotes: Quotes, limits: Limits, packing: Packing) -> Selection:
     return Selection(
         quotes.quote(spans),
         "kept best",
-        f"{_why(quotes, packing)}: the best passage is returned, cut where needed",
+        f"{why}: the best passage is returned, cut where needed",
         quotes.tokens_in,
         quotes.tokens(spans),
     )
@@ -105,9 +106,11 @@ def _nothing(quotes: Quotes, decision: str, reason: str) -> Selection:
     return Selection([], decision, reason, quotes.tokens_in, 0)
 
 
-def _why(quotes: Quotes, packing: Packing) -> str:
+def _why(quotes: Quotes, limits: Limits, packing: Packing) -> str:
     if not quotes.passages:
         return "the documents hold no text"
+    if limits.refusal:
+        return limits.refusal
     if not packing.ranked:
         return "no passage reaches min_score"
     return "no passage fits the budget"

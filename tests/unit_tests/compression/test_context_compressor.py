@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from langchain_core.documents import BaseDocumentCompressor, Document
+from langchain_core.embeddings import Embeddings
 from langchain_core.load import dumpd
 from langchain_core.runnables import (
     ConfigurableField,
@@ -107,6 +108,16 @@ def test_order() -> None:
     by_source = compressor(token_budget=1_000, order="source").invoke(asked())
     assert [each.id for each in by_rank] == ["cup", "laurent", "penguins"]
     assert [each.id for each in by_source] == ["penguins", "cup", "laurent"]
+
+
+def test_the_best_documents_can_stand_at_both_ends() -> None:
+    texts = [f"Goal {number} {'word ' * number}." for number in range(5)]
+    documents = [Document(text, id=str(n)) for n, text in enumerate(texts)]
+    ranked = compressor(token_budget=1_000).invoke(asked(documents, "Which goal?"))
+    edged = compressor(token_budget=1_000, order="edges")
+    best, second, third, fourth, worst = (each.id for each in ranked)
+    found = edged.invoke(asked(documents, "Which goal?"))
+    assert [each.id for each in found] == [best, third, worst, fourth, second]
 
 
 def test_what_fits_whole_stays_whole() -> None:
@@ -213,6 +224,53 @@ def test_no_room_for_a_single_word_is_said_aloud(
 def test_min_score_is_a_share_of_the_best() -> None:
     found = compressor(token_budget=1_000, min_score=0.9).invoke(asked())
     assert texts(found) == [GOAL]
+
+
+def test_neighbors_fill_what_a_least_score_leaves_over() -> None:
+    settings = {"token_budget": 1_000, "min_score": 0.9}
+    found = compressor(**settings, neighbors=1).invoke(asked())
+    assert texts(found) == [world_cup()[1].page_content]
+    # Nor do they cost the passages that are worth quoting their place.
+    settings = {"token_budget": 25, "min_score": 0.9}
+    assert texts(compressor(**settings, neighbors=1).invoke(asked())) == [GOAL]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_a_question_that_nothing_is_near_to_is_not_answered(
+    *, asynchronous: bool
+) -> None:
+    class Near(Embeddings):
+        """Finds every passage 0.6 near."""
+
+        def embed_query(self, text: str) -> list[float]:
+            return [0.6, 0.8]
+
+        def embed_documents(self, texts: list[str]) -> list[list[float]]:
+            return [[1.0, 0.0] for _ in texts]
+
+    async def run(least: float, policy: str) -> tuple[list[Document], str]:
+        ours = compressor(embeddings=Near(), min_similarity=least, on_empty=policy)
+        with track() as ledger:
+            found = (
+                await ours.ainvoke(asked()) if asynchronous else ours.invoke(asked())
+            )
+        return found, ledger.to_records()[0].reason
+
+    assert texts((await run(0.59, "drop"))[0]) == [GOAL]
+    found, reason = await run(0.61, "drop")
+    assert found == []
+    assert reason == "no passage is as near to the question as min_similarity"
+    assert texts((await run(0.61, "keep_best"))[0]) == [GOAL]
+    assert len((await run(0.61, "passthrough"))[0]) == 3
+
+
+def test_nobody_abstains_for_want_of_an_embedder(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    broken = BrokenEmbeddings(RuntimeError("down"))
+    ours = compressor(embeddings=broken, min_similarity=0.9, on_empty="drop")
+    assert texts(ours.invoke(asked())) == [GOAL]
+    assert "BrokenEmbeddings failed" in caplog.text
 
 
 UNRELATED = "xyzzy plugh"
@@ -341,8 +399,18 @@ def test_wrong_keywords() -> None:
         ({"ratio": 4}, "for four times less pass 0.25"),
         ({"ratio": 0}, "above 0 and at most 1, got 0"),
         ({"min_score": float("nan")}, "min_score must be a finite number"),
-        ({"order": "best"}, "order must be one of rank, source, got 'best'"),
+        ({"order": "best"}, "order must be one of rank, source, edges, got 'best'"),
         ({"on_empty": "raise"}, "on_empty must be one of keep_best, drop, passthrough"),
+        ({"neighbors": -1}, "neighbors must be a whole number, at least 0, got -1"),
+        ({"neighbors": True}, "neighbors must be a whole number, at least 0, got True"),
+        (
+            {"min_similarity": 0.5},
+            "min_similarity is a cosine and needs embeddings; by words alone use",
+        ),
+        (
+            {"min_similarity": 40, "embeddings": LexicalEmbeddings()},
+            "min_similarity must be a number from -1 to 1, got 40",
+        ),
         ({"embeddings": "minilm"}, "embeddings must be a Embeddings, got str"),
         ({"splitter": "nltk"}, "splitter must be a Splitter, got str"),
         ({"scorer": 1}, "scorer must be a Scorer, got int"),

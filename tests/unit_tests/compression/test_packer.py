@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,8 +26,8 @@ def quotes_of(
     return Quotes(documents, passages, np.array(scores), count, "rank")
 
 
-def packed(quotes: Quotes, tokens: int, **limits: float) -> list[str]:
-    packing = pack(quotes, Limits(tokens, **limits))  # type: ignore[arg-type]  # ints and floats
+def packed(quotes: Quotes, tokens: int, **limits: Any) -> list[str]:
+    packing = pack(quotes, Limits(tokens, **limits))
     found = quotes.quote(quotes.spans(packing.chosen))
     return [document.page_content for document in found]
 
@@ -80,6 +81,48 @@ def test_the_least_score() -> None:
     packing = pack(quotes, Limits(100, min_score=2))
     assert packing.chosen == packing.ranked == ()
     assert packing.tokens == 0
+
+
+NUMBERED = [Document("Aa. Bb. Cc. Dd. Ee."), Document("Ff. Gg.")]
+
+
+@pytest.mark.parametrize(
+    ("neighbors", "tokens", "texts"),
+    [
+        (0, 100, ["Cc."]),
+        # The one before it first.
+        (1, 3, ["Bb. Cc."]),
+        (1, 100, ["Bb. Cc. Dd."]),
+        (2, 5, ["Aa. Bb. Cc. Dd."]),
+        (9, 100, ["Aa. Bb. Cc. Dd. Ee."]),
+    ],
+)
+def test_neighbors_of_the_same_document_fill_what_is_left(
+    neighbors: int, tokens: int, texts: list[str]
+) -> None:
+    quotes = quotes_of(NUMBERED, [0, 0, 1, 0, 0, 0, 0])
+    assert packed(quotes, tokens, min_score=0.5, neighbors=neighbors) == texts
+
+
+def test_a_neighbor_takes_no_place_of_what_is_worth_quoting() -> None:
+    quotes = quotes_of(NUMBERED, [0, 0, 1, 0, 0.6, 0, 0.7])
+    assert packed(quotes, 4, min_score=0.5, neighbors=1) == ["Cc.", "Gg."]
+    # In the order of what they stand beside.
+    assert packed(quotes, 6, min_score=0.5, neighbors=1) == ["Bb. Cc.\nEe.", "Gg."]
+
+
+def test_a_neighbor_is_not_said_twice() -> None:
+    text = f"{LONG} traffic."
+    quotes = quotes_of([Document(text), Document(f"{text} Yes.")], [1, 0, 0.9])
+    assert packed(quotes, 100, min_score=0.5, neighbors=1) == [text, "Yes."]
+
+
+def test_only_what_was_chosen_is_packed_in_the_order_of_its_scores() -> None:
+    quotes = quotes_of(NUMBERED, [7, 6, 5, 4, 3, 2, 1])
+    assert packed(quotes, 4, among=frozenset({2, 4, 6})) == ["Cc.\nEe."]
+    assert packed(quotes, 100, among=frozenset({2, 6})) == ["Cc.", "Gg."]
+    assert packed(quotes, 100, among=frozenset()) == []
+    assert packed(quotes, 100, refusal="far") == []
 
 
 LONG = "The committee decided on Monday to open the new bridge for all"

@@ -68,9 +68,10 @@ COMPRESSORS = st.builds(
     splitter=st.builds(MarkdownSplitter, max_chars=st.sampled_from([5, 60, 1_200])),
     scorer=st.builds(EvidenceScorer, bridge=st.sampled_from([0.0, 0.4])),
     token_counter=st.sampled_from(COUNTERS),
-    order=st.sampled_from(["rank", "source"]),
+    order=st.sampled_from(["rank", "source", "edges"]),
     on_empty=st.sampled_from(["keep_best", "drop"]),
     min_score=st.none() | st.floats(0, 1.5),
+    neighbors=st.integers(0, 2),
 )
 QUESTIONS = st.sampled_from(["Who scored the goal?", "", "进球", "\ud800"]) | st.text(
     max_size=9
