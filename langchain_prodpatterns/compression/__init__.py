@@ -21,6 +21,11 @@ from langchain_prodpatterns.compression.compressing_retriever import (
 from langchain_prodpatterns.compression.context_compressor import ContextCompressor
 from langchain_prodpatterns.compression.inputs import CompressInput
 from langchain_prodpatterns.compression.passages import Passage
+from langchain_prodpatterns.compression.picking import (
+    Candidates,
+    PickRequest,
+    PickVerdict,
+)
 from langchain_prodpatterns.compression.scorer import EvidenceScorer, Scorer
 from langchain_prodpatterns.compression.splitter import (
     MarkdownSplitter,
@@ -34,6 +39,7 @@ __all__ = [
     "SPANS_KEY",
     "TOKENS_IN_KEY",
     "TOKENS_OUT_KEY",
+    "Candidates",
     "Citation",
     "CompressInput",
     "CompressingRetriever",
@@ -41,6 +47,8 @@ __all__ = [
     "EvidenceScorer",
     "MarkdownSplitter",
     "Passage",
+    "PickRequest",
+    "PickVerdict",
     "Scorer",
     "Span",
     "Splitter",

@@ -1,10 +1,9 @@
 """The pattern: split what was retrieved, score it, pack the best of it, quote it."""
 
-import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import numpy as np
 from langchain_core.callbacks import Callbacks
@@ -12,8 +11,8 @@ from langchain_core.documents import BaseDocumentCompressor, Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseLanguageModel
 from langchain_core.runnables import RunnableConfig
-from langchain_core.runnables.config import run_in_executor
 
+from langchain_prodpatterns.budget import Budget
 from langchain_prodpatterns.compression.bm25 import Scores
 from langchain_prodpatterns.compression.inputs import (
     CompressInput,
@@ -22,6 +21,14 @@ from langchain_prodpatterns.compression.inputs import (
 )
 from langchain_prodpatterns.compression.packer import Limits
 from langchain_prodpatterns.compression.passages import Passage, cut_passages
+from langchain_prodpatterns.compression.picking import (
+    Pick,
+    aask,
+    ask,
+    bind_judge,
+    chosen_by,
+    offer,
+)
 from langchain_prodpatterns.compression.quotes import Order, Quotes
 from langchain_prodpatterns.compression.relevance import (
     RELEVANCE_KEY,
@@ -39,24 +46,22 @@ from langchain_prodpatterns.compression.settings import (
     check_neighbors,
     check_similarity,
 )
-from langchain_prodpatterns.compression.splitter import MarkdownSplitter, Splitter
-from langchain_prodpatterns.compression.vectors import (
-    Embedding,
-    VectorCache,
-    without_surrogates,
+from langchain_prodpatterns.compression.similarity import (
+    asimilarity_of,
+    similarity_of,
 )
+from langchain_prodpatterns.compression.splitter import MarkdownSplitter, Splitter
+from langchain_prodpatterns.compression.threads import off_loop
+from langchain_prodpatterns.compression.vectors import VectorCache
 from langchain_prodpatterns.errors import ConfigurationError
+from langchain_prodpatterns.judging import JudgeLike
 from langchain_prodpatterns.runnable import PatternRun, PatternRunnable
 from langchain_prodpatterns.tokens import TokenCounter, token_counter
-
-logger = logging.getLogger(__name__)
 
 DEFAULT_BUDGET = 500
 """Tokens of a context for which neither a budget nor a ratio is given."""
 
 _FAR = "no passage is as near to the question as min_similarity"
-
-_T = TypeVar("_T")
 
 
 class ContextCompressor(
@@ -112,6 +117,12 @@ class ContextCompressor(
     """The least cosine of the nearest passage."""
     neighbors: int
     """Passages beside a quoted one that may fill what is left."""
+    judge: JudgeLike | None
+    """Says which of the best passages answer."""
+    judge_timeout: float | None
+    """Seconds for the judge's answer."""
+    budget: Budget | None
+    """What one run may spend on the judge."""
     vectors: VectorCache
     """Where the vectors of passages are remembered."""
     document_score: DocumentScore
@@ -131,6 +142,9 @@ class ContextCompressor(
         min_score: float | None = None,
         min_similarity: float | None = None,
         neighbors: int = 0,
+        judge: JudgeLike | None = None,
+        judge_timeout: float | None = 10.0,
+        budget: Budget | None = None,
         vectors: VectorCache | None = None,
         document_score: DocumentScore = RELEVANCE_KEY,
         name: str | None = None,
@@ -163,8 +177,17 @@ class ContextCompressor(
                 question, the documents do not answer it, and what `on_empty` says is
                 done: with `drop`, nothing is returned. What is low depends on the
                 embedder, so there is no default. Nobody abstains when it fails.
-            neighbors: Where `min_score` leaves tokens over, this many passages on each
-                side of a quoted one fill them.
+            neighbors: Where `min_score` or the judge leaves tokens over, this many
+                passages on each side of a quoted one fill them.
+            judge: A chat model, or a Runnable or callable from `PickRequest` to
+                `PickVerdict`. It is shown the best passages, four times what may be
+                returned, in one call, and answers with numbers: only what it chose is
+                quoted, and it writes no text. Where it fails, is late or costs too
+                much, the scores decide.
+            judge_timeout: Seconds for its answer, a repair of it included.
+            budget: What one run may spend on it: `Budget(calls=1)` forgoes the repair,
+                `seconds` count from the beginning of the run, and more `tokens` than it
+                has are not sent.
             vectors: Where the vectors of passages are remembered, to share it between
                 compressors; a `VectorCache()` of its own by default.
             document_score: What tells how well a document as a whole answers. A
@@ -187,6 +210,9 @@ class ContextCompressor(
         check_limits(token_budget, ratio, min_score)
         check_similarity(min_similarity, embeddings)
         check_neighbors(neighbors)
+        check_kind("budget", budget, Budget)
+        if judge is not None:
+            bind_judge(judge, judge_timeout)
         check_document_score(document_score)
         if token_budget is None and ratio is None:
             token_budget = DEFAULT_BUDGET
@@ -202,6 +228,9 @@ class ContextCompressor(
             min_score=min_score,
             min_similarity=min_similarity,
             neighbors=neighbors,
+            judge=judge,
+            judge_timeout=judge_timeout,
+            budget=budget,
             vectors=VectorCache() if vectors is None else vectors,
             document_score=document_score,
             name=name,
@@ -252,13 +281,21 @@ class ContextCompressor(
     ) -> list[Document]:
         k = read_k(kwargs)
         question, documents = read_input(value)
-        score = self.document_score
+        meter = (self.budget or Budget()).start()
         callbacks = run.child("rerank", hidden=True).get("callbacks")
-        relevance = relevance_of(documents, question, score, callbacks)
+        relevance = relevance_of(documents, question, self.document_score, callbacks)
         passages = cut_passages(documents, self.splitter, relevance)
-        similarity = self._similarity(question, passages, run)
-        selection = self._select(question, documents, passages, similarity, k)
-        run.decide(**self._facts(selection, passages, similarity))
+        similarity = similarity_of(
+            question, passages, self.embeddings, self.vectors, run
+        )
+        quotes = self._score(question, documents, passages, similarity)
+        limits = self._limits(quotes, similarity, k)
+        pick = Pick()
+        if self.judge is not None and passages and not limits.refusal:
+            offered = offer(question, quotes, limits)
+            pick = ask(bind_judge(self.judge, self.judge_timeout), offered, run, meter)
+        selection = select(quotes, chosen_by(pick, limits), self.on_empty)
+        run.decide(**self._facts(selection, quotes, similarity, pick))
         return selection.documents
 
     async def _arun(
@@ -266,72 +303,37 @@ class ContextCompressor(
     ) -> list[Document]:
         k = read_k(kwargs)
         question, documents = read_input(value)
-        score = self.document_score
+        meter = (self.budget or Budget()).start()
         callbacks = run.child("rerank", hidden=True).get("callbacks")
-        relevance = await arelevance_of(documents, question, score, callbacks)
+        relevance = await arelevance_of(
+            documents, question, self.document_score, callbacks
+        )
         cut = partial(cut_passages, documents, self.splitter, relevance)
-        passages = await _off_loop(cut)
-        similarity = await self._asimilarity(question, passages, run)
-        pick = partial(self._select, question, documents, passages, similarity, k)
-        selection = await _off_loop(pick)
-        await run.adecide(**self._facts(selection, passages, similarity))
+        passages = await off_loop(cut)
+        similarity = await asimilarity_of(
+            question, passages, self.embeddings, self.vectors, run
+        )
+        score = partial(self._score, question, documents, passages, similarity)
+        quotes = await off_loop(score)
+        limits = await off_loop(partial(self._limits, quotes, similarity, k))
+        pick = Pick()
+        if self.judge is not None and passages and not limits.refusal:
+            offered = await off_loop(partial(offer, question, quotes, limits))
+            judge = bind_judge(self.judge, self.judge_timeout)
+            pick = await aask(judge, offered, run, meter)
+        choose = partial(select, quotes, chosen_by(pick, limits), self.on_empty)
+        selection = await off_loop(choose)
+        await run.adecide(**self._facts(selection, quotes, similarity, pick))
         return selection.documents
 
-    def _similarity(
-        self, question: str, passages: Sequence[Passage], run: PatternRun
-    ) -> Scores | None:
-        """Embed what is not remembered; `None` when only words can be compared."""
-        if self.embeddings is None or not passages:
-            return None
-        texts = [passage.titled for passage in passages]
-        try:
-            query = run.embed_query(self.embeddings, without_surrogates(question))
-            wanted = Embedding.of(texts, self.embeddings, self.vectors, len(query))
-            new = list(wanted.missing.values())
-            fresh = run.embed_documents(self.embeddings, new) if new else []
-            return wanted.similarity(query, fresh)
-        except Exception as error:  # noqa: BLE001 - embedders fail in many ways; words remain
-            self._warn(error)
-            return None
-
-    async def _asimilarity(
-        self, question: str, passages: Sequence[Passage], run: PatternRun
-    ) -> Scores | None:
-        if self.embeddings is None or not passages:
-            return None
-        texts = [passage.titled for passage in passages]
-        try:
-            query = await run.aembed_query(
-                self.embeddings, without_surrogates(question)
-            )
-            look = partial(
-                Embedding.of, texts, self.embeddings, self.vectors, len(query)
-            )
-            wanted = await _off_loop(look)
-            new = list(wanted.missing.values())
-            fresh = await run.aembed_documents(self.embeddings, new) if new else []
-            return await _off_loop(partial(wanted.similarity, query, fresh))
-        except Exception as error:  # noqa: BLE001 - embedders fail in many ways; words remain
-            self._warn(error)
-            return None
-
-    def _warn(self, error: Exception) -> None:
-        # An embedder's message may quote the text that it was given.
-        logger.warning(
-            "%s failed (%s): passages are compared by their words alone",
-            type(self.embeddings).__name__,
-            type(error).__name__,
-        )
-
-    def _select(
+    def _score(
         self,
         question: str,
         documents: Sequence[Document],
         passages: Sequence[Passage],
         similarity: Scores | None,
-        k: int | None,
-    ) -> Selection:
-        """Score, pack and quote."""
+    ) -> Quotes:
+        """Score the passages, for choosing among them and quoting them."""
         scores = np.asarray(self.scorer.score(question, passages, similarity), float)
         if scores.shape != (len(passages),) or not np.isfinite(scores).all():
             msg = (
@@ -340,15 +342,18 @@ class ContextCompressor(
             )
             raise ConfigurationError(msg)
         count = token_counter(self.token_counter)
-        quotes = Quotes(documents, passages, scores, count, self.order)
-        limits = Limits(
+        return Quotes(documents, passages, scores, count, self.order)
+
+    def _limits(
+        self, quotes: Quotes, similarity: Scores | None, k: int | None
+    ) -> Limits:
+        return Limits(
             self._limit(quotes),
             documents=k,
             min_score=self.min_score,
             refusal="" if self._is_answered(similarity) else _FAR,
             neighbors=self.neighbors,
         )
-        return select(quotes, limits, self.on_empty)
 
     def _is_answered(self, similarity: Scores | None) -> bool:
         """Whether a passage is near enough to the question, as far as one can tell."""
@@ -367,26 +372,30 @@ class ContextCompressor(
     def _facts(
         self,
         selection: Selection,
-        passages: Sequence[Passage],
+        quotes: Quotes,
         similarity: Scores | None,
+        pick: Pick,
     ) -> dict[str, Any]:
-        failed = self.embeddings is not None and bool(passages) and similarity is None
-        reason = selection.reason
+        passages = quotes.passages
+        unembedded = self.embeddings is not None and similarity is None
+        failed = unembedded and bool(passages)
+        notes = [
+            selection.reason,
+            "embedder failed, by words" if failed else "",
+            f"judge failed ({pick.failure}), by score" if pick.failure else "",
+        ]
         return {
             "decision": selection.decision,
-            "reason": f"{reason}; embedder failed, by words" if failed else reason,
+            "reason": "; ".join(filter(None, notes)),
             "saved_tokens": max(0, selection.tokens_in - selection.tokens_out),
             "tokens_in": selection.tokens_in,
             "tokens_out": selection.tokens_out,
             "passages": len(passages),
             "repeated": selection.repeated,
             "embedding_failures": int(failed),
+            "judge_failures": int(bool(pick.failure)),
+            "unknown_ids": pick.unknown,
         }
-
-
-async def _off_loop(work: Callable[[], _T]) -> _T:
-    """Work in a thread: texts may be long, and scorers and counters others' code."""
-    return await run_in_executor(None, work)
 
 
 def _config(callbacks: Callbacks | None) -> RunnableConfig:

@@ -78,11 +78,12 @@ def _empty(
         return _nothing(quotes, "empty", why)
     if on_empty == "drop":
         return _nothing(quotes, "dropped", why)
-    return _keep_best(quotes, limits, why)
+    # Of what a judge chose the best, where none of that fits.
+    best = packing.ranked[0] if packing.ranked else int(quotes.scores.argmax())
+    return _keep_best(best, quotes, limits, why)
 
 
-def _keep_best(quotes: Quotes, limits: Limits, why: str) -> Selection:
-    best = int(quotes.scores.argmax())
+def _keep_best(best: int, quotes: Quotes, limits: Limits, why: str) -> Selection:
     spans: Spans = quotes.spans([best])
     if quotes.tokens(spans) > limits.tokens:
         spans = quotes.cut_to_fit(best, limits.tokens)
