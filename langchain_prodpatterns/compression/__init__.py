@@ -12,6 +12,8 @@ from langchain_prodpatterns.compression.citations import (
     TOKENS_IN_KEY,
     TOKENS_OUT_KEY,
     Citation,
+    Reference,
+    find_citations,
     format_citations,
     resolve_citation,
 )
@@ -49,10 +51,12 @@ __all__ = [
     "Passage",
     "PickRequest",
     "PickVerdict",
+    "Reference",
     "Scorer",
     "Span",
     "Splitter",
     "VectorCache",
+    "find_citations",
     "format_citations",
     "resolve_citation",
 ]

@@ -2,7 +2,7 @@
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
@@ -28,6 +28,16 @@ _LIKE_HEADING = re.compile(
 )
 
 
+# Possessive and of bounded parts: linear. An escaped bracket, as `format_citations`
+# writes it, cites nothing.
+_CITED = re.compile(
+    r"(?<!\\)\[\s{0,3}(\d{1,4}(?:\s{0,3}[-\u2013,;]\s{0,3}\d{1,4}){0,50}+)\s{0,3}\]",
+    re.ASCII,
+)
+_DIGITS = re.compile(r"\d+", re.ASCII)
+_LONGEST_RANGE = 50
+
+
 class Citation(NamedTuple):
     """What a number in an answer refers to."""
 
@@ -35,6 +45,19 @@ class Citation(NamedTuple):
     """The quote with the metadata and the id of its source."""
     spans: list[tuple[int, int]]
     """The parts of the source it quotes, in characters of the source."""
+
+
+class Reference(NamedTuple):
+    """A place in an answer that cites."""
+
+    start: int
+    """Offset of its bracket in the answer."""
+    end: int
+    """Offset behind its bracket."""
+    number: int
+    """The number it cites; `[1, 3]` is two references at one place."""
+    citation: Citation | None
+    """What it refers to; `None` where it cites what is not there."""
 
 
 def format_citations(documents: Iterable[Document]) -> str:
@@ -75,6 +98,43 @@ def resolve_citation(number: int, documents: Sequence[Document]) -> Citation:
     whole = [[0, len(document.page_content)]]
     spans = document.metadata.get(SPANS_KEY, whole)
     return Citation(document, [(start, end) for start, end in spans])
+
+
+def find_citations(answer: str, documents: Sequence[Document]) -> list[Reference]:
+    """Find what an answer cites, also `[1, 3]` and `[2-4]`.
+
+    Args:
+        answer: The answer of a model that was shown `format_citations(documents)`.
+        documents: The documents that were formatted, in the same order.
+
+    Returns:
+        The references in the order of the answer. Those whose `citation` is `None` are
+        numbers that the model made up.
+    """
+    return [
+        Reference(
+            match.start(),
+            match.end(),
+            number,
+            resolve_citation(number, documents)
+            if 1 <= number <= len(documents)
+            else None,
+        )
+        for match in _CITED.finditer(answer)
+        for number in _numbers(match[1])
+    ]
+
+
+def _numbers(listed: str) -> Iterator[int]:
+    """Read `1, 3-5`."""
+    for part in re.split("[,;]", listed):
+        first, *rest = map(int, _DIGITS.findall(part))
+        last = rest[-1] if rest else first
+        # What is no range of a prompt is two numbers.
+        if 0 <= last - first <= _LONGEST_RANGE:
+            yield from range(first, last + 1)
+        else:
+            yield from (first, last)
 
 
 def headline(document: Document) -> str:

@@ -1,8 +1,11 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from langchain_core.documents import Document
 
 from langchain_prodpatterns.compression import (
     SPANS_KEY,
+    find_citations,
     format_citations,
     resolve_citation,
 )
@@ -67,3 +70,60 @@ def test_a_citation_of_nothing(number: int) -> None:
         IndexError, match=rf"no citation \[{number}\] among 2 documents"
     ):
         resolve_citation(number, [Document("a"), Document("b")])
+
+
+SHOWN = [
+    Document("One.\nThree.", metadata={SPANS_KEY: [[0, 4], [10, 16]]}, id="a"),
+    Document("Two.", metadata={SPANS_KEY: [[7, 11]]}, id="b"),
+    Document("Whole.", id="c"),
+]
+
+
+def test_an_answer_leads_back_to_the_sources() -> None:
+    answer = "It was one [1]. It was two [2], not three."
+    first, second = find_citations(answer, SHOWN)
+    assert answer[first.start : first.end] == "[1]"
+    assert answer[second.start : second.end] == "[2]"
+    assert first.citation is not None
+    assert first.citation.document.id == "a"
+    assert first.citation.spans == [(0, 4), (10, 16)]
+    assert second.citation is not None
+    assert second.citation.spans == [(7, 11)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "numbers"),
+    [
+        ("", []),
+        ("No citation: (1), 1, [], [x], [1 2], [-1], [1.5], [12345].", []),
+        ("Escaped \\[1] as the prompt has it.", []),
+        ("Adjacent [1][3].", [1, 3]),
+        ("Listed [1, 3] and [2;1].", [1, 3, 2, 1]),
+        ("A range [1-3] or [2\u20133], [1, 2-3].", [1, 2, 3, 2, 3, 1, 2, 3]),
+        ("Odd ranges [3-1] and [1-9999].", [3, 1, 1, 9999]),
+        ("Spaced [ 2 ].", [2]),
+        ("A link [2](https://example.org).", [2]),
+        ("Nested [[2]].", [2]),
+        ("Other digits [\u0662].", []),
+    ],
+)
+def test_how_an_answer_cites(answer: str, numbers: list[int]) -> None:
+    assert [found.number for found in find_citations(answer, SHOWN)] == numbers
+
+
+def test_what_is_made_up_is_told() -> None:
+    found = find_citations("True [1], made up [4] and [0].", SHOWN)
+    assert [each.citation is None for each in found] == [False, True, True]
+
+
+def test_finding_is_linear() -> None:
+    for text in ("[" * 500_000, "[1," * 300_000, "[1 " * 300_000, "[" + "1," * 500_000):
+        assert find_citations(text, SHOWN) == []
+
+
+@given(st.text(st.sampled_from("[]123,- a\\"), max_size=30))
+def test_every_reference_stands_where_it_says(answer: str) -> None:
+    for found in find_citations(answer, SHOWN):
+        place = answer[found.start : found.end]
+        assert place[0] + place[-1] == "[]"
+        assert (found.citation is not None) == (1 <= found.number <= 3)
