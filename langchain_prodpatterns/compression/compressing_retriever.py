@@ -1,5 +1,6 @@
 """A retriever whose documents come back as quotes that fit the window."""
 
+from collections.abc import Callable
 from typing import Any
 
 from langchain_core.callbacks import (
@@ -9,7 +10,7 @@ from langchain_core.callbacks import (
 from langchain_core.documents import BaseDocumentCompressor, Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.retrievers import BaseRetriever
-from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from langchain_core.runnables.config import ensure_config, patch_config
 
 from langchain_prodpatterns.arguments import check_count
@@ -27,6 +28,15 @@ class CompressingRetriever(BaseRetriever):
 
     Let the inner retriever fetch more than fits, such as 20 documents: the compressor
     spends the budget on the sentences that matter.
+
+    In a conversation the last message is rarely a question that stands alone:
+    `question` makes one of whatever comes in.
+
+    ```python
+    standalone = condense_prompt | llm | StrOutputParser()
+    retriever = CompressingRetriever(store.as_retriever(), question=standalone)
+    retriever.invoke({"history": history, "input": "And who won it?"})
+    ```
     """
 
     retriever: Runnable[str, list[Document]]
@@ -35,6 +45,8 @@ class CompressingRetriever(BaseRetriever):
     """Quotes from them."""
     k: int | None
     """Documents returned at most."""
+    question: Runnable[Any, str] | None
+    """Makes a question that stands alone of what comes in."""
 
     def __init__(
         self,
@@ -42,8 +54,10 @@ class CompressingRetriever(BaseRetriever):
         compressor: BaseDocumentCompressor | Runnable[Any, Any] | None = None,
         *,
         token_budget: int | None = None,
+        ratio: float | None = None,
         embeddings: Embeddings | None = None,
         k: int | None = None,
+        question: Runnable[Any, str] | Callable[[Any], Any] | None = None,
         name: str | None = None,
         tags: list[str] | None = None,
         metadata: dict[str, Any] | None = None,
@@ -54,12 +68,16 @@ class CompressingRetriever(BaseRetriever):
             retriever: Any retriever, or a runnable from a question to documents.
             compressor: A `ContextCompressor`, another `BaseDocumentCompressor`, or a
                 runnable from `{"question", "documents"}` to documents. By default
-                `ContextCompressor(embeddings, token_budget=token_budget)`.
-            token_budget: Tokens of the result; 500 by default.
+                `ContextCompressor(embeddings, token_budget=..., ratio=...)`.
+            token_budget: Tokens of the result; 500 when there is no ratio either.
+            ratio: The share of the tokens retrieved that may stay, such as 0.25.
             embeddings: Embeds question and passages; without, only words are compared.
             k: The documents that are returned at most: those with the best passages.
                 How many are fetched is the inner retriever's own setting. `invoke`
                 takes it too.
+            question: A function or a runnable from the input of this retriever, such as
+                messages or a dict, to the question that is searched for and quoted by.
+                Without, the input is the question.
             name: The name of the run in traces.
             tags: Tags of the retriever's own run.
             metadata: Metadata of the retriever's own run.
@@ -75,11 +93,13 @@ class CompressingRetriever(BaseRetriever):
             )
             raise ConfigurationError(msg)
         if compressor is None:
-            compressor = ContextCompressor(embeddings, token_budget=token_budget)
-        elif token_budget is not None or embeddings is not None:
+            compressor = ContextCompressor(
+                embeddings, token_budget=token_budget, ratio=ratio
+            )
+        elif (token_budget, ratio, embeddings) != (None, None, None):
             msg = (
-                "token_budget and embeddings configure the default compressor: give "
-                "them to your own compressor instead"
+                "token_budget, ratio and embeddings configure the default compressor: "
+                "give them to your own compressor instead"
             )
             raise ConfigurationError(msg)
         if not isinstance(compressor, BaseDocumentCompressor | Runnable):
@@ -92,52 +112,71 @@ class CompressingRetriever(BaseRetriever):
             retriever=retriever,
             compressor=compressor,
             k=_checked(k),
+            question=_runnable(question),
             name=name,
             tags=tags,
             metadata=metadata,
         )
 
+    @property
+    def InputType(self) -> Any:  # noqa: N802 - LangChain's name
+        """A text, unless `question` makes one."""
+        return str if self.question is None else self.question.InputType
+
     def invoke(
-        self, input: str, config: RunnableConfig | None = None, **kwargs: Any
+        self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
     ) -> list[Document]:
         """Retrieve and compress.
 
         Args:
-            input: The question.
+            input: The question, or what `question` makes one of.
             config: The config of the run.
             **kwargs: `k`.
 
         Returns:
             The quotes.
+
+        Raises:
+            TypeError: When the question is no text.
         """
-        config = _around(input, config)
+        if self.question is None:
+            _text(input)
+        config = ensure_config(config)
         return super().invoke(input, config, around=config, **kwargs)
 
     async def ainvoke(
-        self, input: str, config: RunnableConfig | None = None, **kwargs: Any
+        self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
     ) -> list[Document]:
         """Retrieve and compress, natively async.
 
         Args:
-            input: The question.
+            input: The question, or what `question` makes one of.
             config: The config of the run.
             **kwargs: `k`.
 
         Returns:
             The quotes.
+
+        Raises:
+            TypeError: When the question is no text.
         """
-        config = _around(input, config)
+        if self.question is None:
+            _text(input)
+        config = ensure_config(config)
         return await super().ainvoke(input, config, around=config, **kwargs)
 
     def _get_relevant_documents(
         self,
-        query: str,
+        query: Any,
         *,
         run_manager: CallbackManagerForRetrieverRun,
         around: RunnableConfig | None = None,
         k: int | None = None,
     ) -> list[Document]:
         k = self.k if k is None else _checked(k)
+        if self.question is not None:
+            asking = patch_config(around, callbacks=run_manager.get_child("question"))
+            query = _text(self.question.invoke(query, asking))
         fetching = patch_config(around, callbacks=run_manager.get_child("retrieve"))
         documents = self.retriever.invoke(query, fetching)
         child = run_manager.get_child("compress")
@@ -153,13 +192,16 @@ class CompressingRetriever(BaseRetriever):
 
     async def _aget_relevant_documents(
         self,
-        query: str,
+        query: Any,
         *,
         run_manager: AsyncCallbackManagerForRetrieverRun,
         around: RunnableConfig | None = None,
         k: int | None = None,
     ) -> list[Document]:
         k = self.k if k is None else _checked(k)
+        if self.question is not None:
+            asking = patch_config(around, callbacks=run_manager.get_child("question"))
+            query = _text(await self.question.ainvoke(query, asking))
         fetching = patch_config(around, callbacks=run_manager.get_child("retrieve"))
         documents = await self.retriever.ainvoke(query, fetching)
         child = run_manager.get_child("compress")
@@ -183,17 +225,24 @@ def _checked(k: int | None) -> int | None:
     return k
 
 
-def _around(question: object, config: RunnableConfig | None) -> RunnableConfig:
-    """Return the config for the children; BaseRetriever keeps its own to itself.
+def _runnable(question: object) -> Runnable[Any, str] | None:
+    if question is None or isinstance(question, Runnable):
+        return question
+    if not callable(question):
+        msg = (
+            "question must be a function or a Runnable from the input to the question, "
+            f"got {type(question).__name__}"
+        )
+        raise ConfigurationError(msg)
+    return RunnableLambda(question)
 
-    Raises:
-        TypeError: When the question is no text.
-    """
+
+def _text(question: object) -> str:
     if not isinstance(question, str):
         msg = (
             f"CompressingRetriever takes a question as text, got "
-            f"{type(question).__name__}; pick the text first: itemgetter('question') | "
-            "retriever"
+            f"{type(question).__name__}; make one of it: "
+            "CompressingRetriever(..., question=itemgetter('question'))"
         )
         raise TypeError(msg)
-    return ensure_config(config)
+    return question

@@ -9,6 +9,7 @@ from langchain_core.callbacks import (
     CallbackManagerForRetrieverRun,
 )
 from langchain_core.documents import BaseDocumentCompressor, Document
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import (
     ConfigurableField,
@@ -83,6 +84,71 @@ def test_its_settings() -> None:
     assert estimate_tokens(format_citations(retriever.invoke(QUESTION))) <= 25
 
 
+def test_a_ratio_for_the_default_compressor() -> None:
+    retriever = CompressingRetriever(Shelf(), ratio=0.3)
+    assert isinstance(retriever.compressor, ContextCompressor)
+    assert retriever.compressor.token_budget is None
+    assert ids(retriever.invoke(QUESTION)) == ["cup"]
+
+
+def last_message(messages: list[BaseMessage]) -> str:
+    return messages[-1].text
+
+
+async def alast_message(messages: list[BaseMessage]) -> str:
+    return messages[-1].text
+
+
+CHAT = [HumanMessage("Hi!"), AIMessage("Hello!"), HumanMessage(QUESTION)]
+
+
+@pytest.mark.parametrize(
+    "question", [last_message, RunnableLambda(last_message, alast_message)]
+)
+async def test_a_question_is_made_of_a_chat(question: Any) -> None:
+    searched: list[str] = []
+
+    def search(query: str) -> list[Document]:
+        searched.append(query)
+        return world_cup()
+
+    retriever = CompressingRetriever(RunnableLambda(search), small(), question=question)
+    expected = [GOAL]
+    assert [each.page_content for each in retriever.invoke(CHAT)] == expected
+    assert [each.page_content for each in await retriever.ainvoke(CHAT)] == expected
+    chats: list[Any] = [CHAT, CHAT]
+    assert retriever.batch(chats, k=1) == [retriever.invoke(CHAT)] * 2
+    assert set(searched) == {QUESTION}
+    assert retriever.InputType is not str
+
+
+async def test_a_question_can_be_made_by_a_coroutine_function() -> None:
+    retriever = CompressingRetriever(Shelf(), small(), question=alast_message)
+    assert ids(await retriever.ainvoke(CHAT)) == ["cup"]
+
+
+async def test_making_the_question_is_a_child_run() -> None:
+    for asynchronous in (False, True):
+        runs = Runs()
+        retriever = CompressingRetriever(Shelf(), small(), question=last_message)
+        if asynchronous:
+            await retriever.ainvoke(CHAT, {"callbacks": [runs]})
+        else:
+            retriever.invoke(CHAT, {"callbacks": [runs]})
+        [root] = runs.roots
+        names = [child.name for child in root.child_runs]
+        assert names == ["last_message", "Shelf", "ContextCompressor"]
+        assert root.child_runs[0].outputs == {"output": QUESTION}
+
+
+async def test_a_question_that_was_made_must_be_text() -> None:
+    retriever = CompressingRetriever(Shelf(), question=lambda messages: messages)
+    with pytest.raises(TypeError, match="takes a question as text, got list"):
+        retriever.invoke(CHAT)
+    with pytest.raises(TypeError, match="takes a question as text, got list"):
+        await retriever.ainvoke(CHAT)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -94,6 +160,9 @@ def test_its_settings() -> None:
             {"compressor": small(), "embeddings": LexicalEmbeddings()},
             "configure the default",
         ),
+        ({"compressor": small(), "ratio": 0.5}, "configure the default"),
+        ({"ratio": 4}, "for four times less pass 0.25"),
+        ({"question": "text"}, "question must be a function or a Runnable.*got str"),
         ({"compressor": "llm"}, "compressor must be a ContextCompressor.*got str"),
         (
             {"token_budget": 0},
@@ -221,7 +290,7 @@ def test_copies() -> None:
 async def test_a_question_that_is_no_text_is_an_error_that_says_what_to_do() -> None:
     retriever = CompressingRetriever(Shelf())
     wrong: Any = {"question": QUESTION}
-    with pytest.raises(TypeError, match="got dict; pick the text first"):
+    with pytest.raises(TypeError, match="got dict; make one of it"):
         retriever.invoke(wrong)
-    with pytest.raises(TypeError, match="got dict; pick the text first"):
+    with pytest.raises(TypeError, match="got dict; make one of it"):
         await retriever.ainvoke(wrong)
