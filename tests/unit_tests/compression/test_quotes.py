@@ -127,6 +127,12 @@ def test_whole_documents() -> None:
         ("Onetwothree", 4 + 4, "Onet"),
         ("e\u0301e\u0301e\u0301", 4 + 3, "e\u0301"),
         ("One", 4, ""),
+        # A flag, a hand with its color, a family: each is read as one character.
+        ("\U0001f1e9\U0001f1ea" * 4, 4 + 5, "\U0001f1e9\U0001f1ea" * 2),
+        ("x\U0001f44d\U0001f3fd" * 4, 4 + 5, "x\U0001f44d\U0001f3fdx"),
+        ("\U0001f468\u200d\U0001f469\u200d\U0001f466", 4 + 4, ""),
+        ("\u1112\u1161\u11ab" * 3, 4 + 5, "\u1112\u1161\u11ab"),
+        ("\ud83d\ude00" * 3, 4 + 3, "\ud83d\ude00"),
     ],
 )
 def test_cut_to_fit(text: str, limit: int, expected: str) -> None:
