@@ -34,10 +34,18 @@ from langchain_prodpatterns.compression.splitter import (
     Span,
     Splitter,
 )
+from langchain_prodpatterns.compression.summarizer import (
+    SOURCES_KEY,
+    EvidenceSummarizer,
+    Statement,
+    Summary,
+    SummaryRequest,
+)
 from langchain_prodpatterns.compression.vectors import VectorCache
 
 __all__ = [
     "SCORE_KEY",
+    "SOURCES_KEY",
     "SPANS_KEY",
     "TOKENS_IN_KEY",
     "TOKENS_OUT_KEY",
@@ -47,6 +55,7 @@ __all__ = [
     "CompressingRetriever",
     "ContextCompressor",
     "EvidenceScorer",
+    "EvidenceSummarizer",
     "MarkdownSplitter",
     "Passage",
     "PickRequest",
@@ -55,6 +64,9 @@ __all__ = [
     "Scorer",
     "Span",
     "Splitter",
+    "Statement",
+    "Summary",
+    "SummaryRequest",
     "VectorCache",
     "find_citations",
     "format_citations",

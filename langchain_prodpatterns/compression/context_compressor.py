@@ -3,17 +3,16 @@
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
-from langchain_core.callbacks import Callbacks
-from langchain_core.documents import BaseDocumentCompressor, Document
+from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseLanguageModel
-from langchain_core.runnables import RunnableConfig
 
 from langchain_prodpatterns.budget import Budget
 from langchain_prodpatterns.compression.bm25 import Scores
+from langchain_prodpatterns.compression.document_step import DocumentStep
 from langchain_prodpatterns.compression.inputs import (
     CompressInput,
     read_input,
@@ -55,7 +54,7 @@ from langchain_prodpatterns.compression.threads import off_loop
 from langchain_prodpatterns.compression.vectors import VectorCache
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.judging import JudgeLike
-from langchain_prodpatterns.runnable import PatternRun, PatternRunnable
+from langchain_prodpatterns.runnable import PatternRun
 from langchain_prodpatterns.tokens import TokenCounter, token_counter
 
 DEFAULT_BUDGET = 500
@@ -64,9 +63,7 @@ DEFAULT_BUDGET = 500
 _FAR = "no passage is as near to the question as min_similarity"
 
 
-class ContextCompressor(
-    PatternRunnable[CompressInput, list[Document]], BaseDocumentCompressor
-):
+class ContextCompressor(DocumentStep):
     """Quotes the sentences that answer a question, word for word, under a token budget.
 
     ```python
@@ -92,8 +89,6 @@ class ContextCompressor(
     warning in the log. When the embedder fails, the words alone decide, with a warning
     too.
     """
-
-    pattern: ClassVar[str] = "compression"
 
     embeddings: Embeddings | None
     """Embeds the question and the passages; without, only words are compared."""
@@ -236,46 +231,6 @@ class ContextCompressor(
             name=name,
         )
 
-    def compress_documents(
-        self,
-        documents: Sequence[Document],
-        query: str,
-        callbacks: Callbacks | None = None,
-    ) -> list[Document]:
-        """Compress documents as LangChain's retrievers ask for it.
-
-        Args:
-            documents: What was retrieved.
-            query: The question.
-            callbacks: The callbacks of the retriever's run.
-
-        Returns:
-            The quotes.
-        """
-        return self.invoke(
-            {"question": query, "documents": list(documents)}, _config(callbacks)
-        )
-
-    async def acompress_documents(
-        self,
-        documents: Sequence[Document],
-        query: str,
-        callbacks: Callbacks | None = None,
-    ) -> list[Document]:
-        """Compress documents as LangChain's retrievers ask for it, natively async.
-
-        Args:
-            documents: What was retrieved.
-            query: The question.
-            callbacks: The callbacks of the retriever's run.
-
-        Returns:
-            The quotes.
-        """
-        return await self.ainvoke(
-            {"question": query, "documents": list(documents)}, _config(callbacks)
-        )
-
     def _run(
         self, value: CompressInput, run: PatternRun, **kwargs: Any
     ) -> list[Document]:
@@ -396,10 +351,6 @@ class ContextCompressor(
             "judge_failures": int(bool(pick.failure)),
             "unknown_ids": pick.unknown,
         }
-
-
-def _config(callbacks: Callbacks | None) -> RunnableConfig:
-    return {"callbacks": callbacks} if callbacks is not None else {}
 
 
 def _counter(
