@@ -29,6 +29,10 @@ from langchain_prodpatterns.compression.picking import (
     PickVerdict,
 )
 from langchain_prodpatterns.compression.scorer import EvidenceScorer, Scorer
+from langchain_prodpatterns.compression.segmenters import (
+    BlingfireSentences,
+    PysbdSentences,
+)
 from langchain_prodpatterns.compression.splitter import (
     MarkdownSplitter,
     Span,
@@ -49,6 +53,7 @@ __all__ = [
     "SPANS_KEY",
     "TOKENS_IN_KEY",
     "TOKENS_OUT_KEY",
+    "BlingfireSentences",
     "Candidates",
     "Citation",
     "CompressInput",
@@ -60,6 +65,7 @@ __all__ = [
     "Passage",
     "PickRequest",
     "PickVerdict",
+    "PysbdSentences",
     "Reference",
     "Scorer",
     "Span",

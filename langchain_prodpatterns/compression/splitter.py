@@ -4,9 +4,11 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from langchain_prodpatterns.arguments import check_count
+from langchain_prodpatterns.compression.segmenters import SentenceEnds
 from langchain_prodpatterns.compression.sentences import joins_back, sentence_ends
 from langchain_prodpatterns.errors import ConfigurationError
 
@@ -51,9 +53,18 @@ class MarkdownSplitter:
     max_chars: int = 1_200
     """What is longer is cut at a line break, else at a blank, else between characters:
     about 300 tokens of English."""
+    sentences: SentenceEnds = sentence_ends
+    """Where sentences end in prose; `PysbdSentences()` and `BlingfireSentences()` are
+    other people's rules."""
 
     def __post_init__(self) -> None:
         check_count("max_chars", self.max_chars, optional=False)
+        if not callable(self.sentences):
+            msg = (
+                "sentences must be a function of a text, a start and an end, such as "
+                f"PysbdSentences(), got {self.sentences!r}"
+            )
+            raise ConfigurationError(msg)
 
     def split(self, text: str) -> list[Span]:
         """Split a text.
@@ -80,8 +91,10 @@ class MarkdownSplitter:
 
     def _parts(self, text: str, block: "_Block") -> Iterator[tuple[int, int]]:
         start = block.start
-        ends = sentence_ends(text, start, block.end) if block.prose else (block.end,)
-        for end in ends:
+        ends = self.sentences(text, start, block.end) if block.prose else ()
+        for found in chain(ends, (block.end,)):
+            # Whatever another's rules say: nothing is lost, and nothing is cut twice.
+            end = min(max(start, found), block.end)
             for piece in _pieces(text, start, end, self.max_chars):
                 first, last = _trim(text, *piece)
                 if first < last:

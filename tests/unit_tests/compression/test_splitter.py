@@ -1,5 +1,6 @@
 import time
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from langchain_prodpatterns.errors import ConfigurationError
 TABLE = "| Plan | Price |\n|---|---:|\n| Basic | 5 |\n| Plus | 9 |"
 
 
-def parts(text: str, **kwargs: int) -> list[str]:
+def parts(text: str, **kwargs: Any) -> list[str]:
     return [text[s.start : s.end] for s in MarkdownSplitter(**kwargs).split(text)]
 
 
