@@ -18,6 +18,7 @@ _MARKS = regex.compile(
 _WESTERN = frozenset(".!?…")
 _OPENERS = "\"'\u201c\u2018\u00ab([{"
 _GAP = regex.compile(rf"\s*+[{regex.escape(_OPENERS)}]*+")
+_CAPITAL = regex.compile(r"[\p{Lu}\p{Lt}]")
 _WORD = regex.compile(r"[^\W\d_]+")
 _LOOK_BACK = 16
 _LONG_NUMBER = 3
@@ -66,10 +67,12 @@ def sentence_ends(text: str, start: int, end: int) -> Iterator[int]:
         Each offset behind a sentence, in ascending order; the last one is `end`.
     """
     begin = start
+    # Where nothing is capitalized, a small letter begins a sentence like any other.
+    cased = _CAPITAL.search(text, start, end) is not None
     for match in _MARKS.finditer(text, start, end):
         stop = match.end()
         if match[0][0] in _WESTERN:
-            is_end = _ends_western(text, begin, match, end)
+            is_end = _ends_western(text, begin, match, end, cased=cased)
         else:
             stop = behind_marks(text, stop, end)
             is_end = True
@@ -97,13 +100,15 @@ def joins_back(character: str) -> bool:
     )
 
 
-def _ends_western(text: str, begin: int, match: regex.Match[str], end: int) -> bool:
+def _ends_western(
+    text: str, begin: int, match: regex.Match[str], end: int, *, cased: bool
+) -> bool:
     stop = match.end()
     gap = _GAP.match(text, stop, end)
     following = gap.end() if gap else stop
     if following >= end:
         return True
-    if not text[stop].isspace() or text[following].islower():
+    if not text[stop].isspace() or (cased and text[following].islower()):
         return False
     if match[0] != ".":
         return True

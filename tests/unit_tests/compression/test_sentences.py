@@ -85,6 +85,17 @@ def test_other_scripts(text: str, count: int) -> None:
     assert len(sentences(text)) == count
 
 
+def test_where_nothing_is_capitalized_small_letters_begin_sentences() -> None:
+    lower = "revenue rose. the fee of acme inc. fell by 3.5 percent. why? e.g. for tax."
+    assert sentences(lower) == [
+        "revenue rose.",
+        "the fee of acme inc. fell by 3.5 percent.",
+        "why?",
+        "e.g. for tax.",
+    ]
+    assert sentences(f"Then {lower}")[0] == f"Then {lower}"
+
+
 def test_a_line_break_inside_prose_ends_nothing() -> None:
     assert sentences("A line that is\nbroken by hand. Next.") == [
         "A line that is\nbroken by hand.",
