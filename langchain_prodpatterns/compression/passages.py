@@ -52,20 +52,24 @@ def cut_passages(
         The passages of the first document, then those of the second, and so on.
     """
     told = [None] * len(documents) if relevance is None else relevance
-    return [
-        Passage(
-            document=number,
-            start=span.start,
-            end=span.end,
-            text=document.page_content[span.start : span.end],
-            title=plain_title(document.metadata.get("title")),
-            section=span.title,
-            header=span.header,
-            relevance=told[number],
-        )
-        for number, document in enumerate(documents)
-        for span in read_spans(splitter, document.page_content)
-    ]
+    found: list[Passage] = []
+    for number, document in enumerate(documents):
+        text = document.page_content
+        title = plain_title(document.metadata.get("title"))
+        found += [
+            Passage(
+                document=number,
+                start=span.start,
+                end=span.end,
+                text=text[span.start : span.end],
+                title=title,
+                section=span.title,
+                header=span.header,
+                relevance=told[number],
+            )
+            for span in read_spans(splitter, text)
+        ]
+    return found
 
 
 _LONGEST_TITLE = 120

@@ -2,6 +2,8 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from langchain_prodpatterns.compression.bm25 import bm25, words
 
@@ -24,6 +26,11 @@ from langchain_prodpatterns.compression.bm25 import bm25, words
 )
 def test_words(text: str, expected: list[str]) -> None:
     assert words(text) == expected
+
+
+@given(st.text(st.characters(codec="ascii")))
+def test_plain_text_is_read_like_any_other(text: str) -> None:
+    assert words(f"{text} é") == [*words(text), "é"]
 
 
 def test_it_is_the_published_formula() -> None:

@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from langchain_prodpatterns.compression import EvidenceScorer, Scorer
+from langchain_prodpatterns.compression import EvidenceScorer, Passage, Scorer
 from langchain_prodpatterns.errors import ConfigurationError
 from tests.unit_tests.compression.doubles import passage
 
@@ -37,7 +37,7 @@ def test_meaning_counts_where_it_is_known() -> None:
     scorer = EvidenceScorer(sparse=0, dense=1, document=0, bridge=0)
     assert scorer.score("goal", SHARED, similarity).tolist() == [0, 1, 0]
     both = EvidenceScorer(dense=1, document=0, bridge=0)
-    assert both.score("hoop", SHARED, similarity).tolist() == [0, 1, 0.5]
+    assert both.score("hoop", SHARED, similarity).tolist() == [0, 1, 0.4]
 
 
 def test_equal_similarities_leave_it_to_the_words() -> None:
@@ -52,16 +52,87 @@ def test_the_title_counts_for_every_passage() -> None:
     assert EvidenceScorer().score("revenue", sections, None).tolist() == [1, 0]
 
 
-def test_a_passage_gains_by_the_best_one_of_its_document() -> None:
+def test_a_passage_gains_by_the_best_ones_of_its_document() -> None:
     passages = [
         passage("It rained."),
         passage("It was sunny.", 1),
         passage("A goal.", 1),
+        passage("Rain."),
     ]
     without = EvidenceScorer(document=0).score("goal", passages, None)
-    gained = EvidenceScorer(document=0.3).score("goal", passages, None)
-    assert without.tolist() == [0, 0, 1]
-    assert gained.tolist() == pytest.approx([0, 0.3 / 1.3, 1])
+    gained = EvidenceScorer(document=0.4).score("goal", passages, None)
+    assert without.tolist() == [0, 0, 1, 0]
+    # Half by its best passage, 1, half by the mean of both, 1 / 2.
+    assert gained.tolist() == pytest.approx([0, 0.3 / 1.3, 1, 0])
+
+
+def test_a_document_about_it_beats_one_lucky_sentence() -> None:
+    passages = [
+        passage("A goal."),
+        *[passage("Other words."), passage("Other words.")],
+        *[passage("A goal.", 1) for _ in range(3)],
+    ]
+    scores = EvidenceScorer(document=1, bridge=0).score("goal", passages, None)
+    assert scores[0] < scores[3] == scores[4] == scores[5] == 1
+    deeper = [*passages, passage("Nothing.", 1)]
+    assert EvidenceScorer(document=1, bridge=0).score("goal", deeper, None)[3] == 1
+
+
+def test_a_document_that_gave_no_passage_is_no_trouble() -> None:
+    passages = [passage("A goal.", 3), passage("Rain.", 1)]
+    assert EvidenceScorer().score("goal", passages, None).tolist() == [1, 0]
+
+
+def shares(passages: list[Passage], question: str = "red fox", **weights: Any) -> Any:
+    return EvidenceScorer(**weights).score(question, passages, None)
+
+
+def test_the_further_a_document_leads_the_more_documents_count() -> None:
+    clear = [passage("A red fox."), passage("Rain."), passage("Snow.", 1)]
+    close = [passage("A red fox."), passage("A red fox.", 1)]
+    assert shares(clear)[1] > shares(clear, document=0.6)[1]
+    # Twice the weight where the other document says nothing of it.
+    assert shares(clear).tolist() == pytest.approx(shares(clear, document=1.2).tolist())
+    assert shares(close).tolist() == shares(close, document=0.6).tolist()
+
+
+def test_the_lead_does_not_count_where_titles_link_documents() -> None:
+    linked = [
+        passage("A red fox of High Hill."),
+        passage("Rain."),
+        passage("Snow.", 1, "High Hill"),
+    ]
+    for title in ("", "High Hill"):
+        linked[2] = passage("Snow.", 1, title)
+        same = shares(linked).tolist() == shares(linked, document=0.6).tolist()
+        assert same is bool(title)
+    asked = "red fox on High Hill"
+    named = [passage("A red fox."), passage("Rain."), passage("Snow.", 1, "High Hill")]
+    assert shares(named, asked).tolist() == shares(named, asked, document=0.6).tolist()
+
+
+def test_a_document_that_the_question_names_gains() -> None:
+    passages = [
+        passage("It is tall.", 0, "The Long Road"),
+        passage("It is tall.", 1, "The Longest Road"),
+    ]
+    question = "How tall is the long road?"
+    plain = shares(passages, question, sparse=0, named=0)
+    named = shares(passages, question)
+    assert named[0] - named[1] > plain[0] - plain[1]
+
+
+def test_a_title_of_many_documents_is_shared_out() -> None:
+    def gain(copies: int) -> float:
+        passages = [
+            passage("A goal in The Long Road."),
+            *[passage("Snow.", 1 + n, "The Long Road") for n in range(copies)],
+        ]
+        scorer = EvidenceScorer(document=0, named=0, bridge=0.6)
+        return float(scorer.score("goal", passages, None)[1])
+
+    assert gain(1) == pytest.approx(0.6)
+    assert gain(2) == pytest.approx(0.3)
 
 
 BRIDGE = [
@@ -103,10 +174,17 @@ def test_a_name_inside_a_longer_word_is_not_named() -> None:
 
 
 @pytest.mark.parametrize(
-    "weight", ["sparse", "dense", "document", "bridge", "bridge_from"]
+    "weight", ["sparse", "dense", "document", "named", "bridge", "bridge_from"]
 )
 def test_weights_are_checked(weight: str) -> None:
     wrong: list[Any] = [-1, float("nan"), float("inf")]
     for value in wrong:
         with pytest.raises(ConfigurationError, match=f"{weight} must be 0 or more"):
             EvidenceScorer(**{weight: value})
+
+
+def test_only_the_weight_of_the_document_can_be_left_to_the_scores() -> None:
+    nothing: Any = None
+    assert EvidenceScorer(document=None) == EvidenceScorer()
+    with pytest.raises(ConfigurationError, match="bridge must be 0 or more, got None"):
+        EvidenceScorer(bridge=nothing)
