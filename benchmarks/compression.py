@@ -1,267 +1,231 @@
 """What is left of the evidence after compression, at the same number of tokens.
 
-Every method gets the same documents, the same token count and the same limit: the
-tokens of all documents divided by the ratio, headings included. A cell is
-`answer / all`: the share of questions whose answer is still in the context, and whose
-supporting passages are all still there (9 of 10 characters of each).
+One table, each figure beside its goal. Every method gets the same documents, the same
+token count and the same limit: the tokens of all documents divided by the ratio,
+headings included. `answer`: the share of questions whose answer is still there;
+`support`: of the supporting passages, the mean over questions; `all`: of the questions
+whose supporting passages are all there (9 of 10 characters of each).
 
-- `ours, words`: `ContextCompressor()`; `ours, MiniLM`: the same with embeddings.
+- `ours`: `ContextCompressor` with MiniLM; `ours, words`: without embeddings.
 - `sentence cosine`, `sentence BM25`: one part of our score alone, packed by our packer,
   the title in the embedded text: a stronger baseline than sentences without it.
-- `documents by cosine`: the rule of LangChain's `EmbeddingsFilter` (the documents
-  nearest to the question, whole), written out here, with as many as fit.
-- `truncation`: documents in the order of BM25, cut off at the limit.
+- `documents by cosine`: the documents nearest to the question, whole, as many as fit.
+- `truncation`: documents in the order of BM25, cut off at the limit. `reranked`: in the
+  order of their best sentence's cosine, cut off as well.
+- With `--peers`, each with the largest setting that keeps to the limit: LangChain's
+  `EmbeddingsFilter`, its pipeline (300 characters, redundant filter, `k`) and
+  llama_index's `SentenceEmbeddingOptimizer` (`percentile_cutoff`, no window), in
+  environments of their own that pip makes.
+- `window`: how many times the tokens a method needs for the support that ours has left
+  in 500. `unanswerable`: questions dropped because no passage has a cosine above a
+  threshold, chosen on even rows so that at most 5% of the answerable are lost.
+- `p50`: milliseconds of CPU for 20 documents asked about before, embedding left out.
 
-The defaults were chosen on even rows; this reports odd rows (`--tune` the even ones).
-The data is looked for in `PRODPATTERNS_SHARED`, by default `../shared`.
+Every weight and threshold was chosen on the even rows of each set; this reports the odd
+rows (`--tune` the even ones). The data is looked for in `PRODPATTERNS_SHARED`, by
+default `../shared`. Embedding takes nearly all of the time: with `--vectors FILE` the
+next run has it done. `--plot FILE` draws support against the ratio for every method.
 """
 
 import argparse
-import gzip
-import json
-import random
 import sys
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from langchain_core.documents import Document
-from langchain_core.embeddings import Embeddings
-from shared_data import SHARED
-
-from langchain_prodpatterns.compression import (
-    SPANS_KEY,
-    ContextCompressor,
-    EvidenceScorer,
-    VectorCache,
-    format_citations,
+from cache_peers import PeerError, made
+from cache_table import Figures
+from compression_data import (
+    DATA,
+    MODEL_FOLDER,
+    Case,
+    MiniLM,
+    Recall,
+    read_cases,
+    read_unanswerable,
 )
-from langchain_prodpatterns.compression.bm25 import bm25, words
-from langchain_prodpatterns.tokens import estimate_tokens
+from compression_methods import (
+    OURS,
+    RERANKED,
+    TRUNCATION,
+    WORDS,
+    Method,
+    highest_cosine,
+    methods,
+    reranked,
+)
+from compression_peers import PEERS, PeerMethod
+from compression_plot import draw
+from compression_speed import many_seconds, question_milliseconds
 
-SETS = ("hotpotqa", "musique", "2wiki", "nq_pool20", "xquad_en_pool20")
-MODEL = "sentence-transformers/all-MiniLM-L6-v2"
-COVERED = 0.9
+GOALS: dict[str, dict[float, dict[str, float]]] = {
+    "hotpotqa": {4: {"answer": 94, "all": 85}, 2: {"all": 94}},
+    "musique": {3: {"support": 82, "all": 62}},
+    "nq_pool20": {4: {"answer": 99, "all": 98}},
+    "chroma_spans_pool20": {3: {"support": 94}},
+    "clapnq_pool20": {6: {"all": 99}},
+    "xquad_en_pool20": {6: {"all": 99}},
+}
+"""Of a set and a ratio: the percent to reach."""
 
-Kept = list[tuple[int, list[tuple[int, int]]]]
-"""What is left: the number of a document and the parts of it."""
+WINDOW = 500
+WINDOW_SETS = ("hotpotqa", "musique")
+WINDOW_GOALS = {TRUNCATION: ">= 2.5", RERANKED: ">= 2.0"}
+PLOTTED = (1.5, 2.0, 3.0, 4.0, 6.0, 10.0)
 
-
-class FastEmbedded(Embeddings):
-    """MiniLM as ONNX, without a network."""
-
-    def __init__(self, folder: Path) -> None:
-        """Load the model from a folder."""
-        from fastembed import TextEmbedding
-
-        self._model = TextEmbedding(MODEL, specific_model_path=str(folder))
-
-    def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """Embed texts, those of like length together, to pad little."""
-        order = sorted(range(len(texts)), key=lambda at: len(texts[at]))
-        vectors = self._model.embed([texts[at] for at in order], batch_size=16)
-        found = dict(zip(order, vectors, strict=True))
-        return [found[at].tolist() for at in range(len(texts))]
-
-    def embed_query(self, text: str) -> list[float]:
-        """Embed one text."""
-        return self.embed_documents([text])[0]
-
-
-@dataclass(frozen=True)
-class Case:
-    """One question with its documents and what answers it."""
-
-    question: str
-    documents: list[Document]
-    gold: list[tuple[int, int, int]]
-    answers: list[str]
-
-    @property
-    def tokens(self) -> int:
-        """Tokens of all documents."""
-        return estimate_tokens(format_citations(self.documents))
-
-    def has_answer(self, kept: Kept) -> bool:
-        """Whether an answer is in what is left."""
-        text = "\n".join(
-            self.documents[number].page_content[start:end]
-            for number, spans in kept
-            for start, end in spans
-        ).casefold()
-        return any(answer.casefold() in text for answer in self.answers)
-
-    def has_all_support(self, kept: Kept) -> bool:
-        """Whether all supporting passages are in what is left."""
-        spans = dict(kept)
-        return all(
-            sum(
-                max(0, min(end, stop) - max(start, begin))
-                for begin, stop in spans.get(number, [])
-            )
-            >= COVERED * (end - start)
-            for number, start, end in self.gold
-        )
+Running = dict[str, Method]
 
 
-Method = Callable[[Case, int], Kept]
+def options() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", type=int, default=60, help="questions a set")
+    parser.add_argument("--sets", nargs="+", choices=GOALS, default=list(GOALS))
+    parser.add_argument("--tune", action="store_true", help="report the even rows")
+    parser.add_argument("--vectors", type=Path, metavar="FILE", help="keep vectors")
+    parser.add_argument(
+        "--peers",
+        nargs="?",
+        const="",
+        metavar="FOLDER",
+        help="run LangChain and llama_index, too: their environments are made with pip "
+        "in a folder, by default a temporary one",
+    )
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="where to draw")
+    return parser.parse_args()
 
 
-def read_cases(name: str, rows: int, *, tune: bool) -> list[Case]:
-    """Read every second row of a set, its documents shuffled."""
-    path = SHARED / "data" / "compress" / f"{name}.jsonl.gz"
-    with gzip.open(path, "rt", encoding="utf-8") as lines:
-        found = [json.loads(line) for line in lines]
-    chosen = found[0 if tune else 1 :: 2]
-    return list(filter(None, map(_case, chosen)))[:rows]
-
-
-def _case(row: dict[str, Any]) -> Case | None:
-    shuffled = list(row["docs"])
-    random.Random(row["id"]).shuffle(shuffled)
-    documents = [
-        Document(page_content=each["text"], metadata={"title": each["title"]})
-        for each in shuffled
-    ]
-    gold = [
-        (number, start, end)
-        for number, each in enumerate(shuffled)
-        for start, end in each["gold_spans"]
-    ]
-    case = Case(row["question"], documents, gold, row["answers"])
-    whole: Kept = [(n, [(0, len(d.page_content))]) for n, d in enumerate(documents)]
-    return case if gold and case.has_answer(whole) else None
-
-
-def compressing(embeddings: Embeddings | None, scorer: EvidenceScorer) -> Method:
-    """Make a method of our compressor."""
-    vectors = VectorCache(max_entries=200_000)
-
-    def method(case: Case, limit: int) -> Kept:
-        numbered = [
-            Document(page_content=d.page_content, metadata=d.metadata, id=str(number))
-            for number, d in enumerate(case.documents)
-        ]
-        compressor = ContextCompressor(
-            embeddings,
-            token_budget=limit,
-            scorer=scorer,
-            token_counter=estimate_tokens,
-            vectors=vectors,
-        )
-        found = compressor.invoke({"question": case.question, "documents": numbered})
-        if found and estimate_tokens(format_citations(found)) > limit:
-            sys.exit("over budget")
-        return [
-            (int(d.id or 0), [(start, end) for start, end in d.metadata[SPANS_KEY]])
-            for d in found
-        ]
-
-    return method
-
-
-def truncation(case: Case, limit: int) -> Kept:
-    """Keep the beginning of the documents in the order of BM25."""
-    order = np.argsort(-_bm25(case), kind="stable").tolist()
-    return _take(case, order, limit, cut=True)
-
-
-def whole_documents(embeddings: Embeddings) -> Method:
-    """Keep the documents nearest to the question, whole."""
-    known: dict[str, list[float]] = {}
-
-    def method(case: Case, limit: int) -> Kept:
-        texts = [document.page_content for document in case.documents]
-        new = [text for text in texts if text not in known]
-        known.update(zip(new, embeddings.embed_documents(new), strict=True))
-        matrix = np.array([known[text] for text in texts])
-        query = np.array(embeddings.embed_query(case.question))
-        lengths = np.linalg.norm(matrix, axis=1)
-        order = np.argsort(-(matrix @ query / lengths), kind="stable").tolist()
-        return _take(case, order, limit, cut=False)
-
-    return method
-
-
-def _take(case: Case, order: list[int], limit: int, *, cut: bool) -> Kept:
-    kept: Kept = []
-    taken: list[Document] = []
-    for number in order:
-        document = case.documents[number]
-        taken.append(document)
-        over = estimate_tokens(format_citations(taken)) - limit
-        size = len(document.page_content)
-        if over <= 0:
-            kept.append((number, [(0, size)]))
+def add_peers(folder: str | None, embeddings: MiniLM, stack: ExitStack) -> Running:
+    """Start the peers; say which cannot be."""
+    if folder is None:
+        return {}
+    home = Path(folder or stack.enter_context(tempfile.TemporaryDirectory()))
+    found: Running = {}
+    for peer, names in PEERS:
+        try:
+            python = made(peer, home)
+        except PeerError as error:
+            print(error, file=sys.stderr)
             continue
-        if cut:
-            kept.append((number, [(0, max(0, size - 4 * over))]))
-        break
-    return kept
+        for name in names:
+            method = PeerMethod(name, python, embeddings)
+            stack.callback(method.close)
+            found[name] = method
+    return found
 
 
-def _bm25(case: Case) -> np.ndarray[Any, np.dtype[np.float64]]:
-    texts = [f"{d.metadata['title']} {d.page_content}" for d in case.documents]
-    return bm25(words(case.question), [words(text) for text in texts])
+def recalls(
+    running: Running, cases: list[Case], ratios: list[float]
+) -> Iterator[tuple[str, float, Recall]]:
+    """Measure every method at every ratio."""
+    for name, method in running.items():
+        for ratio in ratios:
+            kept = [method(case, int(case.tokens / ratio)) for case in cases]
+            yield name, ratio, Recall.of(cases, kept)
 
 
-def methods() -> Iterator[tuple[str, Method]]:
-    """Name every method that can run here."""
-    sparse = EvidenceScorer(document=0, bridge=0)
-    yield "truncation, BM25 order", truncation
-    yield "sentence BM25", compressing(None, sparse)
-    yield "ours, words", compressing(None, EvidenceScorer())
-    folder = SHARED / "models" / "all-MiniLM-L6-v2"
-    if not folder.is_dir():
-        print(f"no model in {folder}: methods that embed are left out")
-        return
-    try:
-        embeddings = FastEmbedded(folder)
-    except ImportError:
-        print("fastembed is not installed: methods that embed are left out")
-        return
-    dense = EvidenceScorer(sparse=0, dense=1, document=0, bridge=0)
-    yield "documents by cosine", whole_documents(embeddings)
-    yield "sentence cosine", compressing(embeddings, dense)
-    yield "ours, MiniLM", compressing(embeddings, EvidenceScorer())
+def add_quality(
+    figures: Figures, name: str, found: dict[str, dict[float, Recall]]
+) -> None:
+    """Add the rows of a set that have a goal."""
+    for ratio, goals in GOALS[name].items():
+        for kind, goal in goals.items():
+            cells = {
+                method: f"{getattr(at[ratio], kind):.1f}"
+                for method, at in found.items()
+            }
+            figures.add(f"{name} {ratio:g}x, {kind} %", cells, f">= {goal:g}")
+        empty = {method: str(at[ratio].empty) for method, at in found.items()}
+        figures.add(f"{name} {ratio:g}x, empty contexts", empty)
 
 
-def measure(method: Method, cases: list[Case], ratio: float) -> str:
-    """Run one method on one set at one ratio."""
-    kept = [method(case, int(case.tokens / ratio)) for case in cases]
-    pairs = list(zip(cases, kept, strict=True))
-    answers = sum(case.has_answer(left) for case, left in pairs) / len(pairs)
-    support = sum(case.has_all_support(left) for case, left in pairs) / len(pairs)
-    return f"{100 * answers:.0f} / {100 * support:.0f}"
+def add_window(
+    figures: Figures, name: str, cases: list[Case], running: Running
+) -> None:
+    """Add how many times the tokens others need for what ours keeps in a window."""
+
+    def support(method: Method, limit: int) -> float:
+        return Recall.of(cases, [method(case, limit) for case in cases]).support
+
+    wanted = support(running[OURS], WINDOW)
+    largest = max(case.tokens for case in cases)
+    for method, goal in WINDOW_GOALS.items():
+        limits = range(WINDOW // 2, largest + 50, 25)
+        needed = next(
+            (n for n in limits if support(running[method], n) >= wanted), None
+        )
+        times = "never" if needed is None else f"{needed / WINDOW:.2f}"
+        title = f"{name} window, support {wanted:.1f}%, times the tokens"
+        figures.add(title, {method: times}, goal)
+
+
+def add_abstention(
+    figures: Figures, rows: int, embeddings: MiniLM, *, tune: bool
+) -> None:
+    """Add the share of unanswerable questions that a threshold drops."""
+    name = "clapnq_pool20"
+
+    def cosines(*, even: bool) -> tuple[np.ndarray, np.ndarray]:
+        return (
+            highest_cosine(embeddings, read_cases(name, rows, tune=even)),
+            highest_cosine(embeddings, read_unanswerable(name, rows, tune=even)),
+        )
+
+    threshold = float(np.quantile(cosines(even=True)[0], 0.05))
+    answerable, others = cosines(even=tune)
+    lost, dropped = np.mean(answerable < threshold), np.mean(others < threshold)
+    cell = f"{100 * dropped:.0f} at {100 * lost:.1f}"
+    figures.add(
+        "unanswerable dropped % at answerable lost %", {OURS: cell}, ">= 60 at <= 5"
+    )
+
+
+def add_speed(figures: Figures, cases: list[Case], embeddings: MiniLM) -> None:
+    """Add the rows on time."""
+    cached, texts = question_milliseconds(cases, embeddings)
+    lexical, _ = question_milliseconds(cases, None)
+    cells = {OURS: f"{cached:.1f}", WORDS: f"{lexical:.1f}"}
+    figures.add("p50 ms, 20 documents", cells, "<= 20")
+    figures.add("texts embedded for a second question", {OURS: f"{texts:g}"}, "1")
+    many = {WORDS: f"{many_seconds(cases):.2f}"}
+    figures.add("seconds, 1,000 documents of 1,000 tokens", many, "<= 2")
 
 
 def main() -> None:
     """Print one table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=60, help="questions a set")
-    parser.add_argument("--sets", nargs="+", choices=SETS, default=SETS[:4])
-    parser.add_argument("--ratios", nargs="+", type=float, default=[2, 3, 4])
-    parser.add_argument("--tune", action="store_true", help="report the even rows")
-    args = parser.parse_args()
-    if not (SHARED / "data" / "compress").is_dir():
-        sys.exit(f"no data in {SHARED / 'data' / 'compress'}: set PRODPATTERNS_SHARED")
-    columns = "".join(f"{f'{ratio:g}x':>12}" for ratio in args.ratios)
-    running = list(methods())
-    for name in args.sets:
-        cases = read_cases(name, args.rows, tune=args.tune)
-        size = sum(case.tokens for case in cases) // len(cases)
-        title = f"{name}, {len(cases)} questions, {size} tokens"
-        print(f"\n{title:<44}{columns}{'seconds':>10}")
-        for method_name, method in running:
-            started = time.perf_counter()
-            cells = [measure(method, cases, ratio) for ratio in args.ratios]
-            seconds = time.perf_counter() - started
-            row = "".join(f"{cell:>12}" for cell in cells)
-            print(f"  {method_name:<42}{row}{seconds:>10.1f}", flush=True)
-    print("\nanswer / all support kept, % of questions; seconds: all ratios, embedding")
+    args = options()
+    if not DATA.is_dir() or not MODEL_FOLDER.is_dir():
+        sys.exit(
+            f"no data in {DATA} or no model in {MODEL_FOLDER}: set PRODPATTERNS_SHARED"
+        )
+    embeddings = MiniLM(args.vectors)
+    with ExitStack() as stack:
+        running = dict(methods(embeddings))
+        running |= add_peers(args.peers, embeddings, stack)
+        figures = Figures((*running, RERANKED))
+        curves: dict[str, dict[str, dict[float, Recall]]] = {}
+        cases: list[Case] = []
+        for name in args.sets:
+            cases = read_cases(name, args.rows, tune=args.tune)
+            print(f"{name}: {len(cases)} questions", file=sys.stderr, flush=True)
+            found = curves[name] = defaultdict(dict)
+            ratios = sorted({*GOALS[name], *(PLOTTED if args.plot else ())})
+            for method, ratio, recall in recalls(running, cases, ratios):
+                found[method][ratio] = recall
+            add_quality(figures, name, found)
+            if name in WINDOW_SETS:
+                others = {**running, RERANKED: reranked(embeddings)}
+                add_window(figures, name, cases, others)
+        add_abstention(figures, args.rows, embeddings, tune=args.tune)
+        add_speed(figures, cases, embeddings)
+    if args.plot:
+        draw(curves, args.plot)
+    print(figures.render())
 
 
 if __name__ == "__main__":
