@@ -4,7 +4,8 @@ One table, each figure beside its goal. Every method gets the same documents, th
 token count and the same limit: the tokens of all documents divided by the ratio,
 headings included. `answer`: the share of questions whose answer is still there;
 `support`: of the supporting passages, the mean over questions; `all`: of the questions
-whose supporting passages are all there (9 of 10 characters of each).
+whose supporting passages are all there (9 of 10 characters of each, or all of its
+text in another document, as where retrieved documents overlap).
 
 - `ours`: `ContextCompressor` with MiniLM; `ours, words`: without embeddings.
 - `sentence cosine`, `sentence BM25`: one part of our score alone, packed by our packer,
@@ -15,7 +16,8 @@ whose supporting passages are all there (9 of 10 characters of each).
 - With `--peers`, each with the largest setting that keeps to the limit: LangChain's
   `EmbeddingsFilter`, its pipeline (300 characters, redundant filter, `k`) and
   llama_index's `SentenceEmbeddingOptimizer` (`percentile_cutoff`, no window), in
-  environments of their own that pip makes.
+  environments of their own that pip makes. Where no setting is small enough, as for
+  documents of which llama_index keeps one sentence each, the context is empty.
 - `window`: how many times the tokens a method needs for the support that ours has left
   in 500. `unanswerable`: questions dropped because no passage has a cosine above a
   threshold, chosen on even rows so that at most 5% of the answerable are lost.
