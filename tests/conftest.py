@@ -12,6 +12,8 @@ settings.register_profile("steady", _UNTIMED, derandomize=True)
 settings.register_profile(
     "explore", _UNTIMED, max_examples=500, derandomize=False, print_blob=True
 )
+# What a benchmark of a promise needs: ten thousand cases and none broken.
+settings.register_profile("many", _UNTIMED, max_examples=10_000, derandomize=True)
 settings.load_profile("steady")
 
 

@@ -1,6 +1,8 @@
-"""What holds for every input."""
+"""What holds for every input. 10,000 inputs: `--hypothesis-profile=many`."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 
 import pytest
@@ -13,8 +15,10 @@ from langchain_prodpatterns.compression import (
     ContextCompressor,
     EvidenceScorer,
     MarkdownSplitter,
+    PickRequest,
     format_citations,
 )
+from langchain_prodpatterns.compression.selection import select
 from langchain_prodpatterns.testing import LexicalEmbeddings
 from langchain_prodpatterns.tokens import estimate_tokens
 
@@ -60,6 +64,13 @@ COUNTERS: list[Callable[[str], int]] = [
     lambda text: len(text.split()),
     lambda text: len(text) // 3,
 ]
+JUDGES: list[Callable[[PickRequest], object] | None] = [
+    None,
+    lambda _: [],
+    lambda _: [2, 1, 99],
+    lambda request: list(range(len(request.passages.texts) + 1)),
+    lambda _: "prose",
+]
 COMPRESSORS = st.builds(
     ContextCompressor,
     st.sampled_from([None, LexicalEmbeddings(dimensions=32)]),
@@ -72,6 +83,9 @@ COMPRESSORS = st.builds(
     on_empty=st.sampled_from(["keep_best", "drop"]),
     min_score=st.none() | st.floats(0, 1.5),
     neighbors=st.integers(0, 2),
+    judge=st.sampled_from(JUDGES),
+    # Asked at once, in no thread of its own.
+    judge_timeout=st.none(),
 )
 QUESTIONS = st.sampled_from(["Who scored the goal?", "", "进球", "\ud800"]) | st.text(
     max_size=9
@@ -86,7 +100,24 @@ def limit_of(compressor: ContextCompressor, documents: list[Document]) -> int:
     return min(whole, share, compressor.token_budget)
 
 
-@settings(max_examples=400, deadline=None)
+@contextmanager
+def warnings_of(name: str) -> Iterator[list[str]]:
+    """Collect what a module warns of, where a fixture would serve all examples."""
+    told: list[str] = []
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            told.append(record.getMessage())
+
+    logger, handler = logging.getLogger(name), Keep()
+    logger.addHandler(handler)
+    try:
+        yield told
+    finally:
+        logger.removeHandler(handler)
+
+
+@settings(max_examples=max(400, settings().max_examples), deadline=None)
 @given(COMPRESSORS, QUESTIONS, DOCUMENTS, st.none() | st.integers(1, 4))
 def test_every_result_keeps_its_promises(
     compressor: ContextCompressor,
@@ -95,9 +126,13 @@ def test_every_result_keeps_its_promises(
     k: int | None,
 ) -> None:
     before = [document.model_copy(deep=True) for document in documents]
-    found = compressor.invoke({"question": question, "documents": documents}, k=k)
+    with warnings_of(select.__module__) as told:
+        found = compressor.invoke({"question": question, "documents": documents}, k=k)
 
     assert documents == before
+    has_text = any(document.page_content.strip() for document in documents)
+    if compressor.on_empty == "keep_best" and has_text and not found:
+        assert "the context is empty" in told[0]
     assert len(found) <= (len(documents) if k is None else k)
     if found:
         assert compressor.token_counter is not None
