@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import add
 from typing import Any
@@ -29,6 +29,7 @@ from langchain_prodpatterns import (
     ToolRouter,
     YesNoVerdict,
 )
+from langchain_prodpatterns.compression import EvidenceSummarizer
 from langchain_prodpatterns.judging import JudgeRequest
 from langchain_prodpatterns.testing import ScriptedRequest
 from tests.conformance.doubles import StrictEmbeddings, StrictModel
@@ -214,6 +215,41 @@ COMPRESSOR = Case(
 )
 
 
+def _judged(request: ScriptedRequest) -> Any:
+    if "boom" in request.user_text:
+        return "no verdict"
+    helmets = "what do helmets" in request.user_text
+    if '"statements"' in request.prompt_text:
+        text = "40 euros." if helmets else "Back in 30 days."
+        statement = {"text": text, "sources": [1]}
+        return {"statements": [statement], "nonce": _nonce(request)}
+    wanted = "Helmets" if helmets else "Bikes"
+    line = re.search(rf"^(\d+)\. {wanted}", request.user_text, re.MULTILINE)
+    return {"ids": [int(line[1])] if line else [], "nonce": _nonce(request)}
+
+
+JUDGED_COMPRESSOR = replace(
+    COMPRESSOR,
+    name="ContextCompressor(judge)",
+    make=lambda model: ContextCompressor(
+        StrictEmbeddings(), token_budget=60, judge=model
+    ),
+    setting=("token_budget", 90),
+    respond=_judged,
+    calls_model=True,
+)
+
+SUMMARIZER = replace(
+    COMPRESSOR,
+    name="EvidenceSummarizer",
+    make=EvidenceSummarizer,
+    expected=["Back in 30 days."],
+    setting=("timeout", 9.0),
+    respond=_judged,
+    calls_model=True,
+)
+
+
 def _upper(request: ScriptedRequest) -> str:
     if "boom" in request.user_text:
         raise LookupError("the model is gone")
@@ -325,6 +361,8 @@ CASES: list[Case] = [
     REFINE,
     RETRIEVER,
     COMPRESSOR,
+    JUDGED_COMPRESSOR,
+    SUMMARIZER,
     GUARD,
     ROUTER,
 ]
