@@ -74,5 +74,5 @@ $(VENV)/.demo: pyproject.toml | $(VENV)/.python
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/.python
-	$(BIN)/python -m pip install --quiet --editable ".[openai,testing,community,fastembed,prices,plots]" --group dev
+	$(BIN)/python -m pip install --quiet --editable ".[openai,testing,community,fastembed,prices,plots,pysbd,blingfire]" --group dev
 	@touch $@ $(VENV)/.demo

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
-import regex
 from langchain_core.documents import Document
 
 from langchain_prodpatterns.compression.bm25 import Scores
+from langchain_prodpatterns.compression.characters import between_characters
 from langchain_prodpatterns.compression.citations import (
     JOINER,
     SCORE_KEY,
@@ -23,7 +23,6 @@ from langchain_prodpatterns.compression.citations import (
     render,
 )
 from langchain_prodpatterns.compression.passages import Passage
-from langchain_prodpatterns.compression.sentences import joins_back
 from langchain_prodpatterns.tokens import TokenCounter
 
 Order = Literal["rank", "source", "edges"]
@@ -34,8 +33,6 @@ Spans = Mapping[int, Sequence[tuple[int, int]]]
 """The quoted parts of each document."""
 
 _LARGEST_BLANK = 4
-_CHARACTERS = regex.compile(r"\X")
-_LONGEST_LOOK = 1_000
 
 
 class Quotes:
@@ -233,18 +230,5 @@ def _between_words(text: str, start: int, stop: int, end: int) -> int:
         words = text[start:stop].rsplit(maxsplit=1)
         if len(words) > 1:
             return start + len(words[0].rstrip())
-    stop = _between_characters(text, start, stop, end)
-    while stop > start and joins_back(text[stop]):
-        stop -= 1
+    stop = between_characters(text, start, stop, end)
     return start + len(text[start:stop].rstrip())
-
-
-def _between_characters(text: str, start: int, stop: int, end: int) -> int:
-    """Move an offset back out of what is read as one character: a flag, a family."""
-    begin = max(start, stop - _LONGEST_LOOK)
-    last = begin
-    for character in _CHARACTERS.finditer(text, begin, min(end, stop + _LONGEST_LOOK)):
-        if character.end() > stop:
-            break
-        last = character.end()
-    return last

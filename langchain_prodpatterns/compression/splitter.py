@@ -8,8 +8,9 @@ from itertools import chain
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from langchain_prodpatterns.arguments import check_count
+from langchain_prodpatterns.compression.characters import between_characters
 from langchain_prodpatterns.compression.segmenters import SentenceEnds
-from langchain_prodpatterns.compression.sentences import joins_back, sentence_ends
+from langchain_prodpatterns.compression.sentences import sentence_ends
 from langchain_prodpatterns.errors import ConfigurationError
 
 
@@ -280,10 +281,8 @@ def _cut(text: str, start: int, limit: int) -> int:
         found = text.rfind(blank, middle, limit)
         if found > start:
             return found
-    for stop in range(limit, middle, -1):
-        if not joins_back(text[stop]) and text[stop - 1] != "\u200d":
-            return stop
-    return limit
+    stop = between_characters(text, start, limit, len(text))
+    return stop if stop > middle else limit
 
 
 def _trim(text: str, start: int, end: int) -> tuple[int, int]:

@@ -121,6 +121,21 @@ def test_a_cut_tears_no_character_apart() -> None:
     assert all(part.startswith("\ud83d") for part in parts(pairs, max_chars=5))
 
 
+@pytest.mark.parametrize(
+    "character",
+    [
+        "\U0001f1e9\U0001f1ea",
+        "\U0001f44d\U0001f3fd",
+        "\U0001f468\u200d\U0001f469\u200d\U0001f466",
+        "\u1112\u1161\u11ab",
+    ],
+)
+def test_a_cut_tears_no_flag_no_hand_and_no_family_apart(character: str) -> None:
+    for lead in ("", "x"):
+        cut = parts(lead + character * 20, max_chars=12)
+        assert all(part.removeprefix(lead).startswith(character) for part in cut)
+
+
 def test_what_is_one_character_without_end_is_cut_all_the_same() -> None:
     assert parts("\u0301" * 25, max_chars=10) == [
         "\u0301" * size for size in (10, 10, 5)
