@@ -11,7 +11,9 @@ Some suites expect a text that breaks off to be completed. `SchemaParser` refuse
 by design where the schema demands anything, and tells what is there with
 `parse(text, partial=True)`: the column `or partial` takes that where it is refused, and
 is what the other parsers, which complete such texts, compare with. Cases of the kind
-`partial` are parsed so in both columns. Some suites want the first of several values,
+`partial` are parsed so in both columns. BAML's values are instances of classes, in which
+an optional property that is absent is `null`: both count as the same there, for every
+parser. Some suites want the first of several values,
 others the last: `--prefer` says which one counts, by default the last as in the parser.
 Constraints that a case has only in its own language (`needs_constraint`) are in no
 schema, so those that must fail because of one cannot.
@@ -217,17 +219,34 @@ def outcome(parse: Parse, row: dict[str, Any], parser: SchemaParser) -> str:
         return "failed"
     if "expected" not in row:
         return "wrong"
-    return "right" if same(value, row["expected"]) else "wrong"
+    nulls = row["id"].startswith("baml/") and row["kind"] == "value"
+    return "right" if same(value, row["expected"], nulls=nulls) else "wrong"
 
 
-def same(value: Any, expected: Any) -> bool:
-    """Whether two JSON values are the same: `1` is `1.0`, and not `true`."""
+def same(value: Any, expected: Any, *, nulls: bool = False) -> bool:
+    """Whether two JSON values are the same: `1` is `1.0`, and not `true`.
+
+    Args:
+        value: What was read; it is valid.
+        expected: What its author expects.
+        nulls: Whether the author writes `null` for a property that is absent: what is
+            required is there in a valid value.
+    """
     if isinstance(value, dict) and isinstance(expected, dict):
-        keys = value.keys() == expected.keys()
-        return keys and all(same(value[key], expected[key]) for key in value)
+        absent = expected.keys() - value.keys() if nulls else ()
+        wanted = {
+            key: one
+            for key, one in expected.items()
+            if key not in absent or one is not None
+        }
+        return value.keys() == wanted.keys() and all(
+            same(value[key], wanted[key], nulls=nulls) for key in value
+        )
     if isinstance(value, list) and isinstance(expected, list):
         pairs = zip(value, expected, strict=False)
-        return len(value) == len(expected) and all(same(*pair) for pair in pairs)
+        return len(value) == len(expected) and all(
+            same(*pair, nulls=nulls) for pair in pairs
+        )
     return bool(
         isinstance(value, bool) == isinstance(expected, bool) and value == expected
     )
