@@ -1,7 +1,7 @@
 """Mending a malformed span of JSON by a repair that guesses, and what is allowed of it.
 
-The guess is json_repair's. It may drop a word that it cannot place, but no key, and it
-may not add: every key and text of what it returns has to stand in the span.
+The guess is json_repair's. It may neither add nor drop: every key and text of what it
+returns has to stand in the span, and every word and number of the span in the data.
 """
 
 import re
@@ -18,7 +18,9 @@ MAX_MENDED_DEPTH = 100
 
 _BRACKETS = re.compile(r"[{\[}\]]")
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|[ntrbf])")
-_KEY = re.compile(r"[\"']([\w $.-]{1,60}+)[\"']\s*+:")
+_NUMBER = re.compile(r"-?\d++(?:\.\d++)?+(?:[eE][+-]?\d++)?+")
+_WORD = re.compile(r"[^\W_]++")
+_LITERALS = {"true", "false", "null", "none", "undefined"}
 _EMPTY_TEXT = re.compile("\"\"|''|\u201c\u201d")
 
 
@@ -33,7 +35,7 @@ def mend(span: str) -> Any:
         span: Text that is no JSON in any notation.
 
     Returns:
-        The data, of which every key and text stands in the span.
+        The data, which says all that the span says, and no more.
 
     Raises:
         UnmendableError: When that takes inventing, or more time than it is worth.
@@ -63,14 +65,26 @@ def _depth(span: str) -> int:
 
 
 def _is_taken_from(span: str, data: Any) -> bool:
-    said = _skeleton(_ESCAPE.sub(_plain, span))
+    plain = _ESCAPE.sub(_plain, span)
+    said = _skeleton(plain)
     has_empty = _EMPTY_TEXT.search(span) is not None
-    texts = list(_texts(data))
-    kept = _skeleton("".join(texts))
-    nothing_added = all(
+    scalars = list(_scalars(data))
+    texts = [one for one in scalars if isinstance(one, str)]
+    return all(
         _skeleton(text) in said if text else has_empty for text in texts
+    ) and not _lost(plain, scalars)
+
+
+def _lost(span: str, scalars: list[Any]) -> bool:
+    """Whether a word or a number of a span stands nowhere in the data."""
+    kept = set(_WORD.findall(" ".join(one for one in scalars if isinstance(one, str))))
+    numbers = {float(one) for one in scalars if isinstance(one, int | float)}
+    # A number is the same in another notation: `1.50` is 1.5.
+    rest = _NUMBER.sub(
+        lambda match: " " if float(match.group()) in numbers else match.group(), span
     )
-    return nothing_added and all(_skeleton(key) in kept for key in _KEY.findall(span))
+    words = {word for word in _WORD.findall(rest) if word.lower() not in _LITERALS}
+    return not words <= kept
 
 
 def _skeleton(text: str) -> str:
@@ -81,8 +95,8 @@ def _plain(match: re.Match[str]) -> str:
     return chr(int(match[1], 16)) if match[1] else " "
 
 
-def _texts(node: Any) -> Iterator[str]:
-    """Yield every key and every text in JSON data."""
+def _scalars(node: Any) -> Iterator[Any]:
+    """Yield every key, text and number in JSON data."""
     waiting = [node]
     while waiting:
         node = waiting.pop()
@@ -91,5 +105,5 @@ def _texts(node: Any) -> Iterator[str]:
             waiting.extend(node.values())
         elif isinstance(node, list):
             waiting.extend(node)
-        elif isinstance(node, str):
+        elif node is not None and not isinstance(node, bool):
             yield node

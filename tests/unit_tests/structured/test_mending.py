@@ -1,4 +1,4 @@
-"""Mending may drop what it cannot place, and adds nothing."""
+"""Mending neither drops nor adds."""
 
 import pytest
 
@@ -14,8 +14,8 @@ from langchain_prodpatterns.structured.mending import (
     ("span", "data"),
     [
         ('["a": 1]', [{"a": 1}]),
-        ('{"a": "b", COMMENT "c": "d"}', {"a": "b", "c": "d"}),
         ('{ "a" : "{ b": {} }" }', {"a": "{ b"}),
+        ('["a": 1.50, "b": null]', [{"a": 1.5, "b": None}]),
     ],
 )
 def test_mends(span: str, data: object) -> None:
@@ -26,6 +26,9 @@ def test_mends(span: str, data: object) -> None:
     "span",
     [
         '{"a": }',
+        '{"a": "b", COMMENT "c": "d"}',
+        "[{5}s ",
+        '["a": 12:30]',
         "{'a': 'x {', 'b': 'y'}, z', 'c': 1}",
         "x",
         '["a": "\\ud800"]',
@@ -33,6 +36,6 @@ def test_mends(span: str, data: object) -> None:
         "[" * (MAX_MENDED_DEPTH + 1) + "]" * (MAX_MENDED_DEPTH + 1),
     ],
 )
-def test_refuses_to_invent_and_to_take_long(span: str) -> None:
+def test_refuses_to_invent_to_lose_and_to_take_long(span: str) -> None:
     with pytest.raises(UnmendableError):
         mend(span)
