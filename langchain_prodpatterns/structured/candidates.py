@@ -15,7 +15,7 @@ from pydantic_core import from_json
 
 from langchain_prodpatterns.structured.forgiving import MAX_DEPTH, forgive
 from langchain_prodpatterns.structured.relaxed import parse
-from langchain_prodpatterns.structured.texts import InexactError, unescaped
+from langchain_prodpatterns.structured.texts import QUOTED_KEY, InexactError, unescaped
 
 MAX_CANDIDATES = 10_000
 """Spans of one text; with more than that it is no answer."""
@@ -29,12 +29,14 @@ MAX_TRIES = 32
 _LOOKED_AT = 4_096
 _GOES_ON = re.compile(r"[\"':]|,(?!\s*+[{\[/])")
 _BEFORE_FENCE = re.compile(r"[{\[]```\w*+\s")
-_ESCAPED = re.compile(r"""[{\[]\s*+\\["']""")
+_ESCAPED = re.compile(r"""[{\[](?:\s|\\[nrt])*+\\["']""")
+# `{"a": 1}, "b": 2}`: more of an object that was closed too early.
+_MORE_OF_OBJECT = re.compile(rf"(?<=\}})\s*+,\s*+{QUOTED_KEY}")
 
 _BOUND = r"\s*+[^\s,(){}\[\]\"']{1,40}+\s*+"
 # An opening bracket in prose is JSON only if it goes on like JSON: `[0, n)` does not.
 _OPENER = re.compile(
-    rf"""\{{(?=\s*+(?:\\?["'}}\u201c\u2018/\#]|[\w$][\w.$@-]*+\s*+[:=]))
+    rf"""\{{(?=(?:\s|\\[nrt])*+(?:\\?["'}}\u201c\u2018/\#]|[\w$][\w.$@-]*+\s*+[:=]))
       | \[(?!{_BOUND},{_BOUND}\))(?=\s*+(?:\\?["'\u201c\u2018\]{{\[/\#.]|-?\d
             |(?:true|false|null|None|True|False)\b))""",
     re.VERBOSE,
@@ -125,7 +127,7 @@ def _read_span(
     text: str, start: int, end: int | None, *, forgiving: bool, cut: bool
 ) -> Candidate:
     """Read the value that begins at a bracket: strictly, else forgivingly."""
-    if end is not None:
+    if end is not None and not _MORE_OF_OBJECT.match(text, end):
         try:
             return Candidate(start, end, "json", from_json(text[start:end]))
         except ValueError:

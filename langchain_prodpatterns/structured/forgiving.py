@@ -18,6 +18,7 @@ from langchain_prodpatterns.structured.literals import (
     completed,
 )
 from langchain_prodpatterns.structured.texts import (
+    QUOTED_KEY,
     QUOTES,
     InexactError,
     Place,
@@ -30,12 +31,12 @@ MAX_DEPTH = 200
 
 _SPACE = re.compile(
     r"(?:[\s\ufeff\u180e\u200b\u2060]++|//[^\n]*+|/\*(?:[^*]|\*(?!/))*+(?:\*/)?+"
-    r"|\#(?=[\s!])[^\n]*+)*+"
+    r"|\#(?=[\s!])[^\n]*+|\\[nrt])*+"
 )
 _ELLIPSIS = re.compile(r"(?:\.{3,}+|\u2026)\s*+,?+")
 _NUMBER = re.compile(
     r"[+-]?(?:[0-9][0-9_]*+(?:\.[0-9]*+)?+|\.[0-9]++)(?:[eE][+-]?[0-9]*+)?+"
-    r"(?=[\s,:\[\]{}()+]|/[/*]|```|\Z)"
+    r"(?=[\s,:\[\]{}()+]|\\[nrt]|/[/*]|```|\Z)"
 )
 _CALL = re.compile(r"[A-Za-z_$][\w$.]*+[ \t]*+\((?=\s*+(?:[{\[\"'\u201c]|-?[0-9]))")
 _REGEX = re.compile(r"/(?![/*])(?:[^/\\\n]|\\.)*+/")
@@ -45,14 +46,19 @@ _NEVER = re.compile(r"(?!)")
 _MORE_WORDS = {
     Place.ROOT: _WORDS_AHEAD,
     Place.KEY: _NEVER,
-    Place.FIELD: re.compile(_WORDS_AHEAD.pattern + r"(?!\w*+[\"']?+\s*+:)"),
-    Place.ITEM: re.compile(r"[ \t]++[^\W\d]"),
+    Place.FIELD: re.compile(_WORDS_AHEAD.pattern + r"(?!\w*+[\"']?+\s*+:)|:\d"),
+    Place.ITEM: re.compile(r"[ \t]++[^\W\d]|:\d"),
 }
 _COLONS = ("=>", ":=", ":", "=")
 _FENCE = "```"
 _CUT: Final = object()
 _CLOSING = {"{": "}", "[": "]", "(": ")"}
-_VALUE_AHEAD = re.compile(r"[\w{\[(\-\"'`\u2018\u2019\u201c\u201d\u00b4]")
+_VALUE_AHEAD = re.compile(r"[^\s,:;=}\])]")
+# `(a, b) => a` is code, not a list.
+_CODE_AHEAD = re.compile(r"\([^()\n]{0,500}+\)[ \t]*+[^\s,:;}\])+/]")
+# `{"a": 1}, "b": 2}`: an object that was closed too early.
+_EARLY_CLOSE = re.compile(rf"\s*+,\s*+{QUOTED_KEY}")
+_STRAY_WORD = re.compile(rf"\w{{1,30}}+\s++(?={QUOTED_KEY})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +111,8 @@ class _Reader:
         self._skip_space()
         mark = self._here()
         if mark == "{":
-            data: Any = self._object()
-        elif mark and mark in "[(":
+            data: Any = self._object(place)
+        elif mark == "[" or (mark == "(" and not self._begins_code(place)):
             data = self._list()
         elif mark and (mark in QUOTES or mark == "\\"):
             data = self._quoted(place)
@@ -114,6 +120,10 @@ class _Reader:
             data = self._unquoted(place)
         self._skip_space()
         return data
+
+    def _begins_code(self, place: Place) -> bool:
+        code = place is Place.FIELD and _CODE_AHEAD.match(self.text, self.at)
+        return bool(code)
 
     def _here(self) -> str:
         return self.text[self.at : self.at + 1]
@@ -157,9 +167,18 @@ class _Reader:
             self._skip_space()
         self._skip_space()
 
-    def _object(self) -> dict[str, Any]:
+    def _object(self, place: Place) -> dict[str, Any]:
         data: dict[str, Any] = {}
         self._enter()
+        self._properties(data)
+        self._leave("}")
+        while place is Place.ROOT and _EARLY_CLOSE.match(self.text, self.at):
+            self._enter()
+            self._properties(data)
+            self._leave("}")
+        return data
+
+    def _properties(self, data: dict[str, Any]) -> None:
         while self._has_more():
             if self._here() == "{":
                 # `[{"i": 1, {"i": 2}]`: the object before it was not closed.
@@ -171,10 +190,10 @@ class _Reader:
             if value is not _CUT:
                 data[key] = value
             self._skip_comma()
-        self._leave("}")
-        return data
 
     def _key(self) -> str:
+        stray = _STRAY_WORD.match(self.text, self.at)
+        self.at = stray.end() if stray else self.at
         if self._here() in QUOTES:
             text = self._texts.quoted(self.at, Place.KEY)
         else:

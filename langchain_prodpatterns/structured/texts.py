@@ -40,7 +40,8 @@ _DOUBLE, _SINGLE = '"\u201c\u201d\u201e', "'`\u00b4\u2018\u2019"
 QUOTES = frozenset(_DOUBLE + _SINGLE)
 """Every mark that may begin a text."""
 _PLAIN_ENDS = {'"': '"', "'": "'"}
-_CODE = '"""', "```"
+_FENCE = "```"
+_CODE = '"""', _FENCE
 
 # The two ways in which nearly every text is written, with nothing to repair.
 _SOUND = {
@@ -69,9 +70,14 @@ _CUT_ESCAPE = re.compile(
 )
 
 _Q = r"[\"'`\u2018\u2019\u201c\u201d]"
-_SPACES = r"(?:\s|/\*[^*]{0,200}\*/|//[^\n]{0,200}\n)*+"
+QUOTED_KEY = rf"{_Q}[\w$ .-]{{1,60}}+{_Q}\s*+:"
+"""Matches a key in quotes, with its colon."""
+_SPACES = r"(?:\s|\\[nrt]|/\*[^*]{0,200}\*/|//[^\n]{0,200}\n)*+"
 # What may come after the comma behind a property, and behind an item of a list.
-_NEXT_PROPERTY = rf"(?:{_Q}|[\w$][\w$ .-]{{0,60}}+{_Q}?+\s*+:|[\[}}\]{{]|\.\.\.|\Z|```)"
+_NEXT_PROPERTY = (
+    rf"(?:{_Q}|\w{{1,30}}+\s++{QUOTED_KEY}|[\w$][\w$ .-]{{0,60}}+{_Q}?+\s*+:"
+    r"|[\[}\]{]|\.\.\.|\Z|```)"
+)
 _NEXT_ITEM = rf"(?:{_Q}|[\w$\[{{(}}\]+.-]|\Z|```)"
 # A closing bracket ends a text only where what follows it is no text either.
 _CLOSED = (
@@ -153,6 +159,9 @@ class TextReader:
         sound = _SOUND[mark].match(self._text, start) if mark in _PLAIN_ENDS else None
         if sound:
             return Text(sound[1], sound.end(), is_whole=True)
+        fenced = self._fenced(start, mark, place)
+        if fenced:
+            return fenced
         ends = _DOUBLE if mark in _DOUBLE else _SINGLE
         if mark in _PLAIN_ENDS:
             ends = mark
@@ -214,6 +223,17 @@ class TextReader:
         if self._text[end : end + 1] == '"':
             end += 1  # the quote that began it is missing
         return Text(content, end, is_whole=end < len(self._text))
+
+    def _fenced(self, start: int, mark: str, place: Place) -> Text | None:
+        """Read a text that is a fence as a whole: its quotes end with the fence."""
+        if not self._text.startswith(_FENCE, start + 1):
+            return None
+        stop = self._text.find(_FENCE + mark, start + 1 + len(_FENCE))
+        self._spend((stop if stop >= 0 else len(self._text)) - start)
+        if stop < 0:
+            return None
+        end = stop + len(_FENCE)
+        return self._text_between(start, end, end + 1, place)
 
     def _ends_text(self, start: int, here: int, place: Place) -> bool:
         after = _AFTER_TEXT[place].match(self._text, here + 1)

@@ -59,6 +59,10 @@ def spans(text: str) -> list[str]:
         ("", []),
         ("{not json, but it begins so}", ["{not json, but it begins so}"]),
         ("[true] or [nullify]", ["[true]"]),
+        ('{"a": 1}, "b": 2}', ['{"a": 1}, "b": 2}']),
+        ('{"a": 1}, "b": }', ['{"a": 1}, "b": }']),
+        ('{"a": 1}, as in "b": 2', ['{"a": 1}']),
+        ('It is {\\n\\"a\\": 1\\n} then', ['{\\n\\"a\\": 1\\n}']),
     ],
 )
 def test_finds_the_outermost_spans(text: str, expected: list[str]) -> None:
@@ -78,6 +82,7 @@ def test_finds_the_outermost_spans(text: str, expected: list[str]) -> None:
         "{",
         "[",
         '```json\n{"a": "x\n```',
+        '{"a": 1}, "b": 2',
     ],
 )
 def test_notices_what_breaks_off(text: str) -> None:
