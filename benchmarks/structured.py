@@ -11,10 +11,10 @@ Some suites expect a text that breaks off to be completed. `SchemaParser` refuse
 by design where the schema demands anything, and tells what is there with
 `parse(text, partial=True)`: the column `or partial` takes that where it is refused, and
 is what the other parsers, which complete such texts, compare with. Cases of the kind
-`partial` are parsed so in both columns. BAML's values are instances of classes, in which
-an optional property that is absent is `null`: both count as the same there, for every
-parser. Some suites want the first of several values,
+`partial` are parsed so in both columns. Some suites want the first of several values,
 others the last: `--prefer` says which one counts, by default the last as in the parser.
+BAML's values are instances of classes, in which an optional property that is absent is
+`null`: both count as the same there, for every parser.
 Constraints that a case has only in its own language (`needs_constraint`) are in no
 schema, so those that must fail because of one cannot.
 

@@ -21,21 +21,30 @@ from langchain_prodpatterns.structured.matching import (
     as_boolean,
     as_number,
     match_word,
-    normalized,
 )
+from langchain_prodpatterns.structured.naming import meant_keys, meant_properties
 from langchain_prodpatterns.structured.schemas import labels_of, options_of, resolve
 from langchain_prodpatterns.structured.texts import InexactError
 
 RENAMED = "key matched to the property that it means"
 WRAPPED = "one value taken for a list of one"
 UNWRAPPED = "taken out of what it was wrapped in"
+IMPLIED = "taken for the only property"
 FROM_TEXT = "JSON in a text read"
 AS_TEXT = "number or word read as a text"
 UNNAMED = "property that the schema does not name left out"
 LEFT_OUT = "null taken for absent"
 AS_NULL = "word read as null"
 
-_COSTS = {FOUND: 3, WRAPPED: 2, UNWRAPPED: 3, FROM_TEXT: 2, AS_TEXT: 2, AS_NULL: 2}
+_COSTS = {
+    FOUND: 3,
+    WRAPPED: 2,
+    UNWRAPPED: 3,
+    IMPLIED: 3,
+    FROM_TEXT: 2,
+    AS_TEXT: 2,
+    AS_NULL: 2,
+}
 MAX_VISITS = 50_000
 """Pairs of a value and a schema that are looked at; with more, nothing is corrected."""
 _MAX_DEPTH = 150
@@ -160,11 +169,14 @@ class _Coercer:
         if kind is None:
             return Fit(data)
         fit = _scalar(data, str(kind))
-        return fit if fit.fits else self._unwrapped(data, node, depth) or fit
+        # Of a text, what an object calls it is a part of what is said.
+        if fit.fits or (kind == "string" and isinstance(data, dict)):
+            return fit
+        return self._unwrapped(data, node, depth) or fit
 
     def _union(self, data: Any, options: list[Any], depth: int) -> Fit:
         fits = [self.fit(data, option, depth + 1) for option in options]
-        good = [fit for fit in fits if fit.fits]
+        good = _without_rivals([fit for fit in fits if fit.fits])
         if not good:
             # Where one option alone is of the kind, its errors are those that matter.
             near = [fit for fit in fits if fit.corrections]
@@ -188,9 +200,12 @@ class _Coercer:
         return self._unwrapped(data, node, depth) or Fit(data, fits=False)
 
     def _unwrapped(self, data: Any, node: dict[str, Any], depth: int) -> Fit | None:
-        """Take a scalar out of a list of one, or of an object with one property."""
+        """Take a scalar out of a list of one, or of an object with one property.
+
+        Out of more than that, it is a part of something else.
+        """
         inner = _only(data)
-        if inner is _ABSENT:
+        if inner is _ABSENT or isinstance(inner, dict | list):
             return None
         fit = self.fit(inner, node, depth + 1)
         return fit.then(UNWRAPPED) if fit.fits else None
@@ -198,7 +213,7 @@ class _Coercer:
     def _list(self, data: Any, node: dict[str, Any], depth: int) -> Fit:
         if not isinstance(data, list):
             read = self._from_text(data, node, depth)
-            return read or self._wrapped(data, node, depth)
+            return read or self._list_of(data, node, depth)
         first, others = node.get("prefixItems", ()), node.get("items", True)
         if isinstance(others, list):
             first, others = others, node.get("additionalItems", True)
@@ -213,11 +228,19 @@ class _Coercer:
             fits = fits and fit.fits
         return Fit(items, tuple(corrections), fits)
 
-    def _wrapped(self, data: Any, node: dict[str, Any], depth: int) -> Fit:
+    def _list_of(self, data: Any, node: dict[str, Any], depth: int) -> Fit:
+        """Make a list of its only item, or take it out of an object around it."""
         if data is None:
             return Fit(data, fits=False)
         fit = self._list([data], node, depth + 1)
-        return fit.then(WRAPPED) if fit.fits else Fit(data, fits=False)
+        if fit.fits:
+            return fit.then(WRAPPED)
+        inner = _only(data)
+        if isinstance(inner, list):
+            fit = self._list(inner, node, depth + 1)
+            if fit.fits:
+                return fit.then(UNWRAPPED)
+        return Fit(data, fits=False)
 
     def _object(self, data: Any, node: dict[str, Any], depth: int) -> Fit:
         if isinstance(data, dict):
@@ -230,18 +253,30 @@ class _Coercer:
                 return read
             fit = Fit(data, fits=False)
         inner = _only(data)
-        if not isinstance(inner, dict) or _only_key_of(data) in node.get(
+        if isinstance(inner, dict) and _only_key_of(data) not in node.get(
             "properties", {}
         ):
-            return fit
-        inside = self._properties(inner, node, depth + 1)
-        return inside.then(UNWRAPPED) if inside.fits else fit
+            inside = self._properties(inner, node, depth + 1)
+            if inside.fits:
+                return inside.then(UNWRAPPED)
+        return self._implied(data, node, depth) or fit
+
+    def _implied(self, data: Any, node: dict[str, Any], depth: int) -> Fit | None:
+        """Take a value for the only property that an object can have."""
+        properties = node.get("properties", {})
+        if len(properties) != 1 or isinstance(data, dict) or data is None:
+            return None
+        name, schema = next(iter(properties.items()))
+        fit = self.fit(data, schema, depth + 1)
+        if not fit.fits:
+            return None
+        return Fit({name: fit.data}, fit.under(name)).then(IMPLIED)
 
     def _properties(
         self, data: dict[str, Any], node: dict[str, Any], depth: int
     ) -> Fit:
         properties = node.get("properties", {})
-        names = _names(data, properties)
+        names = meant_properties(data, properties) or meant_keys(data, node, self.root)
         required = node.get("required", ())
         required = required if isinstance(required, list) else ()
         found: dict[str, Any] = {}
@@ -279,6 +314,12 @@ class _Coercer:
             return None
         fit = self.fit(inner, node, depth + 1)
         return fit.then(FROM_TEXT) if fit.fits else None
+
+
+def _without_rivals(fits: list[Fit]) -> list[Fit]:
+    """Drop what is implied, if it is so in two ways: neither is said."""
+    implied = [fit for fit in fits if Correction((), IMPLIED) in fit.corrections]
+    return fits if len(implied) <= 1 else [fit for fit in fits if fit not in implied]
 
 
 def _scalar(data: Any, kind: str) -> Fit:
@@ -333,25 +374,6 @@ def _json_in(text: str) -> Any:
         return None
     whole = not parsed.broken_off and not text[parsed.end :].strip()
     return parsed.data if whole else None
-
-
-def _names(data: dict[str, Any], properties: Any) -> dict[str, str]:
-    """Return the property that each key means which is not one itself."""
-    unknown = [key for key in data if key not in properties]
-    if not unknown or not isinstance(properties, dict):
-        return {}
-    meanings: dict[str, set[str]] = {}
-    for name, schema in properties.items():
-        aliases = schema.get("x-aliases", ()) if isinstance(schema, dict) else ()
-        for called in (name, *aliases):
-            meanings.setdefault(normalized(called), set()).add(name)
-    found: dict[str, str] = {}
-    for key in unknown:
-        means = meanings.get(normalized(key), set())
-        free = means - set(data) - set(found.values())
-        if len(means) == 1 and free:
-            found[key] = next(iter(free))
-    return found
 
 
 def _only(data: Any) -> Any:

@@ -19,11 +19,16 @@ _NEGATED = re.compile(
     re.IGNORECASE,
 )
 _BEFORE = 40
+_ANY_JOINT = r"[ _-]"
+_JOINT = re.compile(rf"(?<=[^\W\d_]){_ANY_JOINT}(?=[^\W\d_])")
 _NUMBER_CORE = r"(?:\d{1,3}(?:[ '\u00a0\u202f]\d{3})+(?:[.,]\d+)?|\d[\d.,]*\d|\d)"
+_NO_NUMBER_BEFORE = r"(?<![\w.,/-])"
+_NO_NUMBER_AFTER = r"(?![\w/]|[.,]\d|-\d)(?!\s?%)"
 _NUMBER = re.compile(
-    rf"(?<![\w.,/-])([+-]?)\s?[$\u20ac\u00a3\u00a5\u20b9]?\s?([+-]?)({_NUMBER_CORE}"
-    r"(?:[eE][+-]?\d{1,3})?|\.\d+)(?:\s?/\s?(\d+))?(?![\w/]|[.,]\d|-\d)(?!\s?%)"
+    rf"{_NO_NUMBER_BEFORE}([+-]?)\s?[$\u20ac\u00a3\u00a5\u20b9]?\s?([+-]?)"
+    rf"({_NUMBER_CORE}(?:[eE][+-]?\d{{1,3}})?|\.\d+)(?:\s?/\s?(\d+))?{_NO_NUMBER_AFTER}"
 )
+_NUMERAL = re.compile(r"-?\d{1,100}(?:\.\d{1,100})?")
 _NUMBER_WITH_UNIT = re.compile(
     r"(?:(?:USD|EUR|GBP|CHF|JPY|INR|US\$)\s?)?" + _NUMBER.pattern, re.IGNORECASE
 )
@@ -79,13 +84,20 @@ def match_word(text: str, labels: Mapping[str, Sequence[str]]) -> Meaning | None
     same = [
         known
         for known, names in labels.items()
-        if wanted and any(normalized(name) == wanted for name in names)
+        if wanted and any(_is_called(text, wanted, name) for name in names)
     ]
     if same:
         return Meaning(same[0], RECASED) if len(same) == 1 else None
     if len(text) > _LONGEST_SENTENCE:
         return None
     return _most_named(text, labels, fold=False) or _most_named(text, labels, fold=True)
+
+
+def _is_called(text: str, wanted: str, name: str) -> bool:
+    """Whether a text is a name but for its spelling; of a number, a sign is no mark."""
+    if _NUMERAL.fullmatch(name):
+        return as_number(text) == float(name)
+    return normalized(name) == wanted
 
 
 def _most_named(
@@ -102,7 +114,7 @@ def _most_named(
     counts: dict[str, int] = {}
     taken = [False] * len(text)
     for name, known in sorted(named, key=lambda pair: -len(pair[0])):
-        for match in re.finditer(_bounded(name), text):
+        for match in re.finditer(_bounded(name, fold=fold), text):
             begin, end = match.span()
             if taken[begin] or taken[end - 1]:
                 continue
@@ -116,11 +128,17 @@ def _most_named(
     return Meaning(ranked[0], FOUND)
 
 
-def _bounded(name: str) -> str:
-    """A name in a sentence is a word of its own, where the script has spaces."""
+def _bounded(name: str, *, fold: bool) -> str:
+    """A name in a sentence is a word of its own, where the script has spaces.
+
+    What joins its words is as free as its case: `ON_HOLD` is also `on hold`.
+    """
+    if _NUMERAL.fullmatch(name):
+        return rf"{_NO_NUMBER_BEFORE}{re.escape(name)}{_NO_NUMBER_AFTER}"
     before = r"(?<![^\W_])" if name[0].isascii() and name[0].isalnum() else ""
     after = r"(?![^\W_])" if name[-1].isascii() and name[-1].isalnum() else ""
-    return f"{before}{re.escape(name)}{after}"
+    words = _JOINT.split(name) if fold else [name]
+    return f"{before}{_ANY_JOINT.join(map(re.escape, words))}{after}"
 
 
 def as_boolean(text: str) -> bool | None:

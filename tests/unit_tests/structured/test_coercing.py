@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from langchain_prodpatterns.structured.coercing import (
     AS_TEXT,
     FROM_TEXT,
+    IMPLIED,
     LEFT_OUT,
     MAX_VISITS,
     RENAMED,
@@ -23,6 +24,14 @@ INT, TEXT, BOOL = {"type": "integer"}, {"type": "string"}, {"type": "boolean"}
 NULL = {"type": "null"}
 INTS = {"type": "array", "items": INT}
 POINT = {"type": "object", "properties": {"x": INT, "y": INT}, "required": ["x"]}
+COUNT = {"type": "object", "properties": {"n": INT}, "required": ["n"]}
+ITEMS = {"type": "object", "properties": {"items": INTS}, "required": ["items"]}
+BY_SIZE = {
+    "type": "object",
+    "propertyNames": {"anyOf": [{"const": "S"}, {"$ref": "#/$defs/large"}]},
+    "additionalProperties": INT,
+    "$defs": {"large": {"enum": ["L", "XL"]}},
+}
 
 
 @pytest.mark.parametrize(
@@ -65,6 +74,11 @@ POINT = {"type": "object", "properties": {"x": INT, "y": INT}, "required": ["x"]
             [AS_NUMBER, AS_TEXT],
         ),
         (["1"], {"items": [INT]}, [1], [AS_NUMBER]),
+        (5, COUNT, {"n": 5}, [IMPLIED]),
+        ("5", COUNT, {"n": 5}, [IMPLIED, AS_NUMBER]),
+        ([1, 2], ITEMS, {"items": [1, 2]}, [IMPLIED]),
+        ({"result": [1, 2]}, INTS, [1, 2], [UNWRAPPED]),
+        ({"s": 1, "xl": 2}, BY_SIZE, {"S": 1, "XL": 2}, [RENAMED, RENAMED]),
         ("1", {"allOf": [{"$ref": "#/$defs/n"}], "$defs": {"n": INT}}, 1, [AS_NUMBER]),
     ],
 )
@@ -93,6 +107,13 @@ def test_corrects_the_form(
         ({"y": 1}, POINT),
         ({"x": {"y": 1, "z": 2}}, POINT),
         (1, False),
+        (5, POINT),
+        (None, COUNT),
+        ("many", COUNT),
+        ({"title": "x"}, TEXT),
+        ({"a": {"b": 1}}, INT),
+        ([{"a": "HIGH"}], {"enum": ["HIGH", "LOW"]}),
+        ({"a": [1], "b": [2]}, INTS),
     ],
 )
 def test_what_has_no_one_meaning_stays_as_it_is(data: Any, schema: Any) -> None:
@@ -121,6 +142,9 @@ def test_paths_lead_to_the_corrections() -> None:
         ({"x": "1"}, [POINT, {"type": "object", "required": ["z"]}], {"x": 1}),
         ("x", [{"const": "X"}, {"const": "Y"}], "X"),
         ("xy", [{"const": "X Y"}, {"const": "X-Y"}], None),
+        (5, [COUNT, NULL], {"n": 5}),
+        (5, [COUNT, {"type": "object", "properties": {"m": TEXT}}], None),
+        (5, [COUNT, {"type": "object", "properties": {"m": TEXT}}, TEXT], "5"),
     ],
 )
 def test_of_a_union_the_fewest_corrections_win(

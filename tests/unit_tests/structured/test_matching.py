@@ -30,6 +30,7 @@ SIZES = {
         ("It is LOW, I think", "LOW", FOUND),
         ("low or low, perhaps high", "LOW", FOUND),
         ("so: VERY_HIGH", "VERY_HIGH", FOUND),
+        ("a very high one", "VERY_HIGH", FOUND),
     ],
 )
 def test_finds_the_word(text: str, word: str, rule: str) -> None:
@@ -58,6 +59,28 @@ def test_a_word_that_is_another_one_in_another_case_is_none() -> None:
 
     assert match_word("yes", labels) is None
     assert match_word("YES", labels) == ("YES", EXACT)
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("2", "2"),
+        ("2.", "2"),
+        ("about 2, I think", "2"),
+        ("it is -3", "-3"),
+        ("-2", None),
+        ("it is -2", None),
+        ("3", None),
+        ("2.5", None),
+        ("from 1/2", None),
+        ("2-3", None),
+        ("2%", None),
+    ],
+)
+def test_of_a_number_no_sign_is_a_mark(text: str, word: str | None) -> None:
+    found = match_word(text, {"2": ["2"], "-3": ["-3"]})
+
+    assert (found.value if found else None) == word
 
 
 @pytest.mark.parametrize(
