@@ -27,9 +27,9 @@ MAX_TRIES = 32
 """Spans of one text that are read forgivingly."""
 
 _LOOKED_AT = 4_096
-_GOES_ON = re.compile(r"[\"':]|,(?!\s*+[{\[/])")
+_GOES_ON = re.compile(r"\)\"|[\]}\s]*+(?:[\"':]|,(?!\s*+[{\[/]))")
 _BEFORE_FENCE = re.compile(r"[{\[]```\w*+\s")
-_ESCAPED = re.compile(r"""[{\[](?:\s|\\[nrt])*+\\["']""")
+_ESCAPED = re.compile(r"""[{\[](?:[{\[\s]|\\[nrt])*+\\["']""")
 # `{"a": 1}, "b": 2}`: more of an object that was closed too early.
 _MORE_OF_OBJECT = re.compile(rf"(?<=\}})\s*+,\s*+{QUOTED_KEY}")
 

@@ -36,7 +36,7 @@ _SPACE = re.compile(
 _ELLIPSIS = re.compile(r"(?:\.{3,}+|\u2026)\s*+,?+")
 _NUMBER = re.compile(
     r"[+-]?(?:[0-9][0-9_]*+(?:\.[0-9]*+)?+|\.[0-9]++)(?:[eE][+-]?[0-9]*+)?+"
-    r"(?=[\s,:\[\]{}()+]|\\[nrt]|/[/*]|```|\Z)"
+    r"(?=[\s,;:\[\]{}()+]|\\[nrt]|/[/*]|```|\Z)"
 )
 _CALL = re.compile(r"[A-Za-z_$][\w$.]*+[ \t]*+\((?=\s*+(?:[{\[\"'\u201c]|-?[0-9]))")
 _REGEX = re.compile(r"/(?![/*])(?:[^/\\\n]|\\.)*+/")
@@ -58,6 +58,7 @@ _VALUE_AHEAD = re.compile(r"[^\s,:;=}\])]")
 _CODE_AHEAD = re.compile(r"\([^()\n]{0,500}+\)[ \t]*+[^\s,:;}\])+/]")
 # `{"a": 1}, "b": 2}`: an object that was closed too early.
 _EARLY_CLOSE = re.compile(rf"\s*+,\s*+{QUOTED_KEY}")
+_STRAY_CLOSER = re.compile(r"[}\])](?=\s*+,)")
 _STRAY_WORD = re.compile(rf"\w{{1,30}}+\s++(?={QUOTED_KEY})")
 
 
@@ -103,7 +104,7 @@ class _Reader:
         self.text = text
         self.at = start
         self.broken_off = False
-        self._depth = 0
+        self._open: list[str] = []
         self._texts = TextReader(text, cut=cut)
 
     def value(self, place: Place) -> Any:
@@ -141,18 +142,17 @@ class _Reader:
     def _at_end(self) -> bool:
         return self.at >= len(self.text) or self.text.startswith(_FENCE, self.at)
 
-    def _enter(self) -> None:
-        self._depth += 1
-        if self._depth > MAX_DEPTH:
+    def _enter(self, closing: str) -> None:
+        self._open.append(closing)
+        if len(self._open) > MAX_DEPTH:
             raise InexactError
         self.at += 1
         self._skip_space()
         self._skip_comma()
 
-    def _leave(self, closing: str) -> None:
+    def _leave(self) -> None:
         """Step over the closing bracket; where another one stands, it is implied."""
-        self._depth -= 1
-        if not self._skip(closing) and self._at_end():
+        if not self._skip(self._open.pop()) and self._at_end():
             self.broken_off = True
 
     def _has_more(self) -> bool:
@@ -160,29 +160,40 @@ class _Reader:
         if ellipsis:
             self.at = ellipsis.end()
             self._skip_space()
+        if self._here() not in "}])":
+            return not self._at_end()
+        while self._is_stray():
+            self.at += 1
+            self._skip_space()
+            self._skip_comma()
         return not self._at_end() and self.text[self.at] not in "}])"
 
+    def _is_stray(self) -> bool:
+        """Whether a closing bracket closes nothing, and the text goes on after it."""
+        stray = _STRAY_CLOSER.match(self.text, self.at)
+        return stray is not None and stray.group() not in self._open
+
     def _skip_comma(self) -> None:
-        while self._skip(","):
+        while self._skip(",") or self._skip(";"):
             self._skip_space()
         self._skip_space()
 
     def _object(self, place: Place) -> dict[str, Any]:
         data: dict[str, Any] = {}
-        self._enter()
+        self._enter("}")
         self._properties(data)
-        self._leave("}")
+        self._leave()
         while place is Place.ROOT and _EARLY_CLOSE.match(self.text, self.at):
-            self._enter()
+            self._enter("}")
             self._properties(data)
-            self._leave("}")
+            self._leave()
         return data
 
     def _properties(self, data: dict[str, Any]) -> None:
         while self._has_more():
             if self._here() == "{":
                 # `[{"i": 1, {"i": 2}]`: the object before it was not closed.
-                if self._depth == 1 or not data:
+                if len(self._open) == 1 or not data:
                     raise InexactError
                 break
             key = self._key()
@@ -220,15 +231,14 @@ class _Reader:
         return self.value(Place.FIELD)
 
     def _list(self) -> list[Any]:
-        closing = _CLOSING[self._here()]
         items: list[Any] = []
-        self._enter()
+        self._enter(_CLOSING[self._here()])
         while self._has_more():
             items.append(self.value(Place.ITEM))
             if self._here() == ":":
                 raise InexactError
             self._skip_comma()
-        self._leave(closing)
+        self._leave()
         return items
 
     def _quoted(self, place: Place) -> str:

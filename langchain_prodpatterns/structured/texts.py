@@ -73,6 +73,7 @@ _Q = r"[\"'`\u2018\u2019\u201c\u201d]"
 QUOTED_KEY = rf"{_Q}[\w$ .-]{{1,60}}+{_Q}\s*+:"
 """Matches a key in quotes, with its colon."""
 _SPACES = r"(?:\s|\\[nrt]|/\*[^*]{0,200}\*/|//[^\n]{0,200}\n)*+"
+_COMMAS = rf"[,;](?:{_SPACES},)*+{_SPACES}"
 # What may come after the comma behind a property, and behind an item of a list.
 _NEXT_PROPERTY = (
     rf"(?:{_Q}|\w{{1,30}}+\s++{QUOTED_KEY}|[\w$][\w$ .-]{{0,60}}+{_Q}?+\s*+:"
@@ -90,12 +91,12 @@ _AFTER_TEXT = {
         rf"\s*+(?:=?:|=|{_Q}|[\[{{}}]|-?\d|\Z|,|(?:true|false|null)\b)"
     ),
     Place.FIELD: re.compile(
-        rf"{_SPACES}(?:\Z|```|{_CLOSED}|\+\s*+{_Q}|,{_SPACES}{_NEXT_PROPERTY})"
+        rf"{_SPACES}(?:\Z|```|{_CLOSED}|\+\s*+{_Q}|{_COMMAS}{_NEXT_PROPERTY})"
         rf"|\s*+\n\s*+(?:{_Q}|\w++\s*+:)|\s++(?:{_Q}[\w$ .-]{{1,60}}+{_Q}|[\w$]++)\s*+:"
         rf"|(?={_Q}[\w$ .-]{{1,60}}+{_Q}\s*+:)"
     ),
     Place.ITEM: re.compile(
-        rf"{_SPACES}(?:\Z|```|[:}}\])]|\+\s*+{_Q}|,{_SPACES}{_NEXT_ITEM})|\s*+\n"
+        rf"{_SPACES}(?:\Z|```|[:}}\])]|\+\s*+{_Q}|{_COMMAS}{_NEXT_ITEM})|\s*+\n"
         rf"|\s++(?:{_Q}|\d|\{{)|{_Q}(?!{_Q}{{0,8}}+\s*+[,\]}}])"
     ),
 }
@@ -103,6 +104,7 @@ _AFTER_TEXT = {
 _BEGINS_KEY = re.compile(rf"[^\"'\n:,{{}}]{{1,100}}{_Q}\s*+:")
 _BEGINS_ITEM = re.compile(rf"[^\"'\n,\[\]]{{1,100}}{_Q}\s*+[,\]]")
 _KEY_AHEAD = re.compile(rf",\s*+(?:{_Q}[^\"'\n:]{{1,100}}{_Q}|[\w$]++)\s*+:(?!//)")
+_CLOSERS_AT_END = re.compile(r"\s*+[}\]][\s}\]]*+\Z")
 _LAST_CLOSER = re.compile(r"\}\s*+,?+\s*+\Z")
 _CLOSERS = " \t\r\n}])"
 _AFTER_CODE = re.compile(r"\s*+(?:[,}\]]|\Z|[\"'][\w$ .-]{1,60}+[\"']\s*+:)")
@@ -116,7 +118,7 @@ _UNQUOTED = {
     Place.KEY: re.compile(r"[^\n\[\]{},:=\"'`\u2018\u2019\u201c\u201d]*+"),
     Place.FIELD: re.compile(
         rf"(?:{_IN_PARENTHESES}|[^,\n\[\]{{}}/\"`\u201c]|/(?![/*])"
-        rf"|,(?!{_SPACES}(?:{_NEXT_PROPERTY}|\n))"
+        rf"|,(?!{_SPACES}(?:{_NEXT_PROPERTY}|,|\n))"
         rf"|\"(?!\s*+(?:[,:}}\]\n]|\Z))(?![\w$ .-]{{1,60}}+\"\s*+:)"
         rf"|\n(?!\s*+(?:[}}\],/`]|{_Q}?+[\w$ .-]{{1,60}}+{_Q}?+\s*+:|\Z)))*+"
     ),
@@ -125,6 +127,15 @@ _UNQUOTED = {
     ),
 }
 _BRACE_AHEAD = re.compile(r"\s*+\}")
+_OPENS_INSIDE = re.compile(r"\w[^\"'\n:]{0,100}+[\"'](?!\s*+:)")
+_WORD_AHEAD = re.compile(
+    r"\s*+,\s*+(?!(?:true|false|null|True|False|None)\s*+[,\]])[^\W\d]"
+)
+# `"a: {`: a key whose quote is missing, by the value that follows.
+_OPEN_KEY = re.compile(
+    r"([\w$.-]{1,60}+):\s*+(?:[{\[]|(?:true|false|null|-?[\d.]++)\s*+[,}\n]"
+    r"|\"[^\"\n]{0,200}+\"\s*+[,}\n])"
+)
 _CLOSER_DISTANCE = 40
 _WORK = 6
 """How often a text may be gone over, before reading it is given up."""
@@ -159,27 +170,37 @@ class TextReader:
         sound = _SOUND[mark].match(self._text, start) if mark in _PLAIN_ENDS else None
         if sound:
             return Text(sound[1], sound.end(), is_whole=True)
-        fenced = self._fenced(start, mark, place)
+        is_fence = self._text.startswith(_FENCE, start + 1)
+        fenced = self._fenced(start, mark, place) if is_fence else None
         if fenced:
             return fenced
+        key = _OPEN_KEY.match(self._text, start + 1) if place is Place.KEY else None
+        if key:
+            return self._text_between(start, key.end(1), key.end(1), place)
+        return self._badly_quoted(start, place)
+
+    def _badly_quoted(self, start: int, place: Place) -> Text:
+        """Read a text whose last quote has to be told from those inside it."""
+        mark = self._text[start]
         ends = _DOUBLE if mark in _DOUBLE else _SINGLE
         if mark in _PLAIN_ENDS:
             ends = mark
         finds = re.compile(rf"\\|[{ends}]")
         at = start + 1
-        badly_quoted = False
+        inside = 0
         while match := finds.search(self._text, at):
             here = match.start()
             at = here + (2 if match.group() == "\\" else 1)
             if match.group() == "\\":
                 continue
-            closes_inside = badly_quoted and self._closes_inside(start, here)
-            if self._ends_text(start, here, place) and not closes_inside:
+            if self._is_end(start, here, place, inside):
                 return self._text_between(start, here, here + 1, place)
             cut = self._missed_end(start, here, place)
             if cut is not None:
                 return self._text_between(start, cut, cut, place)
-            badly_quoted = True
+            if not inside and self._is_doubled(start, here, place):
+                return self._text_between(start, here, here + 2, place)
+            inside += 1
         self._spend(len(self._text) - start)
         return self._never_ended(start, place)
 
@@ -222,12 +243,11 @@ class TextReader:
         end = start + len(content)
         if self._text[end : end + 1] == '"':
             end += 1  # the quote that began it is missing
+            content = self._content(content, place)
         return Text(content, end, is_whole=end < len(self._text))
 
     def _fenced(self, start: int, mark: str, place: Place) -> Text | None:
         """Read a text that is a fence as a whole: its quotes end with the fence."""
-        if not self._text.startswith(_FENCE, start + 1):
-            return None
         stop = self._text.find(_FENCE + mark, start + 1 + len(_FENCE))
         self._spend((stop if stop >= 0 else len(self._text)) - start)
         if stop < 0:
@@ -242,6 +262,26 @@ class TextReader:
         same = self._text[here + 1 : here + 2] == self._text[here]
         doubled = same and here > start + 1
         return not (doubled and _AFTER_TEXT[place].match(self._text, here + 2))
+
+    def _is_end(self, start: int, here: int, place: Place, inside: int) -> bool:
+        """Whether a quote ends a text in which so many others stand before it."""
+        if not self._ends_text(start, here, place):
+            return False
+        if not inside:
+            opens = here == start + 1 and place in {Place.FIELD, Place.ITEM}
+            return not (opens and _OPENS_INSIDE.match(self._text, here + 1))
+        # The second of a pair: a text that goes on goes on without a quote.
+        paired = place is Place.ITEM and inside % 2 == 1
+        if paired and _WORD_AHEAD.match(self._text, here + 1):
+            return False
+        return not self._closes_inside(start, here)
+
+    def _is_doubled(self, start: int, here: int, place: Place) -> bool:
+        """Whether a text ends with its quote twice; after a digit, one is inches."""
+        same = self._text[here + 1 : here + 2] == self._text[here]
+        if not same or here == start + 1 or self._text[here - 1].isdigit():
+            return False
+        return bool(_AFTER_TEXT[place].match(self._text, here + 2))
 
     def _closes_inside(self, start: int, here: int) -> bool:
         """Whether the brace after a quote closes one that the text itself opened."""
@@ -265,7 +305,7 @@ class TextReader:
         if mark not in ",{" or not begins.match(self._text, here + 1):
             return None
         if mark == ",":
-            return before
+            return self._before_closers(start, before)
         return self._last_closer(start, before) if place is Place.FIELD else None
 
     def _last_closer(self, start: int, before: int) -> int | None:
@@ -273,6 +313,18 @@ class TextReader:
         begin = max(start + 1, before - _CLOSER_DISTANCE)
         match = _LAST_CLOSER.search(self._text[begin:before])
         return begin + match.start() if match else None
+
+    def _before_closers(self, start: int, stop: int) -> int:
+        """Return where a text ends before brackets that it has not opened itself."""
+        begin = max(start + 1, stop - _CLOSER_DISTANCE)
+        closers = _CLOSERS_AT_END.search(self._text[begin:stop])
+        if not closers:
+            return stop
+        self._spend(stop - start)
+        own = self._text[start : begin + closers.start()]
+        if any(own.count(one) for one in "{["):
+            return stop
+        return begin + closers.start()
 
     def _never_ended(self, start: int, place: Place) -> Text:
         """Read a text whose quote never ends, as far as it can be meant to go."""
@@ -296,11 +348,14 @@ class TextReader:
             return None
         key = _KEY_AHEAD.search(self._text, start) if place is Place.FIELD else None
         if key:
-            return key.start()
+            return self._before_closers(start, key.start())
         end = len(self._text.rstrip().removesuffix("```").rstrip())
         closers = end
         while closers > start and self._text[closers - 1] in _CLOSERS:
             closers -= 1
+        if "(" in self._text[start:closers]:
+            # It closes in the text what was opened there.
+            closers += self._text[closers:end].find(")") + 1
         if closers == end:
             return None
         comma = self._text.find(",", start) if place is Place.ITEM else -1
