@@ -21,7 +21,7 @@ MAX_CANDIDATES = 10_000
 """Spans of one text; with more than that it is no answer."""
 MAX_TOKENS = 500_000
 """Brackets and quotes of one span."""
-MAX_RELAXED = 256 * 1024
+MAX_RELAXED = 192 * 1024
 """Characters of a text, from the span on, that is read forgivingly."""
 MAX_TRIES = 32
 """Spans of one text that are read forgivingly."""

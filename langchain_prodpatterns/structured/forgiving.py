@@ -59,6 +59,9 @@ _CODE_AHEAD = re.compile(r"\([^()\n]{0,500}+\)[ \t]*+[^\s,:;}\])+/]")
 # `{"a": 1}, "b": 2}`: an object that was closed too early.
 _EARLY_CLOSE = re.compile(rf"\s*+,\s*+{QUOTED_KEY}")
 _STRAY_CLOSER = re.compile(r"[}\])](?=\s*+,)")
+_ITEM_AHEAD = re.compile(r"\}\s*+,\s*+\{")
+_LAYOUT = 80
+"""Characters of white space that may stand between two brackets."""
 _STRAY_WORD = re.compile(rf"\w{{1,30}}+\s++(?={QUOTED_KEY})")
 
 
@@ -171,7 +174,21 @@ class _Reader:
     def _is_stray(self) -> bool:
         """Whether a closing bracket closes nothing, and the text goes on after it."""
         stray = _STRAY_CLOSER.match(self.text, self.at)
-        return stray is not None and stray.group() not in self._open
+        if stray is None:
+            return False
+        return stray.group() not in self._open or self._parts_a_list()
+
+    def _parts_a_list(self) -> bool:
+        """Whether an object of the list is closed twice: `{"a": [{}}, {}]}`.
+
+        To close the list as well would lose the rest of it. In a list of objects with
+        lists, it is the list inside whose bracket is missing.
+        """
+        *outer, around, here = ["", "", "", *self._open]
+        if (around, here) != ("}", "]") or outer[-1] == "]":
+            return False
+        before = self.text[max(0, self.at - _LAYOUT) : self.at].rstrip()
+        return before.endswith("}") and bool(_ITEM_AHEAD.match(self.text, self.at))
 
     def _skip_comma(self) -> None:
         while self._skip(",") or self._skip(";"):
