@@ -184,8 +184,7 @@ class _Reader:
         To close the list as well would lose the rest of it. In a list of objects with
         lists, it is the list inside whose bracket is missing.
         """
-        *outer, around, here = ["", "", "", *self._open]
-        if (around, here) != ("}", "]") or outer[-1] == "]":
+        if self._open[-2:] != ["}", "]"] or self._open[-3:-2] == ["]"]:
             return False
         before = self.text[max(0, self.at - _LAYOUT) : self.at].rstrip()
         return before.endswith("}") and bool(_ITEM_AHEAD.match(self.text, self.at))

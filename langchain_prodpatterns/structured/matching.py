@@ -23,7 +23,12 @@ _ANY_JOINT = r"[ _-]"
 _JOINT = re.compile(rf"(?<=[^\W\d_]){_ANY_JOINT}(?=[^\W\d_])")
 _NUMBER_CORE = r"(?:\d{1,3}(?:[ '\u00a0\u202f]\d{3})+(?:[.,]\d+)?|\d[\d.,]*\d|\d)"
 _NO_NUMBER_BEFORE = r"(?<![\w.,/-])"
-_NO_NUMBER_AFTER = r"(?![\w/]|[.,]\d|-\d)(?!\s?%)"
+# What follows makes it another number: `50%`, `1.5 million`.
+_SCALE = (
+    r"(?:%|[KMB]\b|(?i:percent|dozen|mn|bn"
+    r"|(?:hundred|thousand|million|billion|trillion)s?+)\b)"
+)
+_NO_NUMBER_AFTER = rf"(?![\w/]|[.,]\d|-\d)(?!\s?{_SCALE})"
 _NUMBER = re.compile(
     rf"{_NO_NUMBER_BEFORE}([+-]?)\s?[$\u20ac\u00a3\u00a5\u20b9]?\s?([+-]?)"
     rf"({_NUMBER_CORE}(?:[eE][+-]?\d{{1,3}})?|\.\d+)(?:\s?/\s?(\d+))?{_NO_NUMBER_AFTER}"

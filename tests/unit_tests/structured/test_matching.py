@@ -107,7 +107,22 @@ def test_reads_a_number(text: str, number: float) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "five", "1-2", "5 or 6", "50%", "1/0", "1.2.3", "v2", "2024-01-02", "1" * 500],
+    [
+        "",
+        "five",
+        "$1.5 million",
+        "2 K",
+        "3 Bn",
+        "5 percent",
+        "1-2",
+        "5 or 6",
+        "50%",
+        "1/0",
+        "1.2.3",
+        "v2",
+        "2024-01-02",
+        "1" * 500,
+    ],
 )
 def test_reads_no_number_where_it_is_not_sure(text: str) -> None:
     assert as_number(text) is None
@@ -120,6 +135,7 @@ def test_reads_no_number_where_it_is_not_sure(text: str) -> None:
         ("1 cup", 1),
         ("7, yes: 7", 7),
         ("3 or 4", None),
+        ("about 3 million of them", None),
         ("none", None),
     ],
 )
