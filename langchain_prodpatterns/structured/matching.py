@@ -22,7 +22,8 @@ _BEFORE = 40
 _ANY_JOINT = r"[ _-]"
 _JOINT = re.compile(rf"(?<=[^\W\d_]){_ANY_JOINT}(?=[^\W\d_])")
 _NUMBER_CORE = r"(?:\d{1,3}(?:[ '\u00a0\u202f]\d{3})+(?:[.,]\d+)?|\d[\d.,]*\d|\d)"
-_NO_NUMBER_BEFORE = r"(?<![\w.,/-])"
+_MINUS = "\u2212-"
+_NO_NUMBER_BEFORE = rf"(?<![\w.,/{_MINUS}])"
 # What follows makes it another number: `50%`, `1.5 million`.
 _SCALE = (
     r"(?:%|[KMB]\b|(?i:percent|dozen|mn|bn"
@@ -30,9 +31,12 @@ _SCALE = (
 )
 _NO_NUMBER_AFTER = rf"(?![\w/]|[.,]\d|-\d)(?!\s?{_SCALE})"
 _NUMBER = re.compile(
-    rf"{_NO_NUMBER_BEFORE}([+-]?)\s?[$\u20ac\u00a3\u00a5\u20b9]?\s?([+-]?)"
+    rf"{_NO_NUMBER_BEFORE}([+{_MINUS}]?)\s?[$\u20ac\u00a3\u00a5\u20b9]?\s?([+{_MINUS}]?)"
     rf"({_NUMBER_CORE}(?:[eE][+-]?\d{{1,3}})?|\.\d+)(?:\s?/\s?(\d+))?{_NO_NUMBER_AFTER}"
 )
+# `1 000` is one number.
+_NO_GROUP_BEFORE = r"(?<!\d[ '\u00a0\u202f\u2019])"
+_NO_GROUP_AFTER = r"(?![ '\u00a0\u202f\u2019]\d{3}(?!\d))"
 _NUMERAL = re.compile(r"-?\d{1,100}(?:\.\d{1,100})?")
 _NUMBER_WITH_UNIT = re.compile(
     r"(?:(?:USD|EUR|GBP|CHF|JPY|INR|US\$)\s?)?" + _NUMBER.pattern, re.IGNORECASE
@@ -139,7 +143,8 @@ def _bounded(name: str, *, fold: bool) -> str:
     What joins its words is as free as its case: `ON_HOLD` is also `on hold`.
     """
     if _NUMERAL.fullmatch(name):
-        return rf"{_NO_NUMBER_BEFORE}{re.escape(name)}{_NO_NUMBER_AFTER}"
+        apart = _NO_NUMBER_BEFORE + _NO_GROUP_BEFORE, _NO_GROUP_AFTER + _NO_NUMBER_AFTER
+        return re.escape(name).join(apart)
     before = r"(?<![^\W_])" if name[0].isascii() and name[0].isalnum() else ""
     after = r"(?![^\W_])" if name[-1].isascii() and name[-1].isalnum() else ""
     words = _JOINT.split(name) if fold else [name]
@@ -210,7 +215,7 @@ def number_in(text: str) -> int | float | None:
 
 def _value(match: re.Match[str]) -> int | float | None:
     sign, inner_sign, digits, divisor = match.groups()
-    negative = "-" in sign + inner_sign
+    negative = any(mark in sign + inner_sign for mark in _MINUS)
     number = _plain(digits)
     if divisor is not None:
         if not int(divisor) or number is None:

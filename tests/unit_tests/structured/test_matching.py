@@ -69,6 +69,9 @@ def test_a_word_that_is_another_one_in_another_case_is_none() -> None:
         ("about 2, I think", "2"),
         ("it is -3", "-3"),
         ("-2", None),
+        ("\u22122", None),
+        ("2 000", None),
+        ("it is 1'002 000", None),
         ("it is -2", None),
         ("3", None),
         ("2.5", None),
@@ -88,6 +91,7 @@ def test_of_a_number_no_sign_is_a_mark(text: str, word: str | None) -> None:
     [
         ("42", 42),
         ("-4.5", -4.5),
+        ("\u22124.5", -4.5),
         ("12,111", 12111),
         ("$1,200.50", 1200.5),
         ("-$5", -5),
