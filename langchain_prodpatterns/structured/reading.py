@@ -7,6 +7,7 @@ is never closed and accepted. Only where a schema demands nothing is there nothi
 complete: then an answer that breaks off is read as far as it goes, and said to.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -30,7 +31,11 @@ from langchain_prodpatterns.structured.target import (
     NotJsonError,
     Target,
 )
-from langchain_prodpatterns.structured.texts import QUOTES, InexactError
+from langchain_prodpatterns.structured.texts import (
+    QUOTED_KEY,
+    QUOTES,
+    InexactError,
+)
 
 Prefer = Literal["first", "last"]
 """Which of several valid values in one text is the answer."""
@@ -42,6 +47,7 @@ MAX_REPAIRS = 20
 
 _THOUGHTS, _END_OF_THOUGHTS = "<think>", "</think>"
 _BEFORE_A_VALUE = {"", "\n", ":", "=", ">", "-", "`", "("}
+_MORE_JSON = re.compile(rf"[{{\[]|{QUOTED_KEY}")
 _BETWEEN_ITEMS = " \t\r\n,;"
 
 _MALFORMED = "the JSON in the answer is malformed"
@@ -167,13 +173,19 @@ def _fitted(
         return _accept(target, candidate.data, *repairs, failed=failed)
     if candidate.broken_off and not target.demands_nothing:
         return _broken_off(target)
-    if not mending:
+    if not mending or _is_part(text, candidate):
         return _syntax(target, _MALFORMED)
     try:
         data = mend(text[candidate.start : candidate.end])
     except UnmendableError:
         return _syntax(target, _MALFORMED)
     return _accept(target, data, *_repairs(text, candidate))
+
+
+def _is_part(text: str, span: Candidate) -> bool:
+    """Whether a malformed span may be a part only: there is more JSON around it."""
+    outside = text[: span.start], text[span.end :]
+    return any(_MORE_JSON.search(part) for part in outside)
 
 
 def _repairs(text: str, candidate: Candidate) -> tuple[str, ...]:
