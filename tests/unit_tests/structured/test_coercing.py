@@ -143,6 +143,7 @@ def test_paths_lead_to_the_corrections() -> None:
         ("x", [{"const": "X"}, {"const": "Y"}], "X"),
         ("xy", [{"const": "X Y"}, {"const": "X-Y"}], None),
         (5, [COUNT, NULL], {"n": 5}),
+        (5, [COUNT, TEXT], "5"),
         (5, [COUNT, {"type": "object", "properties": {"m": TEXT}}], None),
         (5, [COUNT, {"type": "object", "properties": {"m": TEXT}}, TEXT], "5"),
     ],

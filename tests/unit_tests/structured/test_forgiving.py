@@ -66,6 +66,7 @@ from tests.unit_tests.structured.test_candidates import CONTAINERS
         ('{"a": ""x" y", "b": [""x" y"]}', {"a": '"x" y', "b": ['"x" y']}),
         ('["the "best", they said", "b"]', ['the "best", they said', "b"]),
         ('["a "b"", true, "c"]', ['a "b"', True, "c"]),
+        ('["a 7" b", true, "c"]', ['a 7" b', True, "c"]),
         (
             '{"a": "x",, "b": false,, "c": [1,,"y",,2]}',
             {"a": "x", "b": False, "c": [1, "y", 2]},

@@ -71,6 +71,7 @@ def test_a_word_that_is_another_one_in_another_case_is_none() -> None:
         ("-2", None),
         ("\u22122", None),
         ("2 000", None),
+        ("it is 1 200", None),
         ("it is 1'002 000", None),
         ("it is -2", None),
         ("3", None),
@@ -81,7 +82,7 @@ def test_a_word_that_is_another_one_in_another_case_is_none() -> None:
     ],
 )
 def test_of_a_number_no_sign_is_a_mark(text: str, word: str | None) -> None:
-    found = match_word(text, {"2": ["2"], "-3": ["-3"]})
+    found = match_word(text, {"2": ["2"], "-3": ["-3"], "200": ["200"]})
 
     assert (found.value if found else None) == word
 

@@ -232,6 +232,12 @@ def test_a_part_of_a_broken_tree_is_not_taken_for_the_tree() -> None:
     assert read(whole[:-2], make_target(Node)).kind == "truncated"
 
 
+def test_a_list_is_read_in_which_every_quote_is_escaped() -> None:
+    text = r"[{\"a\": \"b, c\"}]"
+
+    assert read(text, ANYTHING).value == [{"a": "b, c"}]
+
+
 def test_a_part_of_what_is_malformed_is_not_mended() -> None:
     text = '{"a": "x {"y"} z", "b": "c: "d", "e"", "f": ""}'
 
