@@ -1,243 +1,171 @@
-"""What the policy of `RefineChain` is worth, replayed on recorded refinements.
-
-The recordings are runs of the self-refine code that make a restaurant review "Very
-positive": every attempt with its text, the score its model gave it in words, and the
-feedback. A scripted model plays them back: the draft is attempt 0, the k-th revision is
-attempt k, and the judge answers for each text what was recorded for it. So a policy can
-only choose when to stop and which attempt to return.
-
-- `last`: the recorded policy: every attempt is made, the last is returned. It pays
-  three calls an attempt (rewrite, feedback, score).
-- `best`: the same attempts and calls, but the best score is returned.
-- `ours`: `RefineChain(accept="score")`: one call a draft, one a critique, and a
-  second where the judge's answer cannot be read.
+"""What the policy of `RefineChain` is worth, beside what others do.
 
 Scripted models measure the policy, not the model: nothing here says how good answers
-are, and a revision of the best draft might have read differently from the recorded one,
-which was made from the attempt before. The pairwise judge is not replayed, since no
-comparison was recorded.
+are. A revision is drawn from a seed or played back, and what the critics see in it is,
+too; a policy can only choose what to ask for, when to stop and which draft to return.
+
+- Recorded refinements, played back (`refine_replay.py`). A revision of the best draft
+  might have read differently from the recorded one, which was made from the attempt
+  before. The pairwise judge is not replayed, since no comparison was recorded.
+- Scripted critics (`refine_critics.py`): results worth less than the first draft. With
+  a verifier, every run has a budget of a sort and a size that are drawn, too.
+- Arithmetic (`refine_arithmetic.py`): right answers that turn wrong.
+- The same model and calls for all (`refine_equal.py`): stories that use given words.
+  With `--peers FOLDER`, dspy.Refine and dspy.BestOfN write, too, in an environment of
+  their own, which pip makes in that folder.
+- Overhead (`refine_speed.py`).
 
 The data is looked for in `PRODPATTERNS_SHARED`, by default `../shared`.
 """
 
 import argparse
-import gzip
-import json
-import re
+import logging
 import statistics
 import sys
-import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from langchain_core.runnables import RunnableLambda
+from cache_table import Figures
+from refine_arithmetic import SYSTEMS, load_problems, solve
+from refine_coverage import CALLS
+from refine_critics import KINDS, PAIRWISE_KINDS, Outcomes, simulate
+from refine_equal import Stories, compare, load_tasks
+from refine_replay import MODELS, POLICIES, at_target, load, read_scores
+from refine_speed import overhead_ms
 from shared_data import SHARED
 
-from langchain_prodpatterns.refine import (
-    Criteria,
-    CriteriaRequest,
-    RefineChain,
-    RefineResult,
+DATA = SHARED / "data/refine"
+COLUMNS = (
+    *POLICIES,
+    *(name for name in SYSTEMS if name not in POLICIES),
+    "dspy.Refine",
+    "dspy.BestOfN",
 )
-from langchain_prodpatterns.testing import ScriptedChatModel, ScriptedRequest
-
-MODELS = ("gpt4", "chatgpt", "dv3")
-LABELS = ("very negative", "negative", "neutral", "positive", "very positive")
-TARGET = len(LABELS)
-CALLS_AN_ATTEMPT = 3
-OVERHEAD_GOAL_MS = 1.0
-CRITERIA = 6
-
-_LABEL = re.compile(rf"sentiment is ({'|'.join(LABELS)})\b", re.IGNORECASE)
-_NONCE = re.compile(r'"nonce" set to "(\w+)"')
-_DRAFT = re.compile(r"<<\w+ draft>>\n(.*?)\n<<end \w+ draft>>", re.DOTALL)
+OURS, LAST = "RefineChain", "take the last"
+ALL = "all"
 
 
-@dataclass(frozen=True)
-class Attempt:
-    """One recorded attempt."""
-
-    text: str
-    score_text: str
-
-    @property
-    def mark(self) -> int | None:
-        """The recorded score from 1 to 5, or nothing where the words hold none."""
-        found = _LABEL.search(self.score_text)
-        return LABELS.index(found.group(1).lower()) + 1 if found else None
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """What a policy returned for one item, and what it took."""
-
-    mark: int | None
-    calls: int
-
-
-class Recording:
-    """Plays one recorded item back as the drafter, the reviser and the judge."""
-
-    def __init__(self, attempts: list[Attempt]) -> None:
-        self._attempts = attempts
-        self._next = 0
-        self.model = ScriptedChatModel(respond=self._respond)
-
-    def _respond(self, request: ScriptedRequest) -> Any:
-        if "Judge how well" in request.prompt_text:
-            return self._judge(request)
-        attempt = self._attempts[self._next]
-        self._next += 1
-        return attempt.text if self._next == 1 else {"revision": attempt.text}
-
-    def _judge(self, request: ScriptedRequest) -> Any:
-        prompt = request.prompt_text
-        draft, nonce = _DRAFT.search(prompt), _NONCE.search(prompt)
-        assert draft is not None  # noqa: S101 - the prompt is our own
-        assert nonce is not None  # noqa: S101 - the same
-        attempt = self.find(draft.group(1))
-        if attempt.mark is None:
-            return attempt.score_text
-        return {"nonce": nonce.group(1), "marks": [attempt.mark], "feedback": "more"}
-
-    def find(self, text: str) -> Attempt:
-        """Find the first attempt with a text."""
-        return next(entry for entry in self._attempts if entry.text == text)
-
-
-def load(path: Path) -> list[list[Attempt]]:
-    with gzip.open(path, "rt", encoding="utf-8") as lines:
-        rows = [json.loads(line) for line in lines]
-    return [
-        [Attempt(a["output"] or "", a["score_text"] or "") for a in row["attempts"]]
-        for row in rows
-    ]
-
-
-def last(attempts: list[Attempt]) -> Chosen:
-    return Chosen(attempts[-1].mark, CALLS_AN_ATTEMPT * len(attempts))
-
-
-def best(attempts: list[Attempt]) -> Chosen:
-    top = max(attempts, key=lambda attempt: attempt.mark or 0)
-    return Chosen(top.mark, CALLS_AN_ATTEMPT * len(attempts))
-
-
-def ours(attempts: list[Attempt]) -> Chosen:
-    recording = Recording(attempts)
-    chain = RefineChain(
-        recording.model,
-        critics=[Criteria("very positive")],
-        accept="score",
-        max_rounds=max(1, len(attempts) - 1),
-        include_rounds=True,
-    )
-    result: RefineResult = chain.invoke("rewrite the review")
-    return Chosen(recording.find(result.best.text).mark, result.usage.calls)
-
-
-POLICIES: dict[str, Callable[[list[Attempt]], Chosen]] = {
-    "last": last,
-    "best": best,
-    "ours": ours,
-}
-
-
-def at_target(chosen: Iterable[Chosen]) -> float:
-    return statistics.fmean(entry.mark == TARGET for entry in chosen)
-
-
-def print_policies(recorded: dict[str, list[list[Attempt]]]) -> None:
-    print(f"{'recorded runs':<16}{'items':>7}  {'policy':<8}{'at target':>10}", end="")
-    print(f"{'calls an item':>16}")
-    for name, items in recorded.items():
-        for policy, choose in POLICIES.items():
-            chosen = [choose(attempts) for attempts in items]
-            calls = statistics.fmean(entry.calls for entry in chosen)
-            print(f"{name:<16}{len(items):>7}  {policy:<8}", end="")
-            print(f"{at_target(chosen):>10.1%}{calls:>16.1f}")
-
-
-def print_scores(recorded: dict[str, list[list[Attempt]]]) -> None:
-    """Say how many recorded score texts hold a score, and that no other is guessed."""
-    print(f"\n{'recorded score texts':<24}{'texts':>7}{'a label':>10}{'unscored':>10}")
-    for name, items in recorded.items():
-        marks = [attempt.mark for attempts in items for attempt in attempts]
-        read = statistics.fmean(mark is not None for mark in marks)
-        print(f"{name:<24}{len(marks):>7}{read:>10.1%}{1 - read:>10.1%}")
-    print("(a text without a label is unscored: none is guessed)")
-
-
-def longer(request: Any) -> str:
-    return f"{request.draft}!"
-
-
-def marks(request: Any) -> dict[str, list[int]]:
-    """Mark one step higher a character, over criteria that have four steps each."""
-    steps = len(request.draft)
-    return {"marks": [1 + min(4, max(0, steps - 4 * n)) for n in range(CRITERIA)]}
-
-
-def overhead_ms(repeats: int) -> tuple[int, float]:
-    """Time a round beyond its own calls: a revision, a check and a judged criterion.
-
-    Args:
-        repeats: How many runs to time.
-
-    Returns:
-        The rounds of a run, each of them accepted, and the milliseconds a round.
-    """
-    reviser: RunnableLambda[Any, str] = RunnableLambda(longer)
-    check: RunnableLambda[str, bool] = RunnableLambda(bool)
-    judge: RunnableLambda[Any, dict[str, list[int]]] = RunnableLambda(marks)
-    texts = [f"criterion {n}" for n in range(CRITERIA)]
-    chain = RefineChain(
-        reviser=reviser,
-        critics=[check, Criteria(*texts, judge=judge, timeout=None)],
-        accept="verifier>score",
-        max_rounds=99,
-        include_rounds=True,
-    )
-    rounds = len(chain.invoke("x").rounds)
-    request = CriteriaRequest(task="", draft="x")
-
-    def bare() -> None:
-        for _ in range(rounds):
-            reviser.invoke(request)
-            check.invoke("x")
-            judge.invoke(request)
-
-    extra = [seconds(lambda: chain.invoke("x")) - seconds(bare) for _ in range(repeats)]
-    return rounds, statistics.median(extra) / rounds * 1000
-
-
-def seconds(work: Callable[[], Any]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
-
-
-def main() -> None:
-    """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=25, help="timed runs")
-    options = parser.parse_args()
-    paths = {
-        name: SHARED / f"data/refine/trajectories_yelp_{name}.jsonl.gz"
-        for name in MODELS
+def add_replay(figures: Figures) -> None:
+    """Add the recorded refinements, each model's and all together."""
+    recorded = {
+        name: load(DATA / f"trajectories_yelp_{name}.jsonl.gz") for name in MODELS
     }
-    recorded = {name: load(path) for name, path in paths.items() if path.is_file()}
-    if recorded:
-        print_policies(recorded)
-        print("(scripted models measure the policy, not the model)")
-        print_scores(recorded)
+    recorded[ALL] = [item for items in recorded.values() for item in items]
+    for name, items in recorded.items():
+        chosen = {
+            policy: [choose(attempts) for attempts in items]
+            for policy, choose in POLICIES.items()
+        }
+        head = f"{name}, {len(items)} recorded runs"
+        reached = {policy: f"{at_target(c):.1%}" for policy, c in chosen.items()}
+        goals = (">= 95%", "<= 4.5") if name == ALL else ("", "")
+        figures.add(f"{head}: at target", reached, goals[0])
+        calls = {
+            policy: f"{statistics.fmean(one.calls for one in c):.1f}"
+            for policy, c in chosen.items()
+        }
+        figures.add(f"{head}: calls a run", calls, goals[1])
+    readings = read_scores(recorded[ALL])
+    head = f"{readings.texts} recorded score texts"
+    figures.add(f"{head}: read as their number", {OURS: str(readings.numbers)})
+    figures.add(f"{head}: explicitly unscored", {OURS: str(readings.unscored)})
+    figures.add(f"{head}: anything else", {OURS: str(readings.wrong)}, "0")
+
+
+def add_critics(figures: Figures, runs: int) -> None:
+    """Add the scripted critics."""
+    checked = {kind: simulate(kind, runs, verified=True) for kind in KINDS}
+    for kind, outcomes in checked.items():
+        cells = {OURS: str(outcomes.below), LAST: str(outcomes.last_below)}
+        figures.add(f"{runs} runs, verifier, {kind} critic: below first", cells, "0")
+    total = sum(checked.values(), Outcomes())
+    figures.add(
+        f"of these {total.runs} runs: over budget", {OURS: str(total.overshot)}, "0"
+    )
+    figures.add(f"of these {total.runs} runs: raised", {OURS: str(total.failed)}, "0")
+    for kind in PAIRWISE_KINDS:
+        outcomes = simulate(kind, runs, verified=False)
+        cells = {
+            OURS: f"{outcomes.below / runs:.1%}",
+            LAST: f"{outcomes.last_below / runs:.1%}",
+        }
+        figure = f"{runs} runs, pairwise judge right in 75%, {kind}: below first"
+        figures.add(figure, cells, "<= 1%")
+    figures.remarks.append(
+        "asking in both orders undoes errors by position; of those by chance it lets "
+        "one in four through, and all of those on certain pairs"
+    )
+
+
+def add_arithmetic(figures: Figures) -> None:
+    """Add the problems of GSM8K."""
+    problems = load_problems(DATA / "gsm.jsonl.gz")
+    solved = {name: solve(name, problems) for name in SYSTEMS}
+    head = f"{len(problems)} problems of GSM8K"
+    spoiled = {name: str(one.spoiled) for name, one in solved.items()}
+    figures.add(f"{head}: right turned wrong", spoiled, "0")
+    shares = {
+        name: f"{one.first / one.problems:.0%} > {one.final / one.problems:.0%}"
+        for name, one in solved.items()
+    }
+    figures.add(f"{head}: right first > at the end", shares)
+
+
+def add_equal(figures: Figures, folder: Path | None) -> None:
+    """Add the stories, at the same number of calls."""
+    tasks = load_tasks(DATA / "commongen_hard.jsonl.gz")
+    made: dict[str, Stories] = {}
+    with figures.remarking():
+        # One by one: what was written before a peer fails is kept.
+        made.update(compare(tasks, folder))
+    head = f"{len(tasks)} stories, {CALLS} calls at most"
+    best = "the most" if len(made) > 1 else ""
+    shares = {name: f"{one.share:.1%}" for name, one in made.items()}
+    figures.add(f"{head}: words used", shares, best)
+    below = {name: str(one.below) for name, one in made.items()}
+    figures.add(f"{head}: below first", below, "0")
+    calls = {name: f"{statistics.fmean(one.calls):.1f}" for name, one in made.items()}
+    figures.add(f"{head}: calls each", calls, f"<= {CALLS}")
+    tokens = {name: f"{one.tokens / len(tasks):.0f}" for name, one in made.items()}
+    figures.add(f"{head}: tokens each", tokens)
+
+
+def add_overhead(figures: Figures, repeats: int) -> None:
+    """Add what a round costs beyond its calls."""
+    rounds, measured = overhead_ms(repeats)
+    figure = f"ms a round beyond its calls, over {rounds} rounds"
+    figures.add(figure, {OURS: f"{measured:.2f}"}, "<= 1")
+
+
+def report(options: argparse.Namespace) -> Figures:
+    """Measure everything."""
+    figures = Figures(COLUMNS)
+    if DATA.is_dir():
+        add_replay(figures)
+        add_arithmetic(figures)
+        add_equal(figures, options.peers)
     else:
-        print(f"no recordings in {SHARED}: set PRODPATTERNS_SHARED", file=sys.stderr)
-    rounds, measured = overhead_ms(options.repeats)
-    print(f"\noverhead a round beyond its calls, over {rounds} rounds: ", end="")
-    print(f"{measured:.2f} ms (goal: at most {OVERHEAD_GOAL_MS:.0f})")
+        print(f"no data in {SHARED}: set PRODPATTERNS_SHARED", file=sys.stderr)
+    add_critics(figures, options.runs)
+    add_overhead(figures, options.repeats)
+    figures.remarks.append("scripted models measure the policy, not the model")
+    if options.peers is None:
+        figures.remarks.append("dspy.Refine and dspy.BestOfN run with --peers FOLDER")
+    return figures
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--runs", type=int, default=1_000, help="runs a critic")
+    parser.add_argument("--repeats", type=int, default=25, help="timed runs")
+    parser.add_argument("--peers", type=Path, metavar="FOLDER")
+    options = parser.parse_args(arguments)
+    # Judges that fail on purpose would be reported thousands of times.
+    logging.getLogger("langchain_prodpatterns").setLevel(logging.ERROR)
+    print(report(options).render())
 
 
 if __name__ == "__main__":
