@@ -30,7 +30,7 @@ from refine_arithmetic import SYSTEMS, load_problems, solve
 from refine_coverage import CALLS
 from refine_critics import KINDS, PAIRWISE_KINDS, Outcomes, simulate
 from refine_equal import Stories, compare, load_tasks
-from refine_replay import MODELS, POLICIES, at_target, load, read_scores
+from refine_replay import MODELS, POLICIES, Readings, at_target, load, read_scores
 from refine_speed import overhead_ms
 from shared_data import SHARED
 
@@ -65,11 +65,18 @@ def add_replay(figures: Figures) -> None:
             for policy, c in chosen.items()
         }
         figures.add(f"{head}: calls a run", calls, goals[1])
-    readings = read_scores(recorded[ALL])
+    add_readings(figures, read_scores(recorded[ALL]))
+
+
+def add_readings(figures: Figures, readings: Readings) -> None:
+    """Add how the recorded score texts were read."""
     head = f"{readings.texts} recorded score texts"
-    figures.add(f"{head}: read as their number", {OURS: str(readings.numbers)})
+    figures.add(f"{head}: read as their mark", {OURS: str(readings.numbers)})
     figures.add(f"{head}: explicitly unscored", {OURS: str(readings.unscored)})
-    figures.add(f"{head}: anything else", {OURS: str(readings.wrong)}, "0")
+    wrong = {OURS: str(readings.texts - readings.numbers - readings.unscored)}
+    figures.add(f"{head}: anything else", wrong, "0")
+    guessed = {OURS: str(readings.texts - readings.raw)}
+    figures.add(f"{head}: guessed, as prose", guessed, "0")
 
 
 def add_critics(figures: Figures, runs: int) -> None:

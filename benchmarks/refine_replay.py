@@ -24,7 +24,7 @@ from typing import Any
 
 from refine_script import as_asked, is_critique, section, verdict
 
-from langchain_prodpatterns.refine import Criteria, RefineChain, RefineResult
+from langchain_prodpatterns.refine import Criteria, RefineChain, RefineResult, Score
 from langchain_prodpatterns.testing import ScriptedChatModel, ScriptedRequest
 
 MODELS = ("gpt4", "chatgpt", "dv3")
@@ -138,50 +138,47 @@ def at_target(chosen: Iterable[Chosen]) -> float:
 
 @dataclass
 class Readings:
-    """How the recorded score texts were read, when a judge gave them as its answer."""
+    """How the chain took the recorded score texts."""
 
+    texts: int = 0
+    """How many there are."""
     numbers: int = 0
-    """Texts with a label, read as exactly its number."""
+    """Marks in the judge's JSON, of those texts with a label, read as exactly that."""
     unscored: int = 0
-    """Texts without one, which are no number and say so."""
-    wrong: int = 0
-    """Everything else: a guess, another number, or a crash."""
-
-    @property
-    def texts(self) -> int:
-        """How many there were."""
-        return self.numbers + self.unscored + self.wrong
+    """Texts without a label for an answer, which are no number and say so."""
+    raw: int = 0
+    """All texts for an answer, labels in prose included: as before, none is guessed."""
 
 
 def read_scores(items: Iterable[list[Attempt]]) -> Readings:
     """Have the chain read every recorded score text."""
     readings = Readings()
     for attempt in (attempt for attempts in items for attempt in attempts):
-        try:
-            value, note = _score(attempt)
-        except Exception:  # noqa: BLE001 - any crash is a reading that went wrong
-            value, note = None, ""
+        readings.texts += 1
+        readings.raw += _unscored(_score(attempt, typed=False))
+        score = _score(attempt, typed=True)
         if attempt.mark is None:
-            explicit = value is None and note != ""
-            readings.unscored += explicit
-            readings.wrong += not explicit
+            readings.unscored += _unscored(score)
         else:
-            right = value == (attempt.mark - 1) / (TARGET - 1)
-            readings.numbers += right
-            readings.wrong += not right
+            readings.numbers += score.value == (attempt.mark - 1) / (TARGET - 1)
     return readings
 
 
-def _score(attempt: Attempt) -> tuple[float | None, str]:
-    model = ScriptedChatModel(
-        respond=lambda request: judged(request.prompt_text, attempt)
-    )
+def _unscored(score: Score) -> bool:
+    return score.value is None and score.note != ""
+
+
+def _score(attempt: Attempt, *, typed: bool) -> Score:
+    def respond(request: ScriptedRequest) -> Any:
+        return judged(request.prompt_text, attempt) if typed else attempt.score_text
+
     chain = RefineChain(
         reviser=lambda request: request.draft,
-        critics=[Criteria("very positive", model=model)],
+        critics=[Criteria("very positive", model=ScriptedChatModel(respond=respond))],
         accept="score",
         max_rounds=1,
         include_rounds=True,
     )
-    [score] = chain.invoke("draft").rounds[0].scores
-    return score.value, score.note
+    result: RefineResult = chain.invoke("draft")
+    [score] = result.rounds[0].scores
+    return score
