@@ -6,7 +6,8 @@ with a stray colon), a missing field, a status that is none, an answer that is c
 a refusal, HTTP 429 and HTTP 500. It fails again with a chance of 50% (a refusal is
 final); the strong one fails on 15% of the pages. All of it is drawn from the seed
 before anybody is asked, and is the same for every system: what a prompt says changes
-nothing, but a model that is not shown the page has only the last answer to go by.
+nothing, but a model that is not shown the page has only the last answer to go by, and
+one that is asked for a JSON Patch writes one, which fails by the same plan.
 So scripted models measure control flow, and nothing of the quality of answers.
 
 `right` is exactly the order on the page; `wrong` another one, such as one with lines
@@ -128,6 +129,7 @@ def ours(provider: ScriptedProvider) -> dict[str, Read]:
 
     return {
         "StructuredRetryParser, ladder": parser(ramp, strong),
+        "- asks for all again": parser(ramp, strong, repair="regenerate"),
         "- as a tool": parser(ramp, strong, mode="tool"),
         "- one try on the cheap": parser(cheap, strong),
         "- cheap only": parser(cheap),

@@ -20,7 +20,10 @@ _FAILS = 0.15
 """The chance that the strong model fails at first; the cheap one always does."""
 _ITEMS = ("rope", "lamp oil", "life vest", "paint", "anchor", "flare", "pump", "sail")
 _PEOPLE = ("Ann Bell", "Bo Dahl", "Cy Eads", "Di Frost", "Ed Gray", "Flo Hart")
-_PATCH = "PatchFunctionErrors"
+_PATCH_TOOL = "PatchFunctionErrors"
+"""By which trustcall asks for a patch of its last call."""
+_PATCH_WORDS = "JSON Patch (RFC 6902)"
+"""By which `StructuredRetryParser` asks for a patch of the last answer."""
 _SOON = 0.01
 """Seconds that a client is told to wait, so that nobody waits for long."""
 _SPENT = Fault.http(402, "the budget of this page is spent")
@@ -145,8 +148,10 @@ class Script:
         else:
             return _NOTHING
         said, text = spoiled(known, kind, page)
-        if _PATCH in request.tool_names:
+        if _PATCH_TOOL in request.tool_names:
             return _patched(request, said, text if kind == "syntax" else None, kind)
+        if _PATCH_WORDS in request.prompt_text:
+            return _patched_in_words(request, said, kind, page)
         self._written = said
         return _in_form(request, text, kind)
 
@@ -161,7 +166,7 @@ def spoiled(order: Data, kind: str | None, page: Page) -> tuple[Data, str]:
     if kind == "syntax" and page.in_prose:
         return order, f"This is what I read. {page.text}"
     if kind == "syntax":
-        return order, f"{{:{text[1:]}"
+        return order, _with_colon(text)
     if kind == "truncated":
         start = text.index("[") + 1
         kept = text[: start + int(page.cut * (len(text) - 1 - start))]
@@ -172,6 +177,11 @@ def spoiled(order: Data, kind: str | None, page: Page) -> tuple[Data, str]:
     if kind == "enum":
         order = order | {"status": "on its way"}
     return order, json.dumps(order)
+
+
+def _with_colon(text: str) -> str:
+    """Put a stray colon behind the first brace."""
+    return text.replace("{", "{:", 1)
 
 
 def _in_form(request: ScriptedRequest, text: str, kind: str | None) -> Reply:
@@ -190,17 +200,35 @@ def _patched(
     calls = [call for one in request.messages for call in one.get("tool_calls") or ()]
     call = calls[-1]
     before = json.loads(call["function"]["arguments"])
-    patches = [
-        {"op": "replace" if key in before else "add", "path": f"/{key}", "value": value}
-        for key, value in said.items()
-        if before.get(key) != value
-    ]
+    patches = _changes(before, said)
     edits = "; ".join(f"mend {patch['path']}" for patch in patches)
     whole = {"json_doc_id": call["id"], "planned_edits": edits, "patches": patches}
     text = json.dumps(whole) if broken is None else broken
     if kind == "truncated":
         text = text[: len(text) // 2]
     return _in_form(request, text, kind)
+
+
+def _patched_in_words(
+    request: ScriptedRequest, said: Data, kind: str | None, page: Page
+) -> Reply:
+    """Answer a request for a JSON Patch of the last answer, which is in the prompt."""
+    answers = [one for one in request.messages if one["role"] == "assistant"]
+    text = json.dumps(_changes(json.loads(answers[-1]["content"]), said))
+    if kind == "syntax":
+        text = spoiled(said, kind, page)[1] if page.in_prose else _with_colon(text)
+    if kind == "truncated":
+        text = text[: len(text) // 2]
+    return _in_form(request, text, kind)
+
+
+def _changes(before: Data, said: Data) -> list[Data]:
+    """Write a JSON Patch from an answer to another."""
+    return [
+        {"op": "replace" if key in before else "add", "path": f"/{key}", "value": value}
+        for key, value in said.items()
+        if before.get(key) != value
+    ]
 
 
 def is_right(value: Data | None, page: Page) -> bool:
