@@ -38,6 +38,7 @@ from langchain_prodpatterns.structured.patching import (
 )
 from langchain_prodpatterns.structured.pauses import pause, retry_after
 from langchain_prodpatterns.structured.prompts import ask_patch, reask
+from langchain_prodpatterns.structured.saving import saves_tokens
 from langchain_prodpatterns.structured.target import Target
 from langchain_prodpatterns.usage import NO_USAGE, Usage
 
@@ -187,8 +188,9 @@ class Climb:
         failure = self._failure
         if self._mendable is not None and self._request.bare is not None:
             return ask_patch(self._request.bare, self._mendable, self._ladder.reminder)
-        if failure is None:
-            return self._request.messages
+        return self._request.messages if failure is None else self._again(failure)
+
+    def _again(self, failure: Assessment) -> list[BaseMessage]:
         return reask(
             self._request.messages,
             failure.text,
@@ -235,9 +237,17 @@ class Climb:
         assessment = self._ladder.judge(answer)
         if assessment.kind not in {"ok", "refused"}:
             self._failure = assessment
-            if self._may_patch:
-                self._mendable = mendable(assessment, self._ladder.target)
+            self._mendable = self._worth_mending(assessment)
         return assessment
+
+    def _worth_mending(self, failure: Assessment) -> Mendable | None:
+        """Find what a patch has to change, where one costs less than all again."""
+        bare = self._request.bare
+        found = mendable(failure, self._ladder.target) if self._may_patch else None
+        if bare is None or found is None:
+            return None
+        patch = ask_patch(bare, found, self._ladder.reminder)
+        return found if saves_tokens(patch, self._again(failure), found) else None
 
     def _note(self, step: Step, outcome: Outcome, assessment: Assessment) -> None:
         attempt = self._attempt(step, outcome)

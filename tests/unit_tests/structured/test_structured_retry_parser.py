@@ -279,7 +279,7 @@ async def test_only_the_fields_that_failed_are_asked_for() -> None:
 
 def test_a_field_that_is_missing_is_asked_for_with_its_type() -> None:
     patch = PATCH.replace("replace", "add")
-    model = scripted(MISSING, patch)
+    model = scripted(MISSING.replace("broken", "broken door " * 20), patch)
 
     assert result_of(parser_on(model)).value.priority == "high"
     asked = messages_of(model, 1)[-1]["content"]

@@ -49,6 +49,20 @@ def test_any_function_can_make_the_calls() -> None:
     assert len(asked[1].messages) == 3
 
 
+@pytest.mark.parametrize(("words", "asks"), [(1, "again"), (40, "JSON Patch")])
+def test_a_short_answer_is_sooner_written_again(words: int, asks: str) -> None:
+    told: list[str] = []
+
+    def call(ask: Ask, probe: object) -> AIMessage:
+        told.append(str(ask.messages[-1].text))
+        return AIMessage(INVALID.replace("broken", "broken " * words))
+
+    request = Request(REQUEST.messages, bare=REQUEST.messages)
+    walk(ladder(), request, call, Budget(attempts=2).start())
+
+    assert ("JSON Patch" in told[1], asks in told[1]) == (words > 1, True)
+
+
 async def test_also_in_a_coroutine() -> None:
     replies = iter([INVALID, VALID])
 
