@@ -154,6 +154,8 @@ class Climb:
             if outcome.error is not None:
                 cause = outcome.error
                 if self._learns_from(step, outcome.error):
+                    # What was waited for has passed: the provider answered.
+                    step = replace(step, retries=0)
                     continue
                 self._note_error(step, outcome, outcome.error)
             else:

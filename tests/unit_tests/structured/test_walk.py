@@ -1,5 +1,6 @@
 """The walk is a function of what to ask and of how to call a model."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -97,6 +98,35 @@ async def test_those_who_failed_together_come_back_one_by_one(
 
     assert len(set(waits)) > 1
     assert all(0.5 <= wait <= 1.0 for wait in waits)
+
+
+class FailedError(Exception):
+    """What a client raises."""
+
+    def __init__(self, status: int, param: str | None = None) -> None:
+        super().__init__(f"HTTP {status}")
+        self.status_code = status
+        self.param = param
+
+
+def test_what_is_repeated_without_a_temperature_does_not_wait_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(walking, "sleep", waits.append)
+    errors = [FailedError(429), FailedError(400, "temperature")]
+
+    def call(ask: Ask, probe: object) -> AIMessage:
+        if errors:
+            raise errors.pop(0)
+        return AIMessage(VALID)
+
+    rungs = (Rung(scripted("never asked"), temperatures=(0.5,)),)
+    warm = replace(ladder(), rungs=rungs, formed=rungs, plans=plan(rungs, endless=True))
+    walked = walk(warm, REQUEST, call, Budget(attempts=3).start())
+
+    assert kinds(walked) == ["provider", "ok"]
+    assert len(waits) == 1
 
 
 async def test_what_a_call_raises_is_an_attempt() -> None:
