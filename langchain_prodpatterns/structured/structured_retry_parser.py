@@ -180,8 +180,9 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
             examples: Values of the response model for the instructions to show.
             reminder: A sentence that the instructions and every re-ask end with.
             repair: `"patch"` asks for the fields that failed only, as a JSON Patch and
-                without the instructions, where the answer is JSON and these fields are
-                known; after one patch that fails, the whole answer is asked for.
+                without the instructions, where the answer is JSON, these fields are
+                known and that saves tokens; after one patch that fails, the whole
+                answer is asked for.
                 `"regenerate"` always asks for the whole answer.
             validators: Functions of the validated value that return `None`, or say
                 (or raise `ValueError`) what is wrong; the model is told. One that fails
