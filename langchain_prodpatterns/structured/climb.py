@@ -13,6 +13,7 @@ from langchain_core.runnables import Runnable
 
 from langchain_prodpatterns.budget import BudgetMeter
 from langchain_prodpatterns.errors import BudgetSpent
+from langchain_prodpatterns.models import model_name, takes_temperature
 from langchain_prodpatterns.structured.answers import (
     is_retryable,
     names_form,
@@ -26,10 +27,8 @@ from langchain_prodpatterns.structured.ladder import (
     Rung,
     State,
     Step,
-    model_name,
     next_step,
     prepared,
-    takes_temperature,
 )
 from langchain_prodpatterns.structured.patching import (
     Mendable,

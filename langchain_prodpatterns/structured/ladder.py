@@ -9,14 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable
 from langchain_core.runnables.base import RunnableBindingBase
-from langchain_core.runnables.configurable import DynamicRunnable
-from langchain_core.runnables.fallbacks import RunnableWithFallbacks
 
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.judging import is_language_model
+from langchain_prodpatterns.models import are_temperatures, layers, profile
 from langchain_prodpatterns.structured.attempts import AttemptKind
 
 MAX_RETRIES = 2
@@ -232,11 +230,6 @@ def prepared(
     return model.bind(**settings) if settings else model
 
 
-def takes_temperature(model: Runnable[Any, Any]) -> bool:
-    """Whether a temperature may be sent: `False` only where the profile forbids it."""
-    return _profile(model).get("temperature") is not False
-
-
 def token_limit(model: Runnable[Any, Any]) -> tuple[str, int] | None:
     """Find the limit of output tokens that is set on a model.
 
@@ -246,7 +239,7 @@ def token_limit(model: Runnable[Any, Any]) -> tuple[str, int] | None:
     Returns:
         The name of the parameter and the limit, or `None` where none is set.
     """
-    for part in _layers(model):
+    for part in layers(model):
         is_binding = isinstance(part, RunnableBindingBase)
         for name in _TOKEN_LIMITS:
             given = part.kwargs.get(name) if is_binding else getattr(part, name, None)
@@ -269,57 +262,15 @@ def raised_limit(model: Runnable[Any, Any]) -> tuple[str, int] | None:
     if limit is None:
         return None
     name, now = limit
-    most = _profile(model).get("max_output_tokens")
+    most = profile(model).get("max_output_tokens")
     raised = min(2 * now, most) if isinstance(most, int) else 2 * now
     return (name, raised) if raised > now else None
 
 
-def model_name(model: Runnable[Any, Any]) -> str | None:
-    """Return the name of a model, as far as it tells."""
-    for part in _layers(model):
-        if isinstance(part, RunnableBindingBase):
-            continue
-        for attribute in ("model_name", "model", "model_id"):
-            name = getattr(part, attribute, None)
-            if isinstance(name, str):
-                return name
-    return None
-
-
-def _profile(model: Any) -> Mapping[str, Any]:
-    """Return what the chat model inside says it can do."""
-    for part in _layers(model):
-        if isinstance(part, BaseChatModel):
-            return part.profile or {}
-    return {}
-
-
-def _layers(model: Any) -> list[Any]:
-    """List a model and what it wraps, from the outside in."""
-    layers = []
-    while model is not None:
-        layers.append(model)
-        if isinstance(model, RunnableBindingBase):
-            model = model.bound
-        elif isinstance(model, DynamicRunnable):
-            model = model.default
-        elif isinstance(model, RunnableWithFallbacks):
-            model = model.runnable
-        else:
-            model = None
-    return layers
-
-
 def _check_temperatures(temperatures: Any) -> None:
-    is_list = isinstance(temperatures, Sequence) and not isinstance(temperatures, str)
-    if not is_list or not temperatures or not all(map(_is_temperature, temperatures)):
+    if not are_temperatures(temperatures):
         msg = (
             "Rung(temperatures=...) must hold at least one number from 0 up or None, "
             f"got {temperatures!r}"
         )
         raise ConfigurationError(msg)
-
-
-def _is_temperature(value: Any) -> bool:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return value is None or (is_number and value >= 0)

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from langchain_prodpatterns.models import model_name
 from langchain_prodpatterns.structured.attempts import Attempt
-from langchain_prodpatterns.structured.ladder import Rung, model_name
+from langchain_prodpatterns.structured.ladder import Rung
 from langchain_prodpatterns.usage import NO_USAGE
 
 Start = Literal["first", "learned"]

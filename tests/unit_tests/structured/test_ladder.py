@@ -16,12 +16,10 @@ from langchain_prodpatterns.structured.ladder import (
     State,
     Step,
     as_rungs,
-    model_name,
     next_step,
     plan,
     prepared,
     raised_limit,
-    takes_temperature,
     token_limit,
 )
 from langchain_prodpatterns.testing import ScriptedChatModel
@@ -288,15 +286,3 @@ def test_no_more_tokens_are_asked_for_than_the_model_can_write(
 
     assert limit == (None if raised is None else ("max_tokens", raised))
     assert entry.can_raise_tokens is (raised is not None)
-
-
-def test_the_profile_may_forbid_a_temperature() -> None:
-    fixed = ScriptedChatModel(default="hi", profile={"temperature": False})
-
-    assert takes_temperature(MODEL)
-    assert not takes_temperature(fixed)
-    assert not takes_temperature(fixed.bind(stop=["x"]).with_retry())
-
-
-def test_the_name_is_found_through_bindings() -> None:
-    assert model_name(MODEL.bind(stop=["x"]).with_retry()) == "small"
