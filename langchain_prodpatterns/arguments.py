@@ -32,21 +32,26 @@ def is_number(value: object) -> bool:
     return math.isfinite(value)
 
 
-def check_count(argument: str, value: int | None, *, optional: bool = True) -> None:
+def check_count(
+    argument: str, value: int | None, *, optional: bool = True, least: int = 1
+) -> None:
     """Check an argument that counts something.
 
     Args:
         argument: Its name, for the message.
         value: What was given.
         optional: Whether it may be `None`.
+        least: The least that makes sense.
 
     Raises:
-        ConfigurationError: When it is no whole number, or less than 1.
+        ConfigurationError: When it is no whole number, or less than that.
     """
     if value is None and optional:
         return
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-        allowed = "a whole number, at least 1" + (", or None" if optional else "")
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        allowed = f"a whole number, at least {least}" + (
+            ", or None" if optional else ""
+        )
         msg = f"{argument} must be {allowed}, got {value!r}"
         raise ConfigurationError(msg)
 

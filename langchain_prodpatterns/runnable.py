@@ -81,16 +81,18 @@ class PatternRun:
         *handlers: BaseCallbackHandler,
         hidden: bool = False,
         own: bool = True,
+        facts: Mapping[str, Any] | None = None,
     ) -> RunnableConfig:
         """Return the config to hand on to a child run.
 
         Args:
             step: The name of the step, which becomes the child's name and tag:
-                `critique:2`.
+                `critique`.
             *handlers: More callback handlers for this child, such as a budget's probe.
             hidden: Keep it out of the view of the conversation: judges and the like.
             own: Book its calls to this pattern. Without, to the pattern around it:
                 for a runnable of the user's that the pattern only wraps.
+            facts: What its metadata says of the step, such as the round.
 
         Returns:
             The config of the child.
@@ -101,7 +103,11 @@ class PatternRun:
         config = patch_config(
             self.config, callbacks=manager, run_name=f"{self.pattern}:{step}"
         )
-        metadata = {**(config.get("metadata") or {}), **self._ownership(own=own)}
+        metadata = {
+            **(config.get("metadata") or {}),
+            **_flat(facts or {}),
+            **self._ownership(own=own),
+        }
         config["metadata"] = {**metadata, **HIDDEN} if hidden else metadata
         return config
 
@@ -197,7 +203,7 @@ class PatternRun:
 
     def _annotate(self, facts: dict[str, Any]) -> None:
         """Put facts into the metadata of the run that tracers will send."""
-        flat = {f"prodpatterns.{key}": value for key, value in facts.items()}
+        flat = _flat(facts)
         for handler in self._run_manager.handlers:
             if isinstance(handler, BaseTracer | AsyncBaseTracer):
                 run = handler.run_map.get(self.run_id)
@@ -215,6 +221,10 @@ class PatternRun:
             else (metadata.get(_OUTER_PATTERN_KEY), metadata.get(_OUTER_RUN_KEY))
         )
         return {PATTERN_KEY: pattern, RUN_KEY: owner, AROUND_KEY: self.run_id}
+
+
+def _flat(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"prodpatterns.{key}": value for key, value in facts.items()}
 
 
 _OUTER_PATTERN_KEY = "prodpatterns.outer_pattern"

@@ -5,7 +5,7 @@ criteria (a model), asks for a revision, and replaces the best only by what is s
 be better. It stops for a stated reason and returns the best, never the last.
 """
 
-from langchain_prodpatterns.refine.critics import (
+from langchain_prodpatterns.refine.criteria import (
     Checks,
     Criteria,
     CriteriaRequest,
@@ -14,16 +14,19 @@ from langchain_prodpatterns.refine.critics import (
 from langchain_prodpatterns.refine.prompts import RevisionRequest
 from langchain_prodpatterns.refine.refine_chain import RefineChain
 from langchain_prodpatterns.refine.results import (
+    CriterionMark,
     RefineResult,
     RefineRound,
     Score,
     StopReason,
 )
+from langchain_prodpatterns.refine.verifiers import Verifier
 
 __all__ = [
     "Checks",
     "Criteria",
     "CriteriaRequest",
+    "CriterionMark",
     "Marks",
     "RefineChain",
     "RefineResult",
@@ -31,4 +34,5 @@ __all__ = [
     "RevisionRequest",
     "Score",
     "StopReason",
+    "Verifier",
 ]

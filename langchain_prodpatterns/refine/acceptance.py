@@ -4,6 +4,7 @@ The tests are asked in order; the first that is not undecided decides. A draft t
 test shows to be better does not replace the best.
 """
 
+from collections.abc import Collection, Sequence
 from typing import Literal, get_args
 
 from langchain_prodpatterns.errors import ConfigurationError
@@ -94,6 +95,30 @@ def by_score(best: Scores, new: Scores) -> Comparison:
     if abs(new_mean - old_mean) < _SAME:
         return "undecided"
     return "better" if new_mean > old_mean else "worse"
+
+
+def leading(candidates: Sequence[Scores], tests: Collection[AcceptTest]) -> int:
+    """Choose among the candidates of one round, by what is known of them already.
+
+    Args:
+        candidates: The scores of each, at least one.
+        tests: The acceptance tests. No pairwise judge is asked among candidates: that
+            is kept for the question whether the best of them replaces the best so far.
+
+    Returns:
+        The place of the one that no other betters; the first of several.
+    """
+    lead = 0
+    for at in range(1, len(candidates)):
+        pair = candidates[lead], candidates[at]
+        comparison: Comparison = "undecided"
+        if "verifier" in tests:
+            comparison = by_verifiers(*pair)
+        if comparison == "undecided":
+            comparison = by_score(*pair)
+        if comparison == "better":
+            lead = at
+    return lead
 
 
 def by_preference(

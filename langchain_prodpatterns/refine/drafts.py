@@ -7,6 +7,8 @@ version:" can never become a part of the draft: what is not that JSON is no revi
 import hashlib
 import json
 import unicodedata
+from collections.abc import Sequence
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +20,7 @@ from langchain_core.prompt_values import PromptValue
 from pydantic import BaseModel, Field, ValidationError
 
 from langchain_prodpatterns.fencing import bare_reply
+from langchain_prodpatterns.refine.fields import value_at, with_value
 from langchain_prodpatterns.refine.merging import revised_model
 from langchain_prodpatterns.refine.objects import (
     RevisionError,
@@ -61,6 +64,11 @@ class Draft:
     def is_text(self) -> bool:
         """Whether it is a text or a message, not an object."""
         return isinstance(self.value, str | AIMessage)
+
+    @property
+    def shown(self) -> Any:
+        """The JSON of an object, as the reviser is shown it."""
+        return self.value if isinstance(self.value, dict) else json.loads(self.text)
 
     @property
     def fingerprint(self) -> str:
@@ -109,11 +117,13 @@ def encodable(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
-def reply_form(draft: Draft) -> str:
+def reply_form(draft: Draft, *, in_places: bool = False) -> str:
     """Describe the JSON in which a language model must answer.
 
     Args:
         draft: The draft to revise.
+        in_places: Whether only the places of an object that stand in `fields` are to
+            change.
 
     Returns:
         The end of a sentence that begins "Answer with one JSON object".
@@ -122,6 +132,13 @@ def reply_form(draft: Draft) -> str:
         return 'of this form: {"revision": "the whole revised text and nothing else"}'
     is_dict = isinstance(draft.value, dict)
     schema = None if is_dict else schema_json(type(draft.value))
+    if in_places:
+        typed = f" The JSON Schema of the whole draft:\n{schema}" if schema else ""
+        return (
+            "that has just the places of the draft which stand in fields: each JSON "
+            'Pointer as a key with the new value of that place, {"/place": value}. '
+            f"Keep the types. All else stays as it is.{typed}"
+        )
     if schema is None:
         return (
             "that is the whole revised draft, with the keys and the types of values "
@@ -134,12 +151,13 @@ def reply_form(draft: Draft) -> str:
     )
 
 
-def read_reply(draft: Draft, reply: Any) -> Draft:
+def read_reply(draft: Draft, reply: Any, places: Sequence[str] = ()) -> Draft:
     """Read the JSON of a language model that was asked for a revision.
 
     Args:
         draft: The draft that was to be revised.
         reply: What the model answered: a message or a text.
+        places: JSON Pointers of all that is to change of an object; none for the whole.
 
     Returns:
         The revised draft, in the draft's own type.
@@ -150,7 +168,7 @@ def read_reply(draft: Draft, reply: Any) -> Draft:
     text = str(reply.text) if isinstance(reply, BaseMessage) else str(reply)
     answer = read_json(bare_reply(text))
     if not draft.is_text:
-        return _read_object(draft, answer)
+        return _read_object(draft, answer, places)
     try:
         given = TextRevision.model_validate_json(json.dumps(answer), strict=True)
     except ValidationError as error:
@@ -159,13 +177,14 @@ def read_reply(draft: Draft, reply: Any) -> Draft:
     return _with_text(draft, given.revision, reply)
 
 
-def read_answer(draft: Draft, answer: Any) -> Draft:
+def read_answer(draft: Draft, answer: Any, places: Sequence[str] = ()) -> Draft:
     """Take what a reviser of the user's own gives: the revised draft itself.
 
     Args:
         draft: The draft that was to be revised.
         answer: The revision in the draft's type; a text will do for a message, and a
             message for a text. A dict will do for a pydantic object.
+        places: As for `read_reply`.
 
     Returns:
         The revised draft, in the draft's own type.
@@ -179,9 +198,10 @@ def read_answer(draft: Draft, answer: Any) -> Draft:
         if isinstance(answer, BaseMessage):
             return _with_text(draft, str(answer.text), answer)
     elif isinstance(draft.value, BaseModel) and isinstance(answer, type(draft.value)):
-        return read_draft(answer)
+        given = read_draft(answer)
+        return _read_object(draft, given.shown, places) if places else given
     elif isinstance(answer, dict):
-        return _read_object(draft, read_json(_to_json(answer)))
+        return _read_object(draft, read_json(_to_json(answer)), places)
     msg = f"{type(answer).__name__} cannot stand in for {type(draft.value).__name__}"
     raise RevisionError(msg)
 
@@ -205,11 +225,30 @@ def _with_text(draft: Draft, text: str, reply: Any) -> Draft:
     return Draft(draft.value.model_copy(update=own), encodable(text))
 
 
-def _read_object(draft: Draft, answer: Any) -> Draft:
+def _read_object(draft: Draft, answer: Any, places: Sequence[str]) -> Draft:
+    if places:
+        answer = _only(places, answer, draft.shown)
     if isinstance(draft.value, dict):
         check_shape(draft.value, answer)
         return Draft(answer, _to_json(answer))
-    return read_draft(revised_model(draft.value, json.loads(draft.text), answer))
+    return read_draft(revised_model(draft.value, draft.shown, answer))
+
+
+def _only(places: Sequence[str], answer: Any, shown: Any) -> Any:
+    """Take from an answer what was asked for, and leave all else as it was.
+
+    The answer may also be the whole object: models like to write more than they must.
+    """
+    new, found = shown, False
+    for place in places:
+        with suppress(LookupError):
+            flat = isinstance(answer, dict) and place in answer
+            value = answer[place] if flat else value_at(answer, place)
+            new, found = with_value(new, place, value), True
+    if not found:
+        msg = "the revision has none of the places that were asked for"
+        raise RevisionError(msg)
+    return new
 
 
 def _to_json(value: dict[str, Any]) -> str:

@@ -1,7 +1,8 @@
 """The critics of one chain together: what they say of a draft, and whom they prefer."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 from langchain_core.runnables import Runnable
@@ -23,17 +24,13 @@ from langchain_prodpatterns.refine.acceptance import (
     by_score,
     by_verifiers,
 )
-from langchain_prodpatterns.refine.critics import (
-    SKIPPED,
-    BoundCriteria,
-    Criteria,
-    Verifier,
-    as_verifier,
-)
+from langchain_prodpatterns.refine.criteria import SKIPPED, BoundCriteria, Criteria
 from langchain_prodpatterns.refine.drafts import Draft
+from langchain_prodpatterns.refine.fields import known_places
 from langchain_prodpatterns.refine.prompts import numbered
 from langchain_prodpatterns.refine.results import Score, Scores
-from langchain_prodpatterns.refine.steps import Steps, asking
+from langchain_prodpatterns.refine.steps import Steps, asking, making
+from langchain_prodpatterns.refine.verifiers import BoundVerifier, as_verifier
 from langchain_prodpatterns.usage import NO_USAGE, Usage
 
 PAIRWISE_TIMEOUT = 30.0
@@ -86,6 +83,21 @@ class Critique:
         """Whether no verifier fails."""
         return not any(s.failed for s in self.scores if s.kind == "verifier")
 
+    def places(self, draft: Draft) -> tuple[str, ...]:
+        """Return what must change of an object, as far as those who say so tell.
+
+        Args:
+            draft: The draft that was criticized.
+
+        Returns:
+            JSON Pointers; none where the whole is to be revised.
+        """
+        failed = [score for score in self.scores if score.failed]
+        if draft.is_text or not failed or not all(score.fields for score in failed):
+            return ()
+        places = [place for score in failed for place in score.fields]
+        return known_places(places, draft.shown) or ()
+
     @property
     def incomplete(self) -> bool:
         """Whether a critic that was asked gave no score."""
@@ -121,33 +133,36 @@ class Panel:
         self._pairwise = self._pairwise_judge(criteria, model)
         self._check_tests()
 
+    @property
+    def _critics(self) -> tuple[BoundVerifier | BoundCriteria, ...]:
+        """All critics in the order in which they are asked: cheap ones first."""
+        return (*self.verifiers, *self.judged)
+
     def critique(
-        self, draft: Draft, task: str, number: int, known: Scores = ()
+        self, draft: Draft, task: str, facts: Mapping[str, Any], known: Scores = ()
     ) -> Steps[Critique]:
         """Have a draft checked, then judged if no check failed: cheap ones first.
 
         Args:
             draft: The draft.
             task: What it is for.
-            number: Its number.
+            facts: Of which round it is, for the metadata of the runs.
             known: The scores it has already; those critics are not asked again.
 
         Returns:
             The critique.
         """
-        name = f"critique:{number}"
         scores: list[Score] = []
         used = NO_USAGE
         cut_short = False
         failing = False
-        critics: Sequence[Verifier | BoundCriteria] = (*self.verifiers, *self.judged)
-        for at, critic in enumerate(critics):
+        for at, critic in enumerate(self._critics):
             if known and known[at].value is not None:
                 score = known[at]
             elif failing and isinstance(critic, BoundCriteria):
                 score = critic.unscored(SKIPPED)
             else:
-                outcome = yield critic.step(draft, task, name)
+                outcome = yield from making(critic.step(draft, task, facts))
                 score = critic.read(outcome)
                 used += outcome.usage
                 cut_short = cut_short or outcome.spent is not None
@@ -155,10 +170,24 @@ class Panel:
             failing = failing or (score.failed and score.kind == "verifier")
         return Critique(tuple(scores), used, cut_short)
 
+    def gave(self, scores: Scores) -> bool:
+        """Whether scores are those of these critics, so that others compare with them.
+
+        Args:
+            scores: All scores of a draft, recorded some time ago.
+        """
+        return [score.critic for score in scores] == [c.name for c in self._critics]
+
     def compare(
-        self, best: "Weighed", new: "Weighed", task: str, number: int
+        self, best: "Weighed", new: "Weighed", task: str, facts: Mapping[str, Any]
     ) -> Steps[tuple[bool, str, Usage]]:
         """Ask the acceptance tests in order, until one decides.
+
+        Args:
+            best: The best so far.
+            new: The revision.
+            task: What they are for.
+            facts: Of which round it is, for the metadata of the runs.
 
         Returns:
             Whether the revision replaces the best, why, and what asking used.
@@ -171,27 +200,38 @@ class Panel:
             elif test == "score":
                 comparison = by_score(best.critique.scores, new.critique.scores)
             else:
-                comparison, cost = yield from self._prefer(best, new, task, number)
+                comparison, cost = yield from self._prefer(best, new, task, facts)
                 used += cost
             if comparison != "undecided":
                 return comparison == "better", f"{comparison} by {test}", used
         return False, "no test shows it to be better", used
 
     def _prefer(
-        self, best: "Weighed", new: "Weighed", task: str, number: int
+        self, best: "Weighed", new: "Weighed", task: str, facts: Mapping[str, Any]
     ) -> Steps[tuple[Comparison, Usage]]:
-        """Ask the pairwise judge in both orders; the second only if it may matter."""
+        """Ask the pairwise judge in both orders, each only if it may still matter.
+
+        A judge that errs by chance once in four calls lets one worse revision in
+        sixteen pass so. Where the score does not say the same, it is asked all over
+        again: then it is one in 256.
+        """
         judge = self._pairwise
         if judge is None or not new.critique.clean:
             return "undecided", NO_USAGE
-        name, texts = f"compare:{number}", (best.draft.text, new.draft.text)
-        request = PairRequest(task=task, first=texts[0], second=texts[1])
-        first, used = yield from _ask(judge, request, name, ("best", "revision"))
-        if first != "revision":
-            return by_preference(first), used
-        request = PairRequest(task=task, first=texts[1], second=texts[0])
-        swapped, cost = yield from _ask(judge, request, name, ("revision", "best"))
-        return by_preference(first, swapped), used + cost
+        ask = partial(_ask, judge, best.draft, new.draft, task, facts)
+        by_marks = by_score(best.critique.scores, new.critique.scores)
+        used, comparison = NO_USAGE, by_preference(None)
+        for _ in range(1 if by_marks == "better" else 2):
+            first, cost = yield from ask(best_first=True)
+            used += cost
+            if first != "revision":
+                return by_preference(first), used
+            swapped, cost = yield from ask(best_first=False)
+            used += cost
+            comparison = by_preference(first, swapped)
+            if comparison != "better":
+                break
+        return comparison, used
 
     def _pairwise_judge(
         self, criteria: list[Criteria], model: Runnable[Any, Any] | None
@@ -247,28 +287,35 @@ class Weighed:
     """The draft."""
     critique: Critique
     """Its critique."""
-    number: int
-    """The number of its round."""
+    at: int
+    """Where its entry stands among the rounds."""
     asked_again: bool = False
     """Whether the critics that gave no score had their second chance."""
 
 
 def _ask(
     judge: BoundJudge[PairRequest, PairVerdict],
-    request: PairRequest,
-    name: str,
-    order: tuple[Preference, Preference],
+    best: Draft,
+    new: Draft,
+    task: str,
+    facts: Mapping[str, Any],
+    *,
+    best_first: bool,
 ) -> Steps[tuple[Preference | None, Usage]]:
     """Ask for a preference, and name what stands in the place that is preferred."""
-    outcome = yield asking(name, judge, request)
+    first, second = (best, new) if best_first else (new, best)
+    request = PairRequest(task=task, first=first.text, second=second.text)
+    outcome = yield from making(asking("compare", judge, request, facts))
     verdict = outcome.value.verdict if outcome.value is not None else None
     if verdict is None:
         return None, outcome.usage
-    places: dict[str, Preference] = {"first": order[0], "second": order[1]}
-    return places.get(verdict.better, "neither"), outcome.usage
+    if verdict.better == "neither":
+        return "neither", outcome.usage
+    better = best_first == (verdict.better == "first")
+    return "best" if better else "revision", outcome.usage
 
 
-def _distinct(verifiers: Sequence[Verifier]) -> tuple[Verifier, ...]:
+def _distinct(verifiers: Sequence[BoundVerifier]) -> tuple[BoundVerifier, ...]:
     """Number verifiers of one name, such as lambdas: feedback is by name."""
     names = [verifier.name for verifier in verifiers]
     return tuple(

@@ -1,6 +1,6 @@
 """`RefineChain`: draft, criticize, revise, keep the best, stop for a stated reason."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, cast
 
@@ -18,18 +18,25 @@ from langchain_prodpatterns.arguments import check_count, is_number, refuse_unkn
 from langchain_prodpatterns.budget import Budget, BudgetMeter
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.judging import is_language_model
+from langchain_prodpatterns.models import are_temperatures
 from langchain_prodpatterns.refine.acceptance import AcceptTest, read_accept
+from langchain_prodpatterns.refine.checkpoints import Checkpoint, recorded_before
 from langchain_prodpatterns.refine.panel import Panel
-from langchain_prodpatterns.refine.refinement import Refinement
-from langchain_prodpatterns.refine.results import RefineResult
-from langchain_prodpatterns.refine.steps import aperform, perform
-from langchain_prodpatterns.runnable import PatternRun, PatternRunnable
+from langchain_prodpatterns.refine.refinement import Plan, Refinement
+from langchain_prodpatterns.refine.results import RefineResult, RefineRound, best_of
+from langchain_prodpatterns.refine.round_stream import RoundStream
+from langchain_prodpatterns.refine.steps import Steps, aperforming, performing
+from langchain_prodpatterns.refine.stopping import PATIENCE
+from langchain_prodpatterns.refine.writing import Writers
+from langchain_prodpatterns.runnable import (
+    PatternRun,
+)
 
 DraftType = str | AIMessage | dict[str, Any] | BaseModel
 """What can be refined."""
 
 
-class RefineChain(PatternRunnable[Any, Any]):
+class RefineChain(RoundStream):
     """Refines an answer until it is good enough, and never returns a worse one.
 
     ```python
@@ -47,8 +54,14 @@ class RefineChain(PatternRunnable[Any, Any]):
     best is asked once more before that is revised.
 
     The output has the first draft's own type: `str`, `AIMessage`, pydantic object or
-    dict. A revised message is a copy with a new id and the usage of its own call.
-    `stream` yields the final answer once.
+    dict. A revised message is a copy with a new id and the usage of its own call. Of an
+    object only the fields that failed are asked for, as far as the critics name them;
+    everything else stays as it is.
+
+    `stream` yields the final answer once; with `include_rounds` it yields each
+    `RefineRound` as it ends, then the `RefineResult` that `invoke` gives. The runs of a
+    refinement are always named `refine:draft`, `refine:critique`, `refine:revision` and
+    `refine:compare`; their metadata has the round (`prodpatterns.round`).
     """
 
     pattern: ClassVar[str] = "refine"
@@ -65,10 +78,18 @@ class RefineChain(PatternRunnable[Any, Any]):
     """The score, from 0 to 1, that is good enough."""
     max_rounds: int = 3
     """How many revisions to try at most."""
+    patience: int = PATIENCE
+    """Rounds in a row that may fail to better the best."""
+    candidates: int = 1
+    """Drafts, and revisions a round, that are written at once."""
+    temperatures: Sequence[float | None] = ()
+    """The temperature of each candidate; empty for the models' own."""
+    failed_ideas: int = 0
+    """How many failed revisions the reviser is told of."""
+    checkpoint: Checkpoint | None = None
+    """Who is given each round when it has ended."""
     budget: Budget | None = None
     """What one input may cost."""
-    include_rounds: bool = False
-    """Whether the output is a `RefineResult`."""
 
     def __init__(
         self,
@@ -79,6 +100,11 @@ class RefineChain(PatternRunnable[Any, Any]):
         accept: str = "verifier>pairwise>score",
         target_score: float | None = None,
         max_rounds: int = 3,
+        patience: int = PATIENCE,
+        candidates: int = 1,
+        temperatures: Sequence[float | None] = (),
+        failed_ideas: int = 0,
+        checkpoint: Checkpoint | None = None,
         budget: Budget | None = None,
         include_rounds: bool = False,
         **kwargs: Any,
@@ -93,17 +119,32 @@ class RefineChain(PatternRunnable[Any, Any]):
                 gets the text of a draft, or the object where the draft is one. It
                 returns `True` or `None` (passed), `False`, a number from 0 to 1 (1 is
                 passed) or a text (what is wrong), or raises `ValueError` or
-                `AssertionError`. An output parser passes what it can parse. Anything
-                else leaves the draft unscored.
+                `AssertionError`. `(0.5, "2 of 4 tests fail")` is a number with words;
+                `{"title": "too long"}` says what is wrong with fields of an object. An
+                output parser passes what it can parse. Anything else leaves the draft
+                unscored. `Verifier(...)` gives a check a name and a weight.
             reviser: A chat model, by default the generator if that is one; or a
                 Runnable or callable from `RevisionRequest` to the revised draft.
             accept: `"verifier>pairwise>score"` or a part of it in that order. No
                 verifier may get worse; a judge must prefer the revision in both
-                orders; the score must be higher. The first test that decides, does.
+                orders, and once more in both where the score is not higher too; the
+                score must be higher. The first test that decides, does.
             target_score: Stop when the best reaches this score, above 0 up to 1: the
                 weighted mean of the criteria, or of the verifiers where there are no
                 criteria.
-            max_rounds: Revisions to try at most, at least 1.
+            max_rounds: Rounds of revision to try at most, at least 1.
+            patience: Rounds in a row that may fail to better the best, at least 1.
+            candidates: Drafts, and revisions a round, to write and criticize at once
+                (as many as the config's `max_concurrency` allows). The best of them by
+                verifiers and score is the one that may replace the best so far.
+            temperatures: One a candidate, for what writes that is a chat model; `None`
+                is the model's own.
+            failed_ideas: How many of the latest failed revisions the reviser is told
+                of, in a few words each. Its prompt does not grow with the rounds.
+            checkpoint: A callable, sync or async, that is given each `RefineRound` when
+                it has ended (a second time where a critic that failed was asked again),
+                to keep it: `resume` goes on from there. What it raises is logged by its
+                type only.
             budget: What one input may cost. Drafts and revisions count as attempts.
                 Asking a judge or a verifier that is a Runnable counts as a call; a
                 plain callable as a verifier does not, but it is asked within the time.
@@ -114,7 +155,11 @@ class RefineChain(PatternRunnable[Any, Any]):
             ConfigurationError: When an argument cannot work.
         """
         refuse_unknown("RefineChain", kwargs, "name")
-        _check_numbers(target_score, max_rounds)
+        _check_numbers(target_score, max_rounds, patience, candidates, failed_ideas)
+        _check_temperatures(temperatures, candidates)
+        if not (checkpoint is None or callable(checkpoint)):
+            msg = f"checkpoint must be a callable or None, got {checkpoint!r}"
+            raise ConfigurationError(msg)
         if isinstance(critics, str) or not isinstance(critics, Sequence):
             msg = f"critics must be a list such as [Criteria('...')], got {critics!r}"
             raise ConfigurationError(msg)
@@ -129,6 +174,11 @@ class RefineChain(PatternRunnable[Any, Any]):
             accept=accept,
             target_score=target_score,
             max_rounds=max_rounds,
+            patience=patience,
+            candidates=candidates,
+            temperatures=tuple(temperatures),
+            failed_ideas=failed_ideas,
+            checkpoint=checkpoint,
             budget=budget,
             include_rounds=include_rounds,
             **kwargs,
@@ -183,50 +233,104 @@ class RefineChain(PatternRunnable[Any, Any]):
         specs = [spec for part in inner for spec in part.config_specs]
         return get_unique_config_specs(specs)
 
-    def _run(self, value: Any, run: PatternRun, **kwargs: Any) -> Any:
+    def resume(
+        self,
+        recorded: RefineResult | Sequence[RefineRound],
+        config: RunnableConfig | None = None,
+        *,
+        task: Any = "",
+    ) -> Any:
+        """Go on from what was recorded, for up to `max_rounds` rounds more.
+
+        Nothing that was recorded is asked for again, unless the critics are others now:
+        then the best draft is criticized anew. The budget begins anew.
+
+        Args:
+            recorded: The result of a refinement, or the rounds that a checkpoint kept;
+                of a round that is there twice, the last one counts.
+            config: The config of the run.
+            task: What the draft is for, as the generator was asked, where only rounds
+                are given.
+
+        Returns:
+            What `invoke` returns, with all rounds and what they used.
+
+        Raises:
+            ValueError: When there is no accepted draft in what was recorded.
+        """
+        return self.invoke(recorded_before(recorded, task), config)
+
+    async def aresume(
+        self,
+        recorded: RefineResult | Sequence[RefineRound],
+        config: RunnableConfig | None = None,
+        *,
+        task: Any = "",
+    ) -> Any:
+        """Go on from what was recorded, like `resume`, natively async."""
+        return await self.ainvoke(recorded_before(recorded, task), config)
+
+    def _told(
+        self, value: Any, run: PatternRun, kwargs: dict[str, Any]
+    ) -> Iterator[Any]:
+        """Yield the rounds as they end, and then the result, which is reported."""
         meter = self._meter()
-        story = self._refinement(value, meter, kwargs).story()
+        told: Any = None
         try:
-            result = perform(story, run, meter)
+            for told in performing(self._story(value, meter, kwargs), run, meter):
+                if isinstance(told, RefineRound):
+                    yield told
         except Exception:  # only the first draft may fail
             run.decide("failed", "the first draft could not be made")
             raise
-        run.decide(result.stop_reason, _in_words(result), **_facts(result))
-        return self._output(result)
+        run.decide(told.stop_reason, _in_words(told), **_facts(told))
+        yield told
 
-    async def _arun(self, value: Any, run: PatternRun, **kwargs: Any) -> Any:
+    async def _atold(
+        self, value: Any, run: PatternRun, kwargs: dict[str, Any]
+    ) -> AsyncIterator[Any]:
+        """Yield what `_told` does, natively async."""
         meter = self._meter()
-        story = self._refinement(value, meter, kwargs).story()
+        told: Any = None
         try:
-            result = await aperform(story, run, meter)
+            async for told in aperforming(
+                self._story(value, meter, kwargs), run, meter
+            ):
+                if isinstance(told, RefineRound):
+                    yield told
         except Exception:  # only the first draft may fail
             await run.adecide("failed", "the first draft could not be made")
             raise
-        await run.adecide(result.stop_reason, _in_words(result), **_facts(result))
-        return self._output(result)
+        await run.adecide(told.stop_reason, _in_words(told), **_facts(told))
+        yield told
 
     def _meter(self) -> BudgetMeter:
         return (self.budget or Budget()).start()
 
-    def _refinement(
+    def _story(
         self, value: Any, meter: BudgetMeter, kwargs: dict[str, Any]
-    ) -> Refinement:
+    ) -> Steps[RefineResult]:
         if self.generator is None and kwargs:
             msg = f"without a generator nothing takes the argument {min(kwargs)!r}"
             raise TypeError(msg)
-        return Refinement(
-            value=value,
+        writers = Writers(
             generator=self.generator,
             generator_kwargs=kwargs,
             reviser=cast("Runnable[Any, Any]", self.reviser or self.generator),
+            criteria=self.panel.texts,
+            candidates=self.candidates,
+            temperatures=self.temperatures,
+        )
+        plan = Plan(
+            writers=writers,
             panel=self.panel,
             target_score=self.target_score,
             max_rounds=self.max_rounds,
-            meter=meter,
+            patience=self.patience,
+            failed_ideas=self.failed_ideas,
+            checkpoint=self.checkpoint,
         )
-
-    def _output(self, result: RefineResult) -> Any:
-        return result if self.include_rounds else result.best
+        return Refinement(plan=plan, value=value, meter=meter).story()
 
     def _check_reviser(self) -> None:
         if self.reviser is not None or is_language_model(self.generator):
@@ -253,22 +357,42 @@ def _as_runnable(
         raise ConfigurationError(msg) from None
 
 
-def _check_numbers(target_score: float | None, max_rounds: int) -> None:
+def _check_numbers(
+    target_score: float | None,
+    max_rounds: int,
+    patience: int,
+    candidates: int,
+    failed_ideas: int,
+) -> None:
     if target_score is not None and not (
         is_number(target_score) and 0.0 < target_score <= 1.0
     ):
         msg = f"target_score must be above 0 and at most 1, got {target_score!r}"
         raise ConfigurationError(msg)
     check_count("max_rounds", max_rounds, optional=False)
+    check_count("patience", patience, optional=False)
+    check_count("candidates", candidates, optional=False)
+    check_count("failed_ideas", failed_ideas, optional=False, least=0)
+
+
+def _check_temperatures(temperatures: Any, candidates: int) -> None:
+    if temperatures in ((), []):
+        return
+    if not are_temperatures(temperatures) or len(temperatures) != candidates:
+        msg = (
+            "temperatures must hold one number from 0 up or None a candidate "
+            f"({candidates}), got {temperatures!r}"
+        )
+        raise ConfigurationError(msg)
 
 
 def _in_words(result: RefineResult) -> str:
     """Say which draft won, without any text of it."""
-    best = [entry.number for entry in result.rounds if entry.accepted][-1]
-    revisions = len(result.rounds) - 1
+    best = best_of(result.rounds).number
+    revisions = result.rounds[-1].number
     won = f"revision {best}" if best else "the first draft"
     return f"{won} is the best after {revisions} revisions"
 
 
 def _facts(result: RefineResult) -> dict[str, Any]:
-    return {"rounds": len(result.rounds) - 1, "score": result.score}
+    return {"rounds": result.rounds[-1].number, "score": result.score}

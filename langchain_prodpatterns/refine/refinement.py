@@ -4,65 +4,73 @@ The story: a first draft and its critique; then rounds of revision, critique and
 question whether the revision is better; until there is a reason to stop.
 """
 
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from langchain_core.runnables import Runnable
-
 from langchain_prodpatterns.budget import BudgetMeter
 from langchain_prodpatterns.errors import BudgetSpent
-from langchain_prodpatterns.judging import is_language_model
-from langchain_prodpatterns.refine.drafts import (
-    Draft,
-    read_answer,
-    read_draft,
-    read_reply,
-)
-from langchain_prodpatterns.refine.objects import RevisionError
+from langchain_prodpatterns.refine.acceptance import leading
+from langchain_prodpatterns.refine.checkpoints import Checkpoint, Recorded, keeping
+from langchain_prodpatterns.refine.drafts import Draft, read_draft
+from langchain_prodpatterns.refine.ideas import failed_ideas
 from langchain_prodpatterns.refine.panel import Critique, Panel, Weighed
-from langchain_prodpatterns.refine.prompts import (
-    RevisionRequest,
-    revision_prompt,
-    task_text,
-)
+from langchain_prodpatterns.refine.prompts import RevisionRequest, task_text
 from langchain_prodpatterns.refine.results import (
     RefineResult,
     RefineRound,
     StopReason,
+    best_of,
 )
-from langchain_prodpatterns.refine.steps import Outcome, Steps, invoking
+from langchain_prodpatterns.refine.steps import Announced, Steps, making, together
 from langchain_prodpatterns.refine.stopping import given_up, good_enough
+from langchain_prodpatterns.refine.writing import Writers, Written, begin
 from langchain_prodpatterns.usage import NO_USAGE, Usage
+
+logger = logging.getLogger(__name__)
 
 UNCRITICIZED = Critique((), NO_USAGE)
 """The critique of a revision that was not worth one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """Who takes part in a refinement, and when it stops."""
+
+    writers: Writers
+    """Who drafts and revises."""
+    panel: Panel
+    """Who criticizes and compares."""
+    target_score: float | None
+    """The score that is good enough."""
+    max_rounds: int
+    """How many rounds of revision to try."""
+    patience: int
+    """Rounds in a row that may fail to better the best."""
+    failed_ideas: int
+    """How many failed revisions the reviser is told of."""
+    checkpoint: Checkpoint | None
+    """Who is given each round when it has ended."""
 
 
 @dataclass(kw_only=True)
 class Refinement:
     """One input on its way from the first draft to the result."""
 
+    plan: Plan
+    """Who takes part."""
     value: Any
-    """The input: what the generator takes, or the draft."""
-    generator: Runnable[Any, Any] | None
-    """What drafts."""
-    generator_kwargs: dict[str, Any]
-    """What `bind` added for it."""
-    reviser: Runnable[Any, Any]
-    """What revises."""
-    panel: Panel
-    """Who criticizes and compares."""
-    target_score: float | None
-    """The score that is good enough."""
-    max_rounds: int
-    """How many revisions to try."""
+    """What the generator takes, or the draft, or what was `Recorded`."""
     meter: BudgetMeter
     """The budget."""
     rounds: list[RefineRound] = field(default_factory=list)
     """What happened so far."""
     seen: set[str] = field(default_factory=set)
     """The fingerprints and the texts of all drafts that were weighed."""
+    since: int = 0
+    """The number of the last round that was there before."""
 
     def story(self) -> Steps[RefineResult]:
         """Tell the whole story.
@@ -73,75 +81,146 @@ class Refinement:
         Raises:
             Exception: Whatever keeps the first draft from being made.
         """
-        best = yield from self._first_round()
-        reason = self._reason_to_stop(best, best.critique)
+        if isinstance(self.value, Recorded):
+            best = yield from self._pick_up(self.value)
+        else:
+            best = yield from self._first_round()
+        reason = self._reason_to_stop(best, cut_short=best.critique.cut_short)
         while reason is None:
             best, reason = yield from self._next_round(best)
         used = sum((entry.usage for entry in self.rounds), NO_USAGE)
-        return RefineResult(best.draft.value, tuple(self.rounds), reason, used)
+        rounds = tuple(self.rounds)
+        return RefineResult(best.draft.value, rounds, reason, used, self.task)
 
     @cached_property
     def task(self) -> str:
         """What the draft is for; nobody knows where the draft came from elsewhere."""
-        return "" if self.generator is None else task_text(self.value)
+        if isinstance(self.value, Recorded):
+            return self.value.task
+        return "" if self.plan.writers.generator is None else task_text(self.value)
 
     def _first_round(self) -> Steps[Weighed]:
-        """Make the first draft and have it criticized."""
-        log = _Log(self, 0)
+        """Make the first draft, or several, and have them criticized."""
+        began = self.meter.seconds
         _ = self.task  # an input that is no text must fail here, not after the draft
-        if self.generator is None:
-            draft = read_draft(self.value)
-        else:
-            self.meter.begin_attempt()
-            outcome = yield invoking(
-                "draft", self.generator, self.value, **self.generator_kwargs
-            )
-            failure = outcome.error or outcome.spent
-            if failure is not None:
-                raise failure
-            log.used += outcome.usage
-            draft = read_draft(outcome.value)
-        self.seen |= {draft.fingerprint, draft.text}
-        critique = yield from self.panel.critique(draft, self.task, 0)
-        log.write("first draft", draft, critique, accepted=True)
-        return Weighed(draft, critique, log.number)
+        written = yield from self.plan.writers.draft(self.value, self.meter)
+        candidates = yield from self._criticize(written, 0, clean=True)
+        lead = self._lead(candidates)
+        entries = [
+            self._entry(0, each, began, accepted=True, reason="first draft")
+            if each is lead
+            else self._entry(0, each, began)
+            for each in candidates
+        ]
+        at = yield from self._write(entries)
+        return Weighed(lead.draft, lead.critique, at)
 
     def _next_round(self, best: Weighed) -> Steps[tuple[Weighed, StopReason | None]]:
         """Revise the best; return the best then, and the reason to stop, if any."""
         try:
-            self.meter.begin_attempt()
+            begun = begin(self.plan.writers.candidates, self.meter)
         except BudgetSpent:
             return best, "budget"
         if best.critique.incomplete and not best.asked_again:
             best = yield from self._ask_again(best)
-            enough = good_enough(best.critique.scores, self.target_score)
+            enough = good_enough(best.critique.scores, self.plan.target_score)
             if enough is not None:
                 return best, enough
-        log = _Log(self, len(self.rounds))
-        outcome = yield from self._revise(best, log.number)
-        log.used += outcome.usage
-        if outcome.spent is not None:
+        began, number = self.meter.seconds, self.rounds[-1].number + 1
+        written = yield from self.plan.writers.revise(
+            best.draft, self._request(best), number, begun
+        )
+        if not written:
             return best, "budget"
-        if outcome.error is not None:
-            log.write(f"the reviser raised {type(outcome.error).__name__}")
+        candidates = yield from self._criticize(
+            written, number, clean=best.critique.clean
+        )
+        if any(each.fresh for each in candidates):
+            return (yield from self._weigh(best, candidates, number, began))
+        yield from self._write(
+            [self._entry(number, each, began) for each in candidates]
+        )
+        if all(each.written.raised for each in candidates):
             return best, "reviser_failed"
-        return (yield from self._take(best, outcome.value, log))
+        unchanged = all(each.written.draft is not None for each in candidates)
+        return best, "unchanged" if unchanged else self._reason_to_stop(best)
 
-    def _take(
-        self, best: Weighed, answer: Any, log: "_Log"
-    ) -> Steps[tuple[Weighed, StopReason | None]]:
-        """Read what the reviser gave, and weigh it if it is new."""
-        try:
-            draft = self._read(best.draft, answer)
-        except RevisionError as error:
-            log.write(f"no usable revision: {error}")
-            return best, self._reason_to_stop(best)
-        # Where a verifier fails, blanks and line ends may be all there is to mend.
-        if (draft.fingerprint if best.critique.clean else draft.text) in self.seen:
-            log.write("unchanged from an earlier draft", draft)
-            return best, "unchanged"
+    def _request(self, best: Weighed) -> RevisionRequest:
+        """Say what the reviser is told: it does not grow with the rounds."""
+        return RevisionRequest(
+            task=self.task,
+            draft=best.draft.text,
+            feedback=best.critique.feedback,
+            fields=best.critique.places(best.draft),
+            failed_ideas=failed_ideas(
+                self.rounds, best.draft.text, self.plan.failed_ideas
+            ),
+        )
+
+    def _criticize(
+        self, written: Sequence[Written], number: int, *, clean: bool
+    ) -> Steps[list["_Candidate"]]:
+        """Have those criticized that are new."""
+        candidates = [
+            _Candidate(each, self._note(each, clean=clean)) for each in written
+        ]
+        fresh = [at for at, each in enumerate(candidates) if each.fresh]
+        critiques = yield from together(
+            [
+                self.plan.panel.critique(
+                    candidates[at].draft,
+                    self.task,
+                    self.plan.writers.facts(number, candidates[at].written.candidate),
+                )
+                for at in fresh
+            ]
+        )
+        for at, critique in zip(fresh, critiques, strict=True):
+            candidates[at] = replace(candidates[at], critique=critique)
+        return candidates
+
+    def _note(self, written: Written, *, clean: bool) -> str:
+        """Say why a candidate is not worth a critique, if it is not.
+
+        Where a verifier fails, blanks and line ends may be all there is to mend.
+        """
+        draft = written.draft
+        if draft is None:
+            return written.problem
+        if (draft.fingerprint if clean else draft.text) in self.seen:
+            return "unchanged from an earlier draft"
         self.seen |= {draft.fingerprint, draft.text}
-        return (yield from self._weigh(best, draft, log))
+        return ""
+
+    def _lead(self, candidates: Sequence["_Candidate"]) -> "_Candidate":
+        """Return the best of the candidates that are new."""
+        fresh = [each for each in candidates if each.fresh]
+        scores = [each.critique.scores for each in fresh]
+        return fresh[leading(scores, self.plan.panel.tests)]
+
+    def _weigh(
+        self,
+        best: Weighed,
+        candidates: Sequence["_Candidate"],
+        number: int,
+        began: float,
+    ) -> Steps[tuple[Weighed, StopReason | None]]:
+        """Compare the best of the candidates with the best so far."""
+        lead = self._lead(candidates)
+        new = Weighed(lead.draft, lead.critique, len(self.rounds))
+        accepted, reason, used = yield from self.plan.panel.compare(
+            best, new, self.task, self.plan.writers.facts(number)
+        )
+        entries = [
+            self._entry(number, each, began, used, accepted=accepted, reason=reason)
+            if each is lead
+            else self._entry(number, each, began)
+            for each in candidates
+        ]
+        at = yield from self._write(entries)
+        best = replace(new, at=at) if accepted else best
+        cut_short = any(each.critique.cut_short for each in candidates)
+        return best, self._reason_to_stop(best, cut_short=cut_short)
 
     def _ask_again(self, best: Weighed) -> Steps[Weighed]:
         """Give the critics of the best that gave no score a second chance.
@@ -150,88 +229,116 @@ class Refinement:
         reviser works without feedback, and no revision can be shown to be better.
         """
         began = self.meter.seconds
-        critique = yield from self.panel.critique(
-            best.draft, self.task, best.number, best.critique.scores
+        entry = self.rounds[best.at]
+        critique = yield from self.plan.panel.critique(
+            best.draft,
+            self.task,
+            self.plan.writers.facts(entry.number, entry.candidate),
+            best.critique.scores,
         )
-        entry = self.rounds[best.number]
-        self.rounds[best.number] = replace(
+        self.rounds[best.at] = replace(
             entry,
             scores=critique.scores,
             feedback=critique.feedback,
             usage=entry.usage + critique.usage,
             seconds=entry.seconds + self.meter.seconds - began,
         )
+        yield from self._keep(self.rounds[best.at])
         return replace(best, critique=critique, asked_again=True)
 
-    def _weigh(
-        self, best: Weighed, draft: Draft, log: "_Log"
-    ) -> Steps[tuple[Weighed, StopReason | None]]:
-        """Have a revision criticized, and compare it with the best."""
-        critique = yield from self.panel.critique(draft, self.task, log.number)
-        new = Weighed(draft, critique, log.number)
-        accepted, reason, used = yield from self.panel.compare(
-            best, new, self.task, log.number
-        )
-        log.used += used
-        log.write(reason, draft, critique, accepted=accepted)
-        best = new if accepted else best
-        return best, self._reason_to_stop(best, critique)
+    def _pick_up(self, recorded: Recorded) -> Steps[Weighed]:
+        """Go on from what happened before, with the critics of today."""
+        self.rounds = list(recorded.rounds)
+        self.since = max(entry.number for entry in self.rounds)
+        for entry in self.rounds:
+            if entry.draft is not None:
+                draft = read_draft(entry.draft)
+                self.seen |= {draft.fingerprint, draft.text}
+        entry = best_of(self.rounds)
+        at = max(at for at, each in enumerate(self.rounds) if each is entry)
+        best = Weighed(read_draft(entry.draft), Critique(entry.scores, NO_USAGE), at)
+        if not self.plan.panel.gave(entry.scores):
+            unknown = replace(best, critique=UNCRITICIZED)
+            best = replace((yield from self._ask_again(unknown)), asked_again=False)
+        return best
 
-    def _revise(self, best: Weighed, number: int) -> Steps[Outcome]:
-        """Ask for a revision of the best."""
-        draft, feedback = best.draft, best.critique.feedback
-        request = RevisionRequest(task=self.task, draft=draft.text, feedback=feedback)
-        asked: Any = request
-        if is_language_model(self.reviser):
-            try:
-                asked = revision_prompt(request, draft, self.panel.texts)
-            except Exception as error:  # noqa: BLE001 - the schema of a user's type may raise anything
-                return Outcome(error=error)
-        return (yield invoking(f"revision:{number}", self.reviser, asked))
-
-    def _read(self, draft: Draft, answer: Any) -> Draft:
-        read = read_reply if is_language_model(self.reviser) else read_answer
-        try:
-            return read(draft, answer)
-        except RevisionError:
-            raise
-        except Exception as error:  # noqa: BLE001 - a user's validator may raise anything
-            raise RevisionError(type(error).__name__) from None
-
-    def _reason_to_stop(
-        self, best: Weighed, last: Critique = UNCRITICIZED
-    ) -> StopReason | None:
-        enough = good_enough(best.critique.scores, self.target_score)
-        if enough is None and last.cut_short:
-            return "budget"
-        return enough or given_up(self.rounds, self.max_rounds)
-
-
-class _Log:
-    """Keeps the account of one round and writes it down at its end."""
-
-    def __init__(self, refinement: Refinement, number: int) -> None:
-        self.number = number
-        self.used: Usage = NO_USAGE
-        self._refinement = refinement
-        self._began = refinement.meter.seconds
-
-    def write(
+    def _entry(
         self,
-        reason: str,
-        draft: Draft | None = None,
-        critique: Critique = UNCRITICIZED,
+        number: int,
+        candidate: "_Candidate",
+        began: float,
+        used: Usage = NO_USAGE,
         *,
         accepted: bool = False,
-    ) -> None:
-        entry = RefineRound(
-            number=self.number,
-            draft=None if draft is None else draft.value,
+        reason: str = "another candidate is better",
+    ) -> RefineRound:
+        """Put down what came of a candidate."""
+        written, critique = candidate.written, candidate.critique
+        return RefineRound(
+            number=number,
+            draft=None if written.draft is None else written.draft.value,
             scores=critique.scores,
             feedback=critique.feedback,
             accepted=accepted,
-            reason=reason,
-            usage=self.used + critique.usage,
-            seconds=self._refinement.meter.seconds - self._began,
+            reason=candidate.note or reason,
+            usage=written.usage + critique.usage + used,
+            seconds=self.meter.seconds - began,
+            candidate=written.candidate,
         )
-        self._refinement.rounds.append(entry)
+
+    def _write(self, entries: Sequence[RefineRound]) -> Steps[int]:
+        """Write a round down; return where the accepted candidate of it stands."""
+        first = len(self.rounds)
+        self.rounds += entries
+        for entry in entries:
+            yield Announced(entry)
+            yield from self._keep(entry)
+        accepted = [at for at, entry in enumerate(entries) if entry.accepted]
+        return first + (accepted[0] if accepted else 0)
+
+    def _keep(self, entry: RefineRound) -> Steps[None]:
+        """Hand a round to the checkpoint, whose failure must not lose the answer."""
+        if self.plan.checkpoint is None:
+            return
+        outcome = yield from making(keeping(self.plan.checkpoint, entry))
+        if outcome.error is not None:
+            kind = type(outcome.error).__name__
+            logger.warning("the checkpoint of a RefineChain raised %s", kind)
+
+    def _reason_to_stop(
+        self, best: Weighed, *, cut_short: bool = False
+    ) -> StopReason | None:
+        enough = good_enough(best.critique.scores, self.plan.target_score)
+        if enough is None and cut_short:
+            return "budget"
+        return enough or given_up(
+            self.rounds,
+            self.plan.max_rounds,
+            patience=self.plan.patience,
+            since=self.since,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """One candidate of a round, on its way to an entry."""
+
+    written: Written
+    """What came of writing it."""
+    note: str
+    """Why it is out of the running; empty where it is not."""
+    critique: Critique = UNCRITICIZED
+    """What the critics say of it."""
+
+    @property
+    def fresh(self) -> bool:
+        """Whether it is a new draft."""
+        return not self.note
+
+    @property
+    def draft(self) -> Draft:
+        """The draft, of a candidate that has one."""
+        if self.written.draft is None:
+            msg = "a candidate without a draft has been asked for it"
+            raise RuntimeError(msg)
+        return self.written.draft

@@ -1,5 +1,6 @@
 """What a refinement found out: scores, rounds and the result."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,14 +20,28 @@ StopReason = Literal[
 - `all_met`: every critic gives the best draft full marks.
 - `target_score`: the best draft's score has reached `target_score`.
 - `unchanged`: the reviser gave back a text that was already weighed.
-- `no_improvement`: two rounds in a row did not better the best.
+- `no_improvement`: `patience` rounds in a row did not better the best.
 - `max_rounds`: the rounds are used up.
 - `budget`: the `Budget` left no room for the next call.
-- `reviser_failed`: the reviser raised, or gave nothing usable twice in a row.
+- `reviser_failed`: the reviser raised, or gave nothing usable `patience` times in
+  a row.
 """
 
 CriticKind = Literal["verifier", "criteria"]
 """A verifier is code that checks; criteria are judged by a model."""
+
+
+@dataclass(frozen=True, slots=True)
+class CriterionMark:
+    """What a judge says of one criterion."""
+
+    criterion: str
+    """The criterion, in the words of the developer."""
+    mark: int | bool
+    """From 1 to 5, or whether it is met."""
+    evidence: str = ""
+    """The words of the draft that the mark rests on, verbatim; code has checked that
+    they are there. Empty where there is nothing to quote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +60,11 @@ class Score:
     """What to change, in the critic's words."""
     note: str = ""
     """Why it is unscored."""
+    marks: tuple[CriterionMark, ...] = ()
+    """The judge's marks, one a criterion; empty for verifiers."""
+    fields: tuple[str, ...] = ()
+    """Of an object: the JSON Pointers of what failed, such as `/title`, as far as the
+    critic tells; empty where it speaks of the whole."""
 
     @property
     def passed(self) -> bool:
@@ -110,7 +130,7 @@ class RefineRound:
     """One draft and what became of it. Round 0 is the first draft."""
 
     number: int
-    """0 for the first draft, then the revisions from 1."""
+    """0 for the first draft, then the revisions from 1. Candidates share it."""
     draft: Any
     """The draft in its own type; `None` where the revision failed."""
     scores: Scores
@@ -124,7 +144,9 @@ class RefineRound:
     usage: Usage
     """What the calls of this round used."""
     seconds: float
-    """Wall-clock seconds of this round."""
+    """Wall-clock seconds of this round, those of its other candidates included."""
+    candidate: int = 0
+    """Which candidate of its round it is, from 0."""
 
     @property
     def score(self) -> float | None:
@@ -144,8 +166,19 @@ class RefineResult:
     """Why it stopped."""
     usage: Usage
     """What all calls used, those of patterns nested in the generator included."""
+    task: str = ""
+    """What the draft is for, as the reviser is told: `resume` needs it."""
 
     @property
     def score(self) -> float | None:
         """The score of the best draft, or `None` where it is unscored."""
-        return [entry for entry in self.rounds if entry.accepted][-1].score
+        return best_of(self.rounds).score
+
+
+def best_of(rounds: Sequence[RefineRound]) -> RefineRound:
+    """Return the round whose draft is the best: the last one that was accepted.
+
+    Args:
+        rounds: Rounds in order, of which at least one was accepted.
+    """
+    return [entry for entry in rounds if entry.accepted][-1]

@@ -10,8 +10,8 @@ from langchain_prodpatterns.refine.results import (
 )
 
 PATIENCE = 2
-"""Rounds in a row that may fail to better the best before it is given up. Two, because
-one may be bad luck of the sampling, and each more costs a revision and a critique."""
+"""Rounds in a row that by default may fail to better the best. Two, because one may be
+bad luck of the sampling, and each more costs a revision and a critique."""
 
 
 def good_enough(scores: Scores, target_score: float | None) -> StopReason | None:
@@ -33,18 +33,31 @@ def good_enough(scores: Scores, target_score: float | None) -> StopReason | None
     return None
 
 
-def given_up(rounds: Sequence[RefineRound], max_rounds: int) -> StopReason | None:
+def given_up(
+    rounds: Sequence[RefineRound],
+    max_rounds: int,
+    *,
+    patience: int = PATIENCE,
+    since: int = 0,
+) -> StopReason | None:
     """Say whether another round is not worth it.
 
     Args:
         rounds: The rounds so far, the first draft's included.
-        max_rounds: How many revisions may be tried.
+        max_rounds: How many rounds of revision may be tried.
+        patience: Rounds in a row that may fail to better the best.
+        since: The number of the last round that was there before, where a refinement
+            is resumed: those are not counted.
 
     Returns:
         `reviser_failed`, `no_improvement`, `max_rounds` or `None`.
     """
-    last = rounds[1:][-PATIENCE:]
-    if len(last) == PATIENCE and not any(entry.accepted for entry in last):
+    tried: dict[int, list[RefineRound]] = {}
+    for entry in rounds:
+        if entry.number > since:
+            tried.setdefault(entry.number, []).append(entry)
+    last = [entry for each in list(tried.values())[-patience:] for entry in each]
+    if len(tried) >= patience and not any(entry.accepted for entry in last):
         failed = all(entry.draft is None for entry in last)
         return "reviser_failed" if failed else "no_improvement"
-    return "max_rounds" if len(rounds) - 1 >= max_rounds else None
+    return "max_rounds" if len(tried) >= max_rounds else None

@@ -20,16 +20,14 @@ from langchain_prodpatterns.budget import Ticket
 from langchain_prodpatterns.errors import BudgetSpent, ConfigurationError
 from langchain_prodpatterns.judging import Judgement
 from langchain_prodpatterns.refine import Criteria, CriteriaRequest, Score
-from langchain_prodpatterns.refine.critics import (
-    MAX_FEEDBACK,
-    BoundCriteria,
-    Checks,
-    Marks,
-    Verifier,
+from langchain_prodpatterns.refine.criteria import BoundCriteria, Checks, Marks
+from langchain_prodpatterns.refine.drafts import read_draft
+from langchain_prodpatterns.refine.feedback import MAX_FEEDBACK
+from langchain_prodpatterns.refine.steps import Outcome
+from langchain_prodpatterns.refine.verifiers import (
+    BoundVerifier,
     as_verifier,
 )
-from langchain_prodpatterns.refine.drafts import read_draft
-from langchain_prodpatterns.refine.steps import Outcome
 from langchain_prodpatterns.structured import SchemaParser
 from langchain_prodpatterns.testing import ScriptedChatModel
 from langchain_prodpatterns.usage import UsageProbe
@@ -67,7 +65,7 @@ class ShortEnough:
 def verified(verifier: Any, draft: Any = "draft") -> Score:
     """The score a verifier gives a draft, through the whole step."""
     bound = as_verifier(verifier)
-    step = bound.step(read_draft(draft), "", "critique:0")
+    step = bound.step(read_draft(draft), "", {})
     try:
         outcome = Outcome(step.call({}, FREE))
     except Exception as error:  # noqa: BLE001 - as the driver does
@@ -78,7 +76,7 @@ def verified(verifier: Any, draft: Any = "draft") -> Score:
 async def averified(verifier: Any, draft: Any = "draft") -> Score:
     bound = as_verifier(verifier)
     return bound.read(
-        Outcome(await bound.step(read_draft(draft), "", "critique:0").acall({}, FREE))
+        Outcome(await bound.step(read_draft(draft), "", {}).acall({}, FREE))
     )
 
 
@@ -114,6 +112,11 @@ def raising(error: Exception) -> Any:
         (np.float64(0.5), 0.5),
         (np.array([True]), 1.0),
         (Product(title="a", price=1), 1.0),
+        ((True, "fine"), 1.0),
+        ((0.5, "2 of 4 tests fail"), 0.5),
+        ({}, 1.0),
+        ({"title": "", "price": None}, 1.0),
+        ({"title": "too long"}, 0.0),
     ],
 )
 def test_what_a_verifier_may_return(answer: Any, value: float) -> None:
@@ -123,7 +126,8 @@ def test_what_a_verifier_may_return(answer: Any, value: float) -> None:
 @pytest.mark.parametrize(
     "answer",
     [
-        *[7, -0.1, 1.5, math.nan, math.inf, "", "  ", [], {}, AIMessage("fine")],
+        *[7, -0.1, 1.5, math.nan, math.inf, "", "  ", [], AIMessage("fine")],
+        *[{"price": 3}, (7, "words"), (0.5, 7), ("a", "b"), (1, 2, 3)],
         np.array([True, False]),
     ],
 )
@@ -447,13 +451,13 @@ def test_what_is_no_exception_is_not_caught() -> None:
 
 def test_a_verifier_is_a_value() -> None:
     check = RunnableLambda(short)
-    assert Verifier("short", check) == Verifier("short", check)
+    assert BoundVerifier("short", check) == BoundVerifier("short", check)
 
 
 def test_an_interrupt_does_not_wait_for_an_async_verifier() -> None:
     code = """
 import asyncio, signal, threading
-from langchain_prodpatterns.refine.critics import as_verifier
+from langchain_prodpatterns.refine.verifiers import as_verifier
 
 async def slow(text):
     signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)

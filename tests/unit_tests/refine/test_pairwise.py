@@ -14,6 +14,7 @@ from tests.unit_tests.refine.scripts import (
     Cast,
     always_new,
     chain_of,
+    middling,
     number_in,
     refine,
 )
@@ -22,16 +23,45 @@ FULL = "verifier>pairwise>score"
 FUN = Criteria("fun")
 
 
+def better_marks(draft: str) -> list[int]:
+    return [min(5, 2 + number_in(draft))]
+
+
 def higher(first: str, second: str) -> str:
     return "first" if number_in(first) > number_in(second) else "second"
 
 
 def test_a_preference_that_survives_the_swap_replaces_the_best() -> None:
-    cast = Cast(better=higher)
+    cast = Cast(better=higher, marks=better_marks)
     result = refine(chain_of(cast.model(), FUN, accept=FULL, max_rounds=1))
     assert result.best.content == "draft 1"
     assert result.rounds[1].reason == "better by pairwise"
     assert cast.asked.count("compare") == 2
+
+
+@pytest.mark.parametrize("marks", [middling, lambda draft: [4 - number_in(draft)]])
+def test_it_is_asked_all_over_again_where_the_score_does_not_agree(marks: Any) -> None:
+    cast = Cast(better=higher, marks=marks)
+    result = refine(chain_of(cast.model(), FUN, accept=FULL, max_rounds=1))
+    assert result.rounds[1].reason == "better by pairwise"
+    assert cast.asked.count("compare") == 4
+
+
+@pytest.mark.parametrize(
+    ("answers", "asked"),
+    [
+        (["second", "first", "first"], 3),
+        (["second", "first", "second", "second"], 4),
+    ],
+)
+def test_a_preference_that_does_not_last_keeps_the_best(
+    answers: list[str], asked: int
+) -> None:
+    script = iter(answers)
+    cast = Cast(better=lambda *_: next(script))
+    result = refine(chain_of(cast.model(), FUN, accept=FULL, max_rounds=1))
+    assert result.rounds[1].reason == "worse by pairwise"
+    assert cast.asked.count("compare") == asked
 
 
 @pytest.mark.parametrize("place", ["first", "second"])
@@ -114,7 +144,7 @@ def test_without_criteria_nobody_is_asked() -> None:
 
 
 def test_the_model_of_the_criteria_compares() -> None:
-    drafter, judge = Cast(), Cast(better=higher)
+    drafter, judge = Cast(), Cast(better=higher, marks=better_marks)
     criteria = Criteria("fun", model=judge.model())
     refine(chain_of(drafter.model(), criteria, accept=FULL, max_rounds=1))
     assert judge.asked == ["judge", "judge", "compare", "compare"]
@@ -122,7 +152,7 @@ def test_the_model_of_the_criteria_compares() -> None:
 
 
 def test_the_model_of_a_judge_compares_too() -> None:
-    judge = Cast(better=higher)
+    judge = Cast(better=higher, marks=better_marks)
     criteria = Criteria("fun", judge=Judge(judge.model(), "Judge how well", Marks))
     chain = RefineChain(
         reviser=lambda _: "draft 1", critics=[criteria], accept=FULL, max_rounds=1
@@ -138,7 +168,7 @@ def test_with_nobody_to_ask_it_cannot_be_built() -> None:
 
 
 def test_both_drafts_are_data() -> None:
-    model = Cast(better=higher).model()
+    model = Cast(better=higher, marks=better_marks).model()
     refine(chain_of(model, FUN, accept=FULL, max_rounds=1))
     compared = [r for r in model.requests if "Which of two" in str(r.messages[0])]
     assert len(compared) == 2
@@ -183,7 +213,7 @@ def test_only_two_agreeing_verdicts_replace_the_best(
 
 
 async def test_async_compares_alike() -> None:
-    cast = Cast(better=higher)
+    cast = Cast(better=higher, marks=better_marks)
     chain = chain_of(cast.model(), FUN, accept=FULL, max_rounds=1)
     result = await chain.ainvoke("write")
     assert result.best.content == "draft 1"

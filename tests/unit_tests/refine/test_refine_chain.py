@@ -637,7 +637,12 @@ async def test_async_tells_the_same_story(
         ({"accept": "pairwise", "critics": [at_least(1)]}, "can accept nothing"),
         ({"reviser": 7}, "reviser must be"),
         ({"mode": "prompt"}, "no argument 'mode'"),
-        ({"candidates": 2}, "no argument 'candidates'"),
+        ({"candidates": 0}, "candidates must be a whole number, at least 1"),
+        ({"patience": 0}, "patience must be a whole number, at least 1"),
+        ({"failed_ideas": -1}, "failed_ideas must be a whole number, at least 0"),
+        ({"temperatures": (0.1,), "candidates": 2}, r"one number .* \(2\)"),
+        ({"temperatures": ("hot",)}, "temperatures must hold"),
+        ({"checkpoint": "file"}, "checkpoint must be a callable"),
     ],
 )
 def test_arguments_that_cannot_work(kwargs: dict[str, Any], match: str) -> None:

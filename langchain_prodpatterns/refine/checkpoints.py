@@ -1,0 +1,86 @@
+"""Rounds that are kept as they end, so that a crash loses none that was paid for."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import run_in_executor
+
+from langchain_prodpatterns.budget import Ticket
+from langchain_prodpatterns.refine.prompts import task_text
+from langchain_prodpatterns.refine.results import RefineResult, RefineRound
+from langchain_prodpatterns.refine.steps import Step
+from langchain_prodpatterns.refine.verifiers import wait_for
+
+Checkpoint = Callable[[RefineRound], Any]
+"""Is given each round when it has ended; sync or async."""
+
+
+def keeping(checkpoint: Checkpoint, entry: RefineRound) -> Step:
+    """Return the step that hands a round to a checkpoint.
+
+    It is made even when the budget is spent: the round has been paid for.
+
+    Args:
+        checkpoint: Who keeps it.
+        entry: The round.
+
+    Returns:
+        The step.
+    """
+
+    def call(_: RunnableConfig, __: Ticket) -> Any:
+        answer = checkpoint(entry)
+        return wait_for(answer) if inspect.isawaitable(answer) else answer
+
+    async def acall(config: RunnableConfig, _: Ticket) -> Any:
+        if inspect.iscoroutinefunction(checkpoint):
+            return await checkpoint(entry)
+        answer = await run_in_executor(config, checkpoint, entry)
+        return await answer if inspect.isawaitable(answer) else answer
+
+    return Step("checkpoint", call, acall, metered=False, owed=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A refinement that began before, to go on from."""
+
+    rounds: tuple[RefineRound, ...]
+    """What happened then, with one accepted draft at least."""
+    task: str
+    """What the draft is for."""
+
+
+def recorded_before(
+    recorded: RefineResult | Sequence[RefineRound], task: Any
+) -> Recorded:
+    """Read what is to be gone on from.
+
+    Args:
+        recorded: A result, or rounds in any order, of which one that is there again
+            replaces the one before.
+        task: What the draft is for, where that is not recorded.
+
+    Returns:
+        The rounds in order.
+
+    Raises:
+        ValueError: When no round has an accepted draft.
+        TypeError: When it is neither a result nor rounds.
+    """
+    result = recorded if isinstance(recorded, RefineResult) else None
+    rounds = recorded.rounds if isinstance(recorded, RefineResult) else recorded
+    if isinstance(rounds, str) or not all(
+        isinstance(entry, RefineRound) for entry in rounds
+    ):
+        msg = f"resume takes a RefineResult or RefineRounds, got {recorded!r:.200}"
+        raise TypeError(msg)
+    latest = {(entry.number, entry.candidate): entry for entry in rounds}
+    if not any(entry.accepted for entry in latest.values()):
+        msg = "there is nothing to resume: no round has a draft that was accepted"
+        raise ValueError(msg)
+    known = result.task if result is not None and not task else task_text(task)
+    return Recorded(tuple(latest[key] for key in sorted(latest)), known)
