@@ -291,8 +291,8 @@ class Refinement:
         first = len(self.rounds)
         self.rounds += entries
         for entry in entries:
-            yield Announced(entry)
             yield from self._keep(entry)
+            yield Announced(entry)
         accepted = [at for at, entry in enumerate(entries) if entry.accepted]
         return first + (accepted[0] if accepted else 0)
 
