@@ -12,6 +12,7 @@ from langchain_prodpatterns.refine.criteria import (
     Marks,
 )
 from langchain_prodpatterns.refine.prompts import RevisionRequest
+from langchain_prodpatterns.refine.records import dump_round, load_round
 from langchain_prodpatterns.refine.refine_chain import RefineChain
 from langchain_prodpatterns.refine.results import (
     CriterionMark,
@@ -35,4 +36,6 @@ __all__ = [
     "Score",
     "StopReason",
     "Verifier",
+    "dump_round",
+    "load_round",
 ]

@@ -19,7 +19,13 @@ from langchain_prodpatterns import Judge
 from langchain_prodpatterns.budget import Ticket
 from langchain_prodpatterns.errors import BudgetSpent, ConfigurationError
 from langchain_prodpatterns.judging import Judgement
-from langchain_prodpatterns.refine import Criteria, CriteriaRequest, Score
+from langchain_prodpatterns.refine import (
+    Criteria,
+    CriteriaRequest,
+    RefineChain,
+    Score,
+    Verifier,
+)
 from langchain_prodpatterns.refine.criteria import BoundCriteria, Checks, Marks
 from langchain_prodpatterns.refine.drafts import read_draft
 from langchain_prodpatterns.refine.feedback import MAX_FEEDBACK
@@ -476,3 +482,95 @@ except KeyboardInterrupt:
         check=False,
     )
     assert ended.stdout == "out at once\n"
+
+
+# --- what a critic says of the parts
+
+
+def judged_with(verdict: dict[str, Any], draft: Any = "a fine draft") -> Score:
+    chain = RefineChain(
+        reviser=lambda request: request.draft,
+        critics=[Criteria("fun", "short", judge=lambda _: verdict)],
+        accept="score",
+        include_rounds=True,
+    )
+    return refine(chain, draft).rounds[0].scores[0]
+
+
+def test_each_mark_has_its_evidence() -> None:
+    score = judged_with({"marks": [5, 2], "evidence": ["a  fine", ""]})
+    assert [(m.criterion, m.mark, m.evidence) for m in score.marks] == [
+        ("fun", 5, "a  fine"),
+        ("short", 2, ""),
+    ]
+
+
+def test_evidence_that_is_not_in_the_draft_is_no_score() -> None:
+    score = judged_with({"marks": [5, 5], "evidence": ["a fine", "a poor draft"]})
+    assert (score.value, score.note) == (None, "quote")
+
+
+@pytest.mark.parametrize("evidence", [[], ["a fine"], ["a", "fine", "draft"]])
+def test_evidence_may_be_left_out(evidence: list[str]) -> None:
+    score = judged_with({"marks": [5, 3], "evidence": evidence})
+    assert score.value == 0.75
+    assert [mark.evidence for mark in score.marks] == [*evidence, "", ""][:2]
+
+
+def test_a_number_may_come_with_words() -> None:
+    score = verified(returning((0.5, "2 of 4 tests fail")))
+    assert (score.value, score.feedback) == (0.5, "2 of 4 tests fail")
+    assert verified(returning((1, "all pass"))).feedback == ""
+
+
+def test_what_is_wrong_with_fields_is_told_field_by_field() -> None:
+    score = verified(returning({"title": "too long", "price": None, "tags[0]": "odd"}))
+    assert score.feedback == "title: too long; tags[0]: odd"
+    assert score.fields == ("title", "tags[0]")
+
+
+def test_a_validation_error_names_its_fields() -> None:
+    score = verified(Product, '{"title": 1, "price": "x", "tags": [null]}')
+    assert score.fields == ("/title", "/price", "/tags/0")
+
+
+def test_a_verifier_may_have_a_name_and_a_weight() -> None:
+    def half(_: str) -> float:
+        return 0.5
+
+    chain = RefineChain(
+        reviser=lambda request: request.draft,
+        critics=[half, Verifier(lambda _: True, name="is there", weight=3.0)],
+        accept="verifier",
+        include_rounds=True,
+    )
+    (first, *_) = refine(chain, "draft").rounds
+    assert [score.critic for score in first.scores] == ["half", "is there"]
+    assert first.score == (0.5 + 3.0) / 4
+
+
+def test_an_unscored_verifier_keeps_its_weight() -> None:
+    bound = as_verifier(Verifier(raising(KeyError()), weight=2.0))
+    assert bound.unscored("late").weight == 2.0
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "match"),
+    [
+        ({"name": " "}, "takes a name that is not empty, got ' '"),
+        ({"weight": 0}, "takes a weight above 0, got 0"),
+        ({"weight": math.inf}, "takes a weight above 0, got inf"),
+        ({"check": Verifier(len)}, "takes a check, got a Verifier"),
+        ({"check": "text"}, "a critic is Criteria"),
+    ],
+)
+def test_verifiers_that_cannot_work(kwargs: dict[str, Any], match: str) -> None:
+    arguments: dict[str, Any] = {"check": len, **kwargs}
+    with pytest.raises(ConfigurationError, match=match):
+        Verifier(**arguments)
+
+
+def test_a_verifier_says_what_it_is() -> None:
+    assert repr(Verifier(len, name="size")) == (
+        "Verifier(<built-in function len>, name='size', weight=1.0)"
+    )
