@@ -120,8 +120,8 @@ class RefineChain(RoundStream):
                 returns `True` or `None` (passed), `False`, a number from 0 to 1 (1 is
                 passed) or a text (what is wrong), or raises `ValueError` or
                 `AssertionError`. `(0.5, "2 of 4 tests fail")` is a number with words;
-                `{"title": "too long"}` says what is wrong with fields of an object. An
-                output parser passes what it can parse. Anything else leaves the draft
+                `{"title": "too long"}` says what is wrong with fields of an object: the
+                fewer, the better. An output parser passes what it can parse. Anything else leaves the draft
                 unscored. `Verifier(...)` gives a check a name and a weight.
             reviser: A chat model, by default the generator if that is one; or a
                 Runnable or callable from `RevisionRequest` to the revised draft.

@@ -159,7 +159,7 @@ class BoundVerifier:
         if not wrong:
             return self._score(1.0)
         feedback = "; ".join(f"{field}: {words}" for field, words in wrong.items())
-        return self._score(0.0, feedback, tuple(wrong))
+        return self._score(_fewer_is_better(len(wrong)), feedback, tuple(wrong))
 
     def _invalid(self, error: ValidationError) -> Score:
         """Say which fields do not validate, without their values."""
@@ -168,7 +168,8 @@ class BoundVerifier:
             f"{'.'.join(map(str, entry['loc'])) or 'draft'}: {entry['msg']}"
             for entry in entries[:_SHOWN]
         )
-        return self._score(0.0, feedback, tuple(pointer(e["loc"]) for e in entries))
+        value = _fewer_is_better(len(entries))
+        return self._score(value, feedback, tuple(pointer(e["loc"]) for e in entries))
 
     def unscored(self, note: str) -> Score:
         """Return the score that is none."""
@@ -250,6 +251,14 @@ def wait_for(answer: Awaitable[Any]) -> Any:
 
 def _validate(model: type[BaseModel], text: str) -> None:
     model.model_validate_json(text)
+
+
+def _fewer_is_better(wrong: int) -> float:
+    """Score an object by what is wrong with it: who mends a part of it makes it better.
+
+    How many things there are to be right is not known.
+    """
+    return 1 / (1 + wrong)
 
 
 def _is_text(words: Any) -> bool:

@@ -63,6 +63,8 @@ class Case:
     calls_model: bool = True
     one_call: bool = False
     """Whether it makes exactly one model call an input."""
+    at_once: int = 1
+    """How many calls it makes at once for one input."""
     ignores_run_id: bool = False
     """`BaseRetriever` ignores `run_id`: nothing of ours can change that."""
     vary: Callable[[Any, int], Any] = field(
@@ -182,6 +184,27 @@ REFINE = Case(
     respond=_refine_responds,
     view=lambda message: message.text,
     pattern="refine",
+)
+
+REFINE_ROUNDS = Case(
+    name="RefineChain with rounds",
+    make=lambda model: RefineChain(
+        model,
+        critics=[Criteria("clear")],
+        accept="score",
+        max_rounds=1,
+        candidates=2,
+        include_rounds=True,
+    ),
+    value="write a",
+    other="write b",
+    bad="boom",
+    expected="draft of write a v2",
+    setting=("max_rounds", 2),
+    respond=_refine_responds,
+    view=lambda result: result.best.text,
+    pattern="refine",
+    at_once=2,
 )
 
 RETRIEVER = Case(
@@ -359,6 +382,7 @@ CASES: list[Case] = [
     STRUCTURED,
     PARSER,
     REFINE,
+    REFINE_ROUNDS,
     RETRIEVER,
     COMPRESSOR,
     JUDGED_COMPRESSOR,

@@ -122,7 +122,8 @@ def raising(error: Exception) -> Any:
         ((0.5, "2 of 4 tests fail"), 0.5),
         ({}, 1.0),
         ({"title": "", "price": None}, 1.0),
-        ({"title": "too long"}, 0.0),
+        ({"title": "too long"}, 0.5),
+        ({"title": "too long", "price": "too high"}, 1 / 3),
     ],
 )
 def test_what_a_verifier_may_return(answer: Any, value: float) -> None:
@@ -252,7 +253,8 @@ def test_a_pydantic_model_passes_what_validates(draft: Any) -> None:
 def test_a_pydantic_model_says_what_does_not_validate() -> None:
     score = verified(Product, '{"title": 7}')
     assert score.critic == "Product"
-    assert score.value == 0.0
+    assert score.value == 1 / 3
+    assert verified(Product, '{"title": "a"}').value == 1 / 2
     assert "title: Input should be a valid string" in score.feedback
     assert "price: Field required" in score.feedback
     assert "http" not in score.feedback
