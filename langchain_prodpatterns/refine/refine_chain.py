@@ -121,8 +121,9 @@ class RefineChain(RoundStream):
                 passed) or a text (what is wrong), or raises `ValueError` or
                 `AssertionError`. `(0.5, "2 of 4 tests fail")` is a number with words;
                 `{"title": "too long"}` says what is wrong with fields of an object: the
-                fewer, the better. An output parser passes what it can parse. Anything else leaves the draft
-                unscored. `Verifier(...)` gives a check a name and a weight.
+                fewer, the better. An output parser passes what it can parse. Anything
+                else leaves the draft unscored. `Verifier(...)` gives a check a name and
+                a weight.
             reviser: A chat model, by default the generator if that is one; or a
                 Runnable or callable from `RevisionRequest` to the revised draft.
             accept: `"verifier>pairwise>score"` or a part of it in that order. No

@@ -168,8 +168,10 @@ class BoundVerifier:
             f"{'.'.join(map(str, entry['loc'])) or 'draft'}: {entry['msg']}"
             for entry in entries[:_SHOWN]
         )
-        value = _fewer_is_better(len(entries))
-        return self._score(value, feedback, tuple(pointer(e["loc"]) for e in entries))
+        if not all(entry["loc"] for entry in entries):
+            return self._score(0.0, feedback)  # it is the whole that is wrong
+        fields = tuple(pointer(entry["loc"]) for entry in entries)
+        return self._score(_fewer_is_better(len(fields)), feedback, fields)
 
     def unscored(self, note: str) -> Score:
         """Return the score that is none."""

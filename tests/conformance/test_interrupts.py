@@ -88,4 +88,4 @@ async def test_a_cancellation_passes_at_once(
     with pytest.raises(asyncio.CancelledError):
         await task
     assert model.notes.active == 0
-    assert 1 <= len(model.notes.kinds) <= INPUTS.get(way, 1)
+    assert 1 <= len(model.notes.kinds) <= INPUTS.get(way, 1) * case.at_once
