@@ -59,6 +59,8 @@ class PatternRun:
         """
         self.pattern = pattern
         self.run_id = str(run_manager.run_id)
+        around = run_manager.parent_run_id
+        self.parent_run_id = None if around is None else str(around)
         self.config = config
         self._run_manager = run_manager
         self._started = time.perf_counter()

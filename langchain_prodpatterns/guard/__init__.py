@@ -9,6 +9,8 @@ from langchain_prodpatterns.guard.detectors import (
 )
 from langchain_prodpatterns.guard.guard_runnable import GuardRunnable
 from langchain_prodpatterns.guard.injection import InjectionRequest, InjectionVerdict
+from langchain_prodpatterns.guard.policy import Rule
+from langchain_prodpatterns.guard.vault import Vault
 
 __all__ = [
     "DEFAULT_DETECTORS",
@@ -19,4 +21,6 @@ __all__ = [
     "InjectionVerdict",
     "PatternDetector",
     "PhoneDetector",
+    "Rule",
+    "Vault",
 ]

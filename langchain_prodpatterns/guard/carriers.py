@@ -22,7 +22,14 @@ nothing), and returns the text to put there."""
 METADATA = "metadata"
 """The role of numbers and of what a provider says about a message."""
 
-Guarded = str | PromptValue | BaseMessage | list[BaseMessage] | list[Document]
+Guarded = (
+    str
+    | PromptValue
+    | BaseMessage
+    | list[BaseMessage]
+    | list[Document]
+    | dict[str, Any]
+)
 """What a guard takes."""
 
 M = TypeVar("M", bound=BaseMessage)
@@ -158,7 +165,8 @@ def unsupported(value: object) -> str:
         got = f"a list of {', '.join(sorted({type(each).__name__ for each in value}))}"
     return (
         "GuardRunnable takes a str, a message, a list of messages, a string or chat "
-        f"prompt value, or a list of documents, got {got}"
+        "prompt value, a list of documents, or with keys=[...] a dict of these, got "
+        f"{got}"
     )
 
 

@@ -86,6 +86,8 @@ def conclude(record: Record, blocked: GuardBlocked | None) -> tuple[str, str]:
         for verb, counts in (
             ("blocked", record.counts("block")),
             ("redacted", record.counts("redact", "mask")),
+            ("hashed", record.counts("hash")),
+            ("pseudonymized", record.counts("pseudonymize")),
             ("flagged", record.counts("flag")),
             ("injections", str(record.injections or "")),
             ("dropped", _dropped(record)),
@@ -108,7 +110,7 @@ def _name(record: Record, blocked: GuardBlocked | None) -> str:
         return "error"
     if blocked is not None or record.dropped:
         return "blocked"
-    if record.of("redact", "mask"):
+    if record.of("redact", "mask", "hash", "pseudonymize"):
         return "redacted"
     return "flagged" if record.of("flag") or record.injections else "clean"
 

@@ -5,80 +5,42 @@ judge about what is left -> report types and counts.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessageChunk, AnyMessage
 from langchain_core.prompt_values import ChatPromptValueConcrete, StringPromptValue
 from langchain_core.runnables import Runnable, RunnableConfig
-from langchain_core.runnables.config import ContextThreadPoolExecutor
-from langchain_core.runnables.utils import gather_with_concurrency
-from pydantic import Field, PrivateAttr, SkipValidation
+from pydantic import Field, PrivateAttr, SecretStr, SkipValidation
 
 from langchain_prodpatterns.errors import ConfigurationError, GuardBlocked
 from langchain_prodpatterns.guard.carriers import (
-    METADATA,
     Guarded,
-    Visit,
-    is_documents,
-    length,
-    rewrite,
-    rewrite_document,
 )
 from langchain_prodpatterns.guard.conclusion import (
     OnError,
     conclude,
     facts,
     objection,
-    weigh,
 )
 from langchain_prodpatterns.guard.detectors import Detector, resolve_detectors
+from langchain_prodpatterns.guard.examining import Examination, InjectionJudge
 from langchain_prodpatterns.guard.injection import (
-    InjectionRequest,
-    InjectionVerdict,
     bind_judge,
 )
+from langchain_prodpatterns.guard.looking import Look, Lookout, Scanners
 from langchain_prodpatterns.guard.message_streaming import MessageStream
-from langchain_prodpatterns.guard.policy import INJECTION, complete_policy
-from langchain_prodpatterns.guard.scanning import Record, Scanner, note, replaced
+from langchain_prodpatterns.guard.policy import INJECTION, Policy, PolicyLike, Rule
+from langchain_prodpatterns.guard.racing import RacingGuard
+from langchain_prodpatterns.guard.scanning import Record
+from langchain_prodpatterns.guard.stand_ins import PROCESS_KEY, StandIns
 from langchain_prodpatterns.guard.streaming import TextStream
-from langchain_prodpatterns.guard.streaming_guard import StreamingGuard, off_the_loop
-from langchain_prodpatterns.judging import BoundJudge, JudgeLike, Judgement
-from langchain_prodpatterns.runnable import (
-    PatternRun,
-)
+from langchain_prodpatterns.guard.streaming_guard import StreamingGuard
+from langchain_prodpatterns.guard.vault import Vault, scope_of
+from langchain_prodpatterns.judging import JudgeLike
+from langchain_prodpatterns.runnable import PatternRun
 
 G = TypeVar("G", bound=Guarded)
-V = TypeVar("V", Guarded, Document)
-
-Rewriting = Callable[[V, Visit], V]
-Examined = tuple[V, Record, GuardBlocked | None]
-_Judge = BoundJudge[InjectionRequest, InjectionVerdict]
-
-
-@dataclass
-class _Look:
-    """What one look at the texts of a value gave."""
-
-    scanner: Scanner
-    record: Record
-    seen: dict[str, None]
-    """What the judge gets to see of each text, once: every value taken out."""
-
-    def visit(self, text: str, role: str, label: str) -> str:
-        """Guard one text."""
-        spans = self.scanner.find(text, self.record, label=label)
-        for span in spans:
-            note(text, span, 0, self.record)
-        # The system prompt is the operator's own; it is full of orders to the model.
-        if role not in ("system", METADATA) and text.strip():
-            self.seen[replaced(text, spans, 0, len(text), hide=True)] = None
-        return replaced(text, spans, 0, len(text))
-
-    def request(self, direction: str) -> InjectionRequest:
-        """Put what was seen before the judge, in one go."""
-        return InjectionRequest(text="\n\n".join(self.seen), direction=direction)
 
 
 class GuardRunnable(StreamingGuard):
@@ -126,28 +88,36 @@ class GuardRunnable(StreamingGuard):
     """Names and detectors; `None` for `DEFAULT_DETECTORS`."""
     direction: Literal["input", "output"] = "input"
     """What is guarded: what goes to a model, or what comes from it."""
-    policy: SkipValidation[Mapping[str, str] | None] = None
-    """Type to action, where it is not the default."""
+    policy: SkipValidation[PolicyLike | None] = None
+    """What to do with what is found, where it is not the default."""
     judge: SkipValidation[JudgeLike | None] = Field(default=None, repr=False)
     """Who decides whether a text is an injection."""
     judge_timeout: float | None = 5.0
     """Seconds for a verdict; `None` waits for ever."""
     on_error: OnError = "block"
     """What happens where a detector or the judge fails."""
+    vault: SkipValidation[Vault | None] = None
+    """Keeps the values behind stand-ins, and restores them on the way out."""
+    key: SecretStr | None = None
+    """For hashes and for the digests in records."""
+    keys: tuple[str, ...] | None = None
+    """The keys of a dict whose values are guarded."""
 
-    _scanner: Scanner = PrivateAttr()
-    _policy: dict[str, Any] = PrivateAttr()
-    _bound: _Judge | None = PrivateAttr()
+    _scanners: Scanners = PrivateAttr()
+    _bound: InjectionJudge | None = PrivateAttr()
 
     def __init__(
         self,
         detectors: Sequence[str | Detector] | None = None,
         *,
         direction: Literal["input", "output"] = "input",
-        policy: Mapping[str, str] | None = None,
+        policy: PolicyLike | None = None,
         judge: JudgeLike | None = None,
         judge_timeout: float | None = 5.0,
         on_error: OnError = "block",
+        vault: Vault | None = None,
+        key: SecretStr | str | bytes | None = None,
+        keys: Sequence[str] | None = None,
         name: str | None = None,
     ) -> None:
         """Set up a guard.
@@ -156,14 +126,21 @@ class GuardRunnable(StreamingGuard):
             detectors: Names (see `DEFAULT_DETECTORS`; `any_url` also) and detectors,
                 such as a `PatternDetector`; `None` for the default set.
             direction: `input` or `output`; named in errors and to the judge.
-            policy: What to do a type: `block`, `redact`, `mask` (all but the last
-                four), `flag` or `allow`. By default values are redacted. Injections are
-                blocked; they take `block` and `flag`.
+            policy: What to do a type: `block`, `redact`, `hash`, `pseudonymize` (it
+                needs a vault), `mask` (all but the last four), `flag` or `allow`; or a
+                list of `Rule`s, which may also name direction, trust and tenant. By
+                default values are redacted. Injections are blocked; they take `block`,
+                `flag` and `allow`.
             judge: A chat model, or a Runnable or callable from `InjectionRequest` to
                 `InjectionVerdict` or `bool`; `None` to look for no injections.
             judge_timeout: Seconds for a verdict; `None` waits for ever.
             on_error: `block` what a failing detector or judge could not clear, or
                 `flag`: let it through and record the error.
+            vault: Where `pseudonymize` puts values. With `direction="output"` its
+                stand-ins become values again, in tool calls too.
+            key: The key of hashes and of the digests in records, for those who must
+                compare them over processes; by default each process has its own.
+            keys: Take dicts, and guard what is under these keys.
             name: The name of its runs in traces.
 
         Raises:
@@ -176,7 +153,11 @@ class GuardRunnable(StreamingGuard):
         if not found and judge is None:
             msg = "GuardRunnable without detectors and without a judge guards nothing"
             raise ConfigurationError(msg)
-        actions = complete_policy(policy, types, judged=judge is not None)
+        rules = Policy(policy, types, judged=judge is not None)
+        if vault is None and "pseudonymize" in rules.uses:
+            msg = "policy pseudonymizes, so values need a vault: vault=Vault()"
+            raise ConfigurationError(msg)
+        _check_type("vault", vault, Vault)
         bound = None if judge is None else bind_judge(judge, judge_timeout)
         super().__init__(
             detectors=detectors,
@@ -185,10 +166,13 @@ class GuardRunnable(StreamingGuard):
             judge=judge,
             judge_timeout=judge_timeout,
             on_error=on_error,
+            vault=vault,
+            key=_as_secret(key),
+            keys=_as_keys(keys),
             name=name,
         )
-        self._scanner = Scanner(found, actions)
-        self._policy = actions
+        restores = vault is not None and direction == "output"
+        self._scanners = Scanners(found, rules, restores=restores)
         self._bound = bound
 
     @property
@@ -223,17 +207,24 @@ class GuardRunnable(StreamingGuard):
             ...
 
     def wrap(
-        self, chain: Runnable[Any, Any], *, output: "GuardRunnable | None" = None
+        self,
+        chain: Runnable[Any, Any],
+        *,
+        output: "GuardRunnable | None" = None,
+        race: bool = False,
     ) -> Runnable[Any, Any]:
         """Put a guard on both sides of a chain.
 
         Args:
             chain: What to guard. It gets what this guard lets through.
             output: The guard of what comes out; by default one with the same detectors,
-                policy and `on_error`, and no judge, so that answers stream.
+                policy, vault and `on_error`, and no judge, so that answers stream.
+            race: Run the judge beside the chain. Nothing is released before its
+                verdict, and the chain is cancelled where that blocks; so the guard adds
+                only the time by which it is slower than the first token.
 
         Returns:
-            Guard, chain and guard, one after the other.
+            Guard, chain and guard, one after the other or racing.
 
         Raises:
             ConfigurationError: When the guards face the wrong way.
@@ -246,136 +237,112 @@ class GuardRunnable(StreamingGuard):
             )
             raise ConfigurationError(msg)
         behind = output or self._facing_out()
-        return self | chain if behind is None else self | chain | behind
+        rest = chain if behind is None else chain | behind
+        return RacingGuard(guard=self, rest=rest) if race else self | rest
 
     def _facing_out(self) -> "GuardRunnable | None":
-        if not self._scanner.detectors:
+        if not resolve_detectors(self.detectors):
             return None  # it only has a judge, and that looks at what goes in
-        policy = {
-            name: action
-            for name, action in (self.policy or {}).items()
-            if name != INJECTION
-        }
         return GuardRunnable(
-            self.detectors, direction="output", policy=policy, on_error=self.on_error
+            self.detectors,
+            direction="output",
+            policy=_for_values(self.policy),
+            on_error=self.on_error,
+            vault=self.vault,
+            key=self.key,
         )
 
-    def _run(self, value: Guarded, run: PatternRun, **kwargs: Any) -> Guarded:
-        if is_documents(value):
-            return self._run_documents(value, run)
-        guarded, record, blocked = self._examine(value, rewrite, self.direction, run)
+    def _run(self, value: Guarded, run: PatternRun, **kwargs: Any) -> Any:
+        examination = self._examination(run, kwargs.get("scanned"))
+        guarded, record, blocked = examination.of(value)
         run.decide(*conclude(record, blocked), **facts(record))
         if blocked is not None:
             raise blocked
         return guarded
 
-    async def _arun(self, value: Guarded, run: PatternRun, **kwargs: Any) -> Guarded:
-        if is_documents(value):
-            return await self._arun_documents(value, run)
-        examined = await self._aexamine(value, rewrite, self.direction, run)
-        guarded, record, blocked = examined
+    async def _arun(self, value: Guarded, run: PatternRun, **kwargs: Any) -> Any:
+        examination = self._examination(run, kwargs.get("scanned"))
+        guarded, record, blocked = await examination.aof(value)
         await run.adecide(*conclude(record, blocked), **facts(record))
         if blocked is not None:
             raise blocked
         return guarded
 
-    def _run_documents(self, value: list[Document], run: PatternRun) -> list[Document]:
-        executor = ContextThreadPoolExecutor(run.config.get("max_concurrency"))
-        try:
-            results = list(
-                executor.map(
-                    lambda each: self._examine(each, rewrite_document, "document", run),
-                    value,
-                )
-            )
-        except BaseException:
-            # An interrupt does not wait for the judges that are running.
-            executor.shutdown(wait=False, cancel_futures=True)
-            raise
-        executor.shutdown()
-        documents, record = _keep(results)
-        run.decide(*conclude(record, None), **facts(record))
-        return documents
-
-    async def _arun_documents(
-        self, value: list[Document], run: PatternRun
-    ) -> list[Document]:
-        results = await gather_with_concurrency(
-            run.config.get("max_concurrency"),
-            *(
-                self._aexamine(each, rewrite_document, "document", run)
-                for each in value
-            ),
+    def _examination(
+        self, run: PatternRun, scanned: Callable[[Any], Any] | None
+    ) -> Examination:
+        return Examination(
+            lookout=self._lookout(run),
+            judge=self._bound,
+            on_error=self.on_error,
+            keys=self.keys,
+            run=run,
+            scanned=scanned,
         )
-        documents, record = _keep(results)
-        await run.adecide(*conclude(record, None), **facts(record))
-        return documents
 
-    def _examine(
-        self, value: V, rewriting: Rewriting[V], direction: str, run: PatternRun
-    ) -> Examined[V]:
-        """Guard a value or a document: replace what is found, ask about the rest."""
-        guarded, look = self._look(value, rewriting)
-        blocked = objection(look.record, self.on_error, direction)
-        if (judge := self._judge_of(look, blocked)) is not None:
-            child = run.child("judge", hidden=True)
-            judgement = judge.ask(look.request(direction), child)
-            blocked = self._weigh(judgement, look.record, direction)
-        return guarded, look.record, blocked
-
-    async def _aexamine(
-        self, value: V, rewriting: Rewriting[V], direction: str, run: PatternRun
-    ) -> Examined[V]:
-        """Guard a value or a document, natively async."""
-        size = length(value)
-        guarded, look = await off_the_loop(size, self._look, value, rewriting)
-        blocked = objection(look.record, self.on_error, direction)
-        if (judge := self._judge_of(look, blocked)) is not None:
-            child = run.child("judge", hidden=True)
-            judgement = await judge.aask(look.request(direction), child)
-            blocked = self._weigh(judgement, look.record, direction)
-        return guarded, look.record, blocked
-
-    def _look(self, value: V, rewriting: Rewriting[V]) -> tuple[V, _Look]:
-        """Find and replace what the patterns see."""
-        look = _Look(self._scanner, Record(), {})
-        return rewriting(value, look.visit), look
-
-    def _judge_of(self, look: _Look, blocked: GuardBlocked | None) -> _Judge | None:
-        """Return whom to ask about what was seen, if there is anything to ask."""
-        return self._bound if blocked is None and look.seen else None
+    def _lookout(self, run: PatternRun) -> Lookout:
+        configurable = run.config.get("configurable") or {}
+        key = PROCESS_KEY
+        if self.key is not None:
+            key = self.key.get_secret_value().encode()
+        scope = scope_of(configurable, run.parent_run_id or run.run_id)
+        write = StandIns(key, self.vault, scope)
+        return Lookout.of(self._scanners, self.direction, configurable, write)
 
     def _objection(self, record: Record) -> GuardBlocked | None:
         return objection(record, self.on_error, self.direction)
 
-    def _weigh(
-        self, judgement: Judgement[InjectionVerdict], record: Record, direction: str
-    ) -> GuardBlocked | None:
-        action = self._policy[INJECTION]
-        return weigh(judgement, record, action, self.on_error, direction)
-
     def _stream_for(
-        self, first: Any, record: Record
-    ) -> TextStream | MessageStream | None:
+        self, first: Any, run: PatternRun
+    ) -> tuple[TextStream | MessageStream | None, Record]:
+        lookout = self._lookout(run)
+        record, write = lookout.record(), lookout.write
         if self._bound is not None:
-            return None
+            return None, record
         if isinstance(first, str):
-            return TextStream(self._scanner, record)
+            scanner, _ = lookout.at("text")
+            return TextStream(scanner, record, write), record
         if isinstance(first, AIMessageChunk):
-            visit = _Look(self._scanner, record, {}).visit
-            return MessageStream(self._scanner, record, visit)
+            scanner, _ = lookout.at("ai")
+            visit = Look(lookout, record).visit
+            return MessageStream(scanner, record, visit, write), record
+        return None, record
+
+
+def _for_values(policy: PolicyLike | None) -> PolicyLike | None:
+    """Leave out what a policy says of injections, for a guard that looks for none."""
+    if isinstance(policy, Mapping):
+        return {name: policy[name] for name in policy if name != INJECTION}
+    return [
+        Rule(rule.action, types, rule.direction, rule.trust, rule.tenant)
+        for rule in policy or ()
+        if (types := tuple(name for name in rule.names() if name != INJECTION))
+    ]
+
+
+def _as_secret(key: SecretStr | str | bytes | None) -> SecretStr | None:
+    if key is None or isinstance(key, SecretStr):
+        return key
+    if not isinstance(key, str | bytes) or not key:
+        kind = type(key).__name__
+        msg = f"key must be a text or bytes that are not empty, got {kind}"
+        raise ConfigurationError(msg)
+    return SecretStr(key if isinstance(key, str) else key.hex())
+
+
+def _as_keys(keys: Sequence[str] | None) -> tuple[str, ...] | None:
+    if keys is None:
         return None
+    if isinstance(keys, str) or not keys or not all(isinstance(k, str) for k in keys):
+        msg = f"keys must be a list of texts, ['question', ...], got {keys!r}"
+        raise ConfigurationError(msg)
+    return tuple(keys)
 
 
-def _keep(results: Sequence[Examined[Document]]) -> tuple[list[Document], Record]:
-    """Put together what was seen in each document, and leave the blocked ones out."""
-    whole = Record()
-    for _, record, _ in results:
-        whole.take(record)
-    kept = [document for document, _, blocked in results if blocked is None]
-    whole.documents = len(results)
-    whole.dropped = len(results) - len(kept)
-    return kept, whole
+def _check_type(name: str, value: Any, kind: type) -> None:
+    if not (value is None or isinstance(value, kind)):
+        msg = f"{name} must be a {kind.__name__} or None, got {value!r}"
+        raise ConfigurationError(msg)
 
 
 def _check_choice(name: str, value: str, known: Sequence[str]) -> None:

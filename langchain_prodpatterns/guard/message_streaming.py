@@ -8,7 +8,8 @@ from typing import Any
 from langchain_core.messages import AIMessageChunk
 
 from langchain_prodpatterns.guard.carriers import Visit, length, rewrite_message
-from langchain_prodpatterns.guard.scanning import Record, Scanner
+from langchain_prodpatterns.guard.policy import replacement
+from langchain_prodpatterns.guard.scanning import Record, Scanner, Write
 from langchain_prodpatterns.guard.streaming import TextStream
 
 
@@ -21,15 +22,22 @@ class MessageStream:
     held too, from the first block on.
     """
 
-    def __init__(self, scanner: Scanner, record: Record, visit: Visit) -> None:
+    def __init__(
+        self,
+        scanner: Scanner,
+        record: Record,
+        visit: Visit,
+        write: Write = replacement,
+    ) -> None:
         """Begin with an empty message.
 
         Args:
             scanner: Finds the values in the text.
             record: Where they are put down.
             visit: Guards the texts of what is held.
+            write: What writes in the place of a value in the text.
         """
-        self._text = TextStream(scanner, record)
+        self._text = TextStream(scanner, record, write)
         self._visit = visit
         self._waiting = 0
         self._rest: list[AIMessageChunk] = []

@@ -1,78 +1,226 @@
-"""What to do with each type of value. Pure functions."""
+"""What to do with each type of value, where, and for whom. Pure functions."""
 
-from collections.abc import Collection, Mapping
-from typing import Literal, get_args
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
 from langchain_prodpatterns.errors import ConfigurationError
 
-Action = Literal["block", "redact", "mask", "flag", "allow"]
+Action = Literal["block", "redact", "hash", "pseudonymize", "mask", "flag", "allow"]
 """What can be done with a value.
 
-`block` raises `GuardBlocked`; `redact` puts `[EMAIL]` in its place; `mask` puts `*` in
-place of all but its last four letters and digits; `flag` only records it; `allow` does
-not look for it.
+`block` raises `GuardBlocked`; `redact` puts `[EMAIL]` in its place; `hash` puts
+`[EMAIL:3f9c...]` there, by which equal values can be told; `pseudonymize` a stand-in
+from which the vault restores the value; `mask` puts `*` in place of all but its last
+four letters and digits; `flag` only records it; `allow` does not look for it.
 """
+
+Direction = Literal["input", "output", "document", "tool"]
+"""What a text is: what goes to a model, what comes from it, or what a retriever or a
+tool gave."""
+
+Handling = Action | Literal["restore"]
+"""What is done with what was found: a policy's action, or a stand-in is restored."""
 
 INJECTION = "injection"
 """The type under which a policy names what the judge finds."""
 
-STRICTEST: Mapping[Action, int] = {
-    "block": 4,
-    "redact": 3,
-    "mask": 2,
+ANY = "*"
+"""Every type of value. An injection is none."""
+
+SYSTEM, USER, MODEL, UNTRUSTED = "system", "user", "model", "untrusted"
+"""How far texts are trusted: the operator's own prompt, what people write, what models
+wrote, and what documents and tools say."""
+
+STRICTEST: Mapping[Handling, int] = {
+    "block": 7,
+    "redact": 6,
+    "hash": 5,
+    "pseudonymize": 4,
+    "mask": 3,
+    "restore": 2,
     "flag": 1,
     "allow": 0,
 }
 """Which action wins where values overlap: the highest."""
 
-_INJECTION_ACTIONS = ("block", "flag")
+_INJECTION_ACTIONS = ("block", "flag", "allow")
 _SHOWN = 4
 _LONG_ENOUGH = 2 * _SHOWN
 
 
-def complete_policy(
-    policy: Mapping[str, str] | None, types: Collection[str], *, judged: bool
-) -> dict[str, Action]:
-    """Check a policy and fill in the defaults: redact values, block injections.
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What to do with values, where all that it names applies.
 
-    Args:
-        policy: Type to action, as the user gave it.
-        types: The names of the guard's detectors.
-        judged: Whether the guard has a judge.
-
-    Returns:
-        An action for every type.
-
-    Raises:
-        ConfigurationError: When a type or an action is not known.
+    ```python
+    policy = [
+        Rule("redact"),
+        Rule("block", types="card", direction="output"),
+        Rule("allow", types=("email", "phone"), tenant="support"),
+    ]
+    ```
     """
-    if not isinstance(policy, Mapping | None):
-        msg = f"policy maps types to actions, {{'email': 'block'}}, got {policy!r}"
-        raise ConfigurationError(msg)
-    complete: dict[str, Action] = dict.fromkeys(types, "redact")
-    if judged:
-        complete[INJECTION] = "block"
-    for name, action in (policy or {}).items():
-        _check(name, action, complete, judged=judged)
-        complete[name] = next(known for known in get_args(Action) if known == action)
-    return complete
+
+    action: Action
+    """What to do."""
+    types: str | Sequence[str] = ANY
+    """The types of values: names of detectors, `"injection"`, or `"*"` for all types of
+    values."""
+    direction: Direction | None = None
+    """Where: `input`, `output`, `document` or `tool`; `None` for everywhere."""
+    trust: str | None = None
+    """Of whom: `system`, `user`, `model`, `untrusted`, or what the config calls its
+    user (`configurable={"trust": "staff"}`); `None` for everybody."""
+    tenant: str | None = None
+    """For whom: `configurable={"tenant": ...}`; `None` for all."""
+
+    def names(self) -> tuple[str, ...]:
+        """Return the types as a tuple."""
+        return (self.types,) if isinstance(self.types, str) else tuple(self.types)
 
 
-def _check(name: str, action: str, types: Collection[str], *, judged: bool) -> None:
-    if name not in types:
-        hint = "" if judged else "; 'injection' needs a judge"
-        msg = f"policy names no type {name!r}; known: {', '.join(sorted(types))}{hint}"
-        raise ConfigurationError(msg)
-    allowed = _INJECTION_ACTIONS if name == INJECTION else get_args(Action)
-    if action not in allowed:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a text stands, as rules see it."""
+
+    direction: Direction
+    """What it is."""
+    trust: str
+    """How far it is trusted."""
+    tenant: str | None = None
+    """For whom the run is."""
+
+
+PolicyLike = Mapping[str, Action | str] | Sequence[Rule]
+"""What `policy=` takes: type to action, or rules."""
+
+
+class Policy:
+    """The rules of a guard: of those that apply, the last one counts."""
+
+    def __init__(
+        self, given: PolicyLike | None, types: Collection[str], *, judged: bool
+    ) -> None:
+        """Check rules; values are redacted and injections blocked where none applies.
+
+        Args:
+            given: What the user gave.
+            types: The names of the guard's detectors.
+            judged: Whether the guard looks for injections.
+
+        Raises:
+            ConfigurationError: When a rule names what is not known.
+        """
+        self._types = tuple(types)
+        self._judged = judged
+        self._rules = tuple(_read(given))
+        for rule in self._rules:
+            self._check(rule)
+
+    @property
+    def uses(self) -> frozenset[str]:
+        """The actions that some rule asks for."""
+        return frozenset(rule.action for rule in self._rules)
+
+    def actions(self, place: Place) -> dict[str, Action]:
+        """Return the action for every type at one place.
+
+        Args:
+            place: Where a text stands.
+
+        Returns:
+            Type to action, with `injection` where the guard looks for some.
+        """
+        complete: dict[str, Action] = dict.fromkeys(self._types, "redact")
+        if self._judged:
+            complete[INJECTION] = "block"
+        for rule in self._rules:
+            if _applies(rule, place):
+                names = rule.names()
+                chosen = self._types if ANY in names else ()
+                for name in {*chosen, *names} - {ANY}:
+                    complete[name] = rule.action
+        return complete
+
+    def told_apart(self, place: Place) -> Place:
+        """Return a place as far as the rules tell it from others.
+
+        Args:
+            place: Where a text stands.
+
+        Returns:
+            A place with the same actions, one of finitely many.
+        """
+        trusts = {rule.trust for rule in self._rules}
+        tenants = {rule.tenant for rule in self._rules}
+        return Place(
+            place.direction,
+            place.trust if place.trust in trusts else "",
+            place.tenant if place.tenant in tenants else None,
+        )
+
+    def _check(self, rule: Any) -> None:
+        if not isinstance(rule, Rule):
+            msg = (
+                "policy maps types to actions, {'email': 'block'}, or is a list of "
+                f"Rules, got one that holds {rule!r}"
+            )
+            raise ConfigurationError(msg)
+        for name in rule.names():
+            self._check_type(name, rule.action)
+        if rule.direction not in (None, *get_args(Direction)):
+            known = ", ".join(get_args(Direction))
+            msg = f"policy has no direction {rule.direction!r}; known: {known}"
+            raise ConfigurationError(msg)
+        for field in ("trust", "tenant"):
+            value = getattr(rule, field)
+            if not (value is None or (isinstance(value, str) and value)):
+                msg = f"a rule's {field} is a text that is not empty, got {value!r}"
+                raise ConfigurationError(msg)
+
+    def _check_type(self, name: str, action: str) -> None:
+        known = {*self._types, ANY, *((INJECTION,) if self._judged else ())}
+        if name not in known:
+            hint = "" if self._judged else "; 'injection' needs a judge"
+            names = ", ".join(sorted(known - {ANY}))
+            msg = f"policy names no type {name!r}; known: {names}{hint}"
+            raise ConfigurationError(msg)
+        allowed = _INJECTION_ACTIONS if name == INJECTION else get_args(Action)
+        if action not in allowed:
+            msg = (
+                f"policy has no action {action!r} for {name!r}; known: "
+                f"{', '.join(allowed)}"
+            )
+            raise ConfigurationError(msg)
+
+
+def _read(given: PolicyLike | None) -> Iterator[Any]:
+    if given is None:
+        return
+    if isinstance(given, Mapping):
+        for name, action in given.items():
+            yield Rule(action, types=name)  # type: ignore[arg-type]  # checked next
+    elif isinstance(given, Sequence) and not isinstance(given, str):
+        yield from given
+    else:
         msg = (
-            f"policy has no action {action!r} for {name!r}; known: {', '.join(allowed)}"
+            "policy maps types to actions, {'email': 'block'}, or is a list of Rules, "
+            f"got {given!r}"
         )
         raise ConfigurationError(msg)
 
 
-def replacement(value: str, type_: str, action: Action) -> str:
-    """Return what stands in a value's place.
+def _applies(rule: Rule, place: Place) -> bool:
+    return (
+        rule.direction in (None, place.direction)
+        and rule.trust in (None, place.trust)
+        and rule.tenant in (None, place.tenant)
+    )
+
+
+def replacement(value: str, type_: str, action: str) -> str:
+    """Return what stands in a value's place, where that needs no key and no vault.
 
     Args:
         value: The value.

@@ -1,21 +1,20 @@
 """One look at one text: find, decide, replace, and keep the record."""
 
-import hashlib
-import hmac
 import re
-import secrets
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import index
 
 from langchain_prodpatterns.guard.detectors import BoundedDetector, Detector
 from langchain_prodpatterns.guard.detectors.patterns import LOOKBACK
-from langchain_prodpatterns.guard.policy import Action, replacement
+from langchain_prodpatterns.guard.policy import Handling, replacement
 from langchain_prodpatterns.guard.spans import Span, resolve
+from langchain_prodpatterns.guard.stand_ins import PROCESS_KEY, digest_of
 
-# A digest tells whether two records are about one value, but only within a process.
-_KEY = secrets.token_bytes(32)
+Write = Callable[[str, str, Handling], str]
+"""Takes a value, its type and what is done with it; returns what to write instead."""
+
 _NEXT_WORD = re.compile("(?<=[a-z0-9])(?=[A-Z])|[_-]")
 
 
@@ -25,14 +24,14 @@ class Finding:
 
     type: str
     """Its type."""
-    action: Action
+    action: Handling
     """What was done."""
     start: int
     """Where it started in its text, in characters."""
     end: int
     """Where it ended."""
     digest: str
-    """A keyed digest of the value; the key is random for each process."""
+    """A keyed digest of the value: equal values have equal ones."""
 
 
 @dataclass
@@ -49,6 +48,8 @@ class Record:
     """How many documents were dropped."""
     documents: int = 0
     """How many documents there were."""
+    key: bytes = field(default=PROCESS_KEY, repr=False)
+    """For the digests; by default they can be compared within one process only."""
 
     def take(self, other: "Record") -> None:
         """Add what another record holds."""
@@ -56,11 +57,11 @@ class Record:
         self.failures += other.failures
         self.injections += other.injections
 
-    def of(self, *actions: Action) -> list[Finding]:
+    def of(self, *actions: Handling) -> list[Finding]:
         """Return the findings with one of these actions."""
         return [finding for finding in self.findings if finding.action in actions]
 
-    def counts(self, *actions: Action) -> str:
+    def counts(self, *actions: Handling) -> str:
         """Count the findings with one of these actions: `card 1, email 2`."""
         types = Counter(finding.type for finding in self.of(*actions))
         return ", ".join(f"{name} {count}" for name, count in sorted(types.items()))
@@ -70,7 +71,7 @@ class Scanner:
     """Finds values with every detector that the policy does not switch off."""
 
     def __init__(
-        self, detectors: Iterable[Detector], policy: Mapping[str, Action]
+        self, detectors: Iterable[Detector], policy: Mapping[str, Handling]
     ) -> None:
         """Pair detectors with their actions.
 
@@ -78,7 +79,7 @@ class Scanner:
             detectors: The detectors.
             policy: An action for each.
         """
-        self.detectors: Sequence[tuple[Detector, Action]] = [
+        self.detectors: Sequence[tuple[Detector, Handling]] = [
             (detector, policy[detector.name])
             for detector in detectors
             if policy[detector.name] != "allow"
@@ -116,7 +117,7 @@ class Scanner:
         return resolve(span for span in spans if span.start >= since)
 
     def _ask(
-        self, detector: Detector, action: Action, text: str, record: Record
+        self, detector: Detector, action: Handling, text: str, record: Record
     ) -> list[Span]:
         """Ask one detector; what it raises may hold the value: only its type stays.
 
@@ -161,21 +162,28 @@ def note(text: str, span: Span, offset: int, record: Record) -> None:
         offset: Where that text starts in the whole.
         record: The record.
     """
+    if span.action == "restore":
+        return  # a stand-in is no value
     value = text[span.start : span.end]
-    digest = hmac.new(_KEY, value.encode("utf-8", "surrogatepass"), hashlib.sha256)
     record.findings.append(
         Finding(
             span.type,
             span.action,
             span.start + offset,
             span.end + offset,
-            digest.hexdigest()[:16],
+            digest_of(value, record.key),
         )
     )
 
 
 def replaced(
-    text: str, spans: Iterable[Span], start: int, end: int, *, hide: bool = False
+    text: str,
+    spans: Iterable[Span],
+    start: int,
+    end: int,
+    *,
+    write: Write = replacement,
+    hide: bool = False,
 ) -> str:
     """Return a part of a text with the values replaced as their actions say.
 
@@ -184,6 +192,7 @@ def replaced(
         spans: The values, in order; none reaches across the ends of the part.
         start: Where the part starts.
         end: Where it ends.
+        write: What writes in the place of a value.
         hide: Redact every value, whatever its action: what a judge gets to see.
 
     Returns:
@@ -193,8 +202,12 @@ def replaced(
     position = start
     for span in spans:
         if start <= span.start and span.end <= end:
-            action: Action = "redact" if hide else span.action
             value = text[span.start : span.end]
-            parts += text[position : span.start], replacement(value, span.type, action)
+            shown = (
+                replacement(value, span.type, "redact")
+                if hide
+                else write(value, span.type, span.action)
+            )
+            parts += text[position : span.start], shown
             position = span.end
     return "".join([*parts, text[position:end]])

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from langchain_prodpatterns.guard.policy import STRICTEST, Action
+from langchain_prodpatterns.guard.policy import STRICTEST, Handling
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +16,8 @@ class Span:
     """Where it ends."""
     type: str
     """The name of its detector."""
-    action: Action
-    """What the policy does with its type."""
+    action: Handling
+    """What is done with it."""
 
 
 def resolve(spans: Iterable[Span]) -> list[Span]:

@@ -14,7 +14,14 @@ from collections.abc import Iterable, Sequence
 
 from langchain_prodpatterns.guard.detectors import BoundedDetector, Detector
 from langchain_prodpatterns.guard.detectors.patterns import LOOKBACK, Shape
-from langchain_prodpatterns.guard.scanning import Record, Scanner, note, replaced
+from langchain_prodpatterns.guard.policy import replacement
+from langchain_prodpatterns.guard.scanning import (
+    Record,
+    Scanner,
+    Write,
+    note,
+    replaced,
+)
 from langchain_prodpatterns.guard.spans import Span
 
 _STRIDE = 256
@@ -93,14 +100,18 @@ class Frontier:
 class TextStream:
     """Guards one text that comes in chunks."""
 
-    def __init__(self, scanner: Scanner, record: Record) -> None:
+    def __init__(
+        self, scanner: Scanner, record: Record, write: Write = replacement
+    ) -> None:
         """Begin with an empty text.
 
         Args:
             scanner: Finds the values.
             record: Where they are put down.
+            write: What writes in their place.
         """
         self._scanner = scanner
+        self._write = write
         self._record = record
         shapes = _shapes(detector for detector, _ in scanner.detectors)
         self._frontiers = (
@@ -158,7 +169,7 @@ class TextStream:
         ready = [span for span in spans if span.end <= end]
         for span in ready:
             note(window, span, self._offset, self._record)
-        text = replaced(window, ready, start, end)
+        text = replaced(window, ready, start, end, write=self._write)
         self.touched = self.touched or text != window[start:end]
         stuck = end == start and self.held > _PATIENT
         self._enough = self.held + self.held // 4 if stuck else 0

@@ -41,9 +41,12 @@ class StreamingGuard(PatternRunnable[Guarded, Guarded]):
 
     @abstractmethod
     def _stream_for(
-        self, first: Any, record: Record
-    ) -> TextStream | MessageStream | None:
-        """Return what guards a stream that begins so; `None` to wait for all of it."""
+        self, first: Any, run: PatternRun
+    ) -> tuple[TextStream | MessageStream | None, Record]:
+        """Return what guards a stream that begins so, and where it puts things down.
+
+        That is `None` where it must wait for all of it.
+        """
 
     @abstractmethod
     def _objection(self, record: Record) -> GuardBlocked | None:
@@ -91,9 +94,9 @@ class StreamingGuard(PatternRunnable[Guarded, Guarded]):
         run_manager: CallbackManagerForChainRun,
         config: RunnableConfig,
     ) -> Iterator[Any]:
-        run, record = PatternRun(self.pattern, run_manager, config), Record()
+        run = PatternRun(self.pattern, run_manager, config)
         first = next(source)
-        stream = self._stream_for(first, record)
+        stream, record = self._stream_for(first, run)
         if stream is None:
             yield self._run(add_up([first, *source]), run)
             return
@@ -147,8 +150,8 @@ class StreamingGuard(PatternRunnable[Guarded, Guarded]):
         run_manager: AsyncCallbackManagerForChainRun,
         config: RunnableConfig,
     ) -> AsyncIterator[Any]:
-        run, record = PatternRun(self.pattern, run_manager, config), Record()
-        stream = self._stream_for(first, record)
+        run = PatternRun(self.pattern, run_manager, config)
+        stream, record = self._stream_for(first, run)
         if stream is None:
             rest = [chunk async for chunk in source]
             yield await self._arun(add_up([first, *rest]), run)

@@ -178,7 +178,7 @@ async def test_astream_events_shows_the_run_and_the_decision(
     assert roots[-1]["event"].endswith("_end")
     assert len({event["run_id"] for event in roots}) == 1
     decisions = [event for event in events if event["name"] == DECISION_EVENT]
-    assert len(decisions) == (0 if case.pattern is None else 1)
+    assert len(decisions) == case.decisions
 
 
 def test_inside_a_chain_it_is_a_child(case: Case, model: StrictModel) -> None:

@@ -249,6 +249,12 @@ async def test_empty_streams() -> None:
         ({"policy": {"injection": "flag"}}, "needs a judge"),
         ({"judge": 3}, "judge must be"),
         ({"judge": bool, "judge_timeout": 0}, "timeout must be"),
+        ({"vault": 1}, "vault must be a Vault or None, got 1"),
+        ({"policy": {"email": "pseudonymize"}}, "values need a vault"),
+        ({"key": ""}, "key must be a text or bytes that are not empty, got str"),
+        ({"key": 7}, "key must be a text or bytes"),
+        ({"keys": "question"}, r"keys must be a list of texts, .*'question'"),
+        ({"keys": []}, "keys must be a list of texts"),
     ],
 )
 def test_wrong_arguments_are_refused(arguments: dict[str, Any], why: str) -> None:
@@ -257,8 +263,8 @@ def test_wrong_arguments_are_refused(arguments: dict[str, Any], why: str) -> Non
 
 
 def test_unknown_arguments_are_refused() -> None:
-    with pytest.raises(TypeError, match="vault"):
-        GuardRunnable(vault=1)  # type: ignore[call-arg]  # the point of the test
+    with pytest.raises(TypeError, match="safe"):
+        GuardRunnable(safe=1)  # type: ignore[call-arg]  # the point of the test
 
 
 def test_detectors_of_ones_own() -> None:

@@ -1,44 +1,120 @@
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_prodpatterns.errors import ConfigurationError
-from langchain_prodpatterns.guard.policy import complete_policy, mask, replacement
+from langchain_prodpatterns.guard.policy import (
+    Place,
+    Policy,
+    Rule,
+    mask,
+    replacement,
+)
 from langchain_prodpatterns.guard.spans import Span, resolve
+
+INPUT = Place("input", "user")
+TYPES = ["email", "card"]
+
+
+def actions(policy: Any, place: Place = INPUT, *, judged: bool = False) -> Any:
+    return Policy(policy, TYPES, judged=judged).actions(place)
 
 
 def test_values_are_redacted_and_injections_blocked_by_default() -> None:
-    assert complete_policy(None, ["email", "mine"], judged=True) == {
+    assert actions(None, judged=True) == {
         "email": "redact",
-        "mine": "redact",
+        "card": "redact",
         "injection": "block",
     }
 
 
 def test_a_policy_changes_only_what_it_names() -> None:
-    policy = complete_policy({"email": "mask"}, ["email", "card"], judged=False)
-    assert policy == {"email": "mask", "card": "redact"}
+    assert actions({"email": "mask"}) == {"email": "mask", "card": "redact"}
+
+
+def test_the_last_rule_that_applies_counts() -> None:
+    rules = [
+        Rule("mask"),
+        Rule("block", types=("card", "injection")),
+        Rule("flag", types="email", tenant="acme"),
+        Rule("hash", direction="tool"),
+        Rule("allow", types="email", trust="staff"),
+    ]
+    places = {
+        INPUT: ("mask", "block"),
+        Place("input", "user", "acme"): ("flag", "block"),
+        Place("tool", "untrusted", "acme"): ("hash", "hash"),
+        Place("tool", "staff"): ("allow", "hash"),
+        Place("output", "model", "other"): ("mask", "block"),
+    }
+    policy = Policy(rules, TYPES, judged=True)
+    for place, (email, card) in places.items():
+        assert policy.actions(place) == {
+            "email": email,
+            "card": card,
+            "injection": "block",
+        }
+        assert policy.actions(policy.told_apart(place)) == policy.actions(place)
+
+
+def test_every_type_is_every_type_of_values() -> None:
+    assert actions([Rule("allow")], judged=True)["injection"] == "block"
+
+
+@given(
+    st.lists(
+        st.builds(
+            Rule,
+            st.sampled_from(["block", "redact", "mask", "allow"]),
+            st.sampled_from(["*", "email", ("card", "email")]),
+            st.sampled_from([None, "input", "output", "document", "tool"]),
+            st.sampled_from([None, "user", "staff"]),
+            st.sampled_from([None, "acme"]),
+        ),
+        max_size=6,
+    ),
+    st.builds(
+        Place,
+        st.sampled_from(["input", "output", "document", "tool"]),
+        st.text(max_size=5) | st.just("staff"),
+        st.none() | st.text(max_size=5) | st.just("acme"),
+    ),
+)
+def test_places_that_are_not_told_apart_are_alike(
+    rules: list[Rule], place: Place
+) -> None:
+    policy = Policy(rules, TYPES, judged=False)
+    assert policy.actions(policy.told_apart(place)) == policy.actions(place)
 
 
 @pytest.mark.parametrize(
     ("policy", "why"),
     [
         ({"emial": "mask"}, "no type 'emial'; known: card, email"),
-        ({"email": "hash"}, "no action 'hash' for 'email'; known: block, redact"),
+        ({"email": "drop"}, "no action 'drop' for 'email'; known: block, redact, hash"),
         ({"injection": "flag"}, "'injection' needs a judge"),
+        ([Rule("mask", types="emial")], "no type 'emial'"),
+        ([Rule("drop")], "no action 'drop'"),  # type: ignore[arg-type]  # the point
+        ([Rule("mask", direction="in")], "no direction 'in'; known: input, output"),  # type: ignore[arg-type]  # the point
+        ([Rule("mask", trust="")], "a rule's trust is a text"),
+        ([Rule("mask", tenant=7)], "a rule's tenant is a text"),  # type: ignore[arg-type]  # the point
+        (["mask"], "list of Rules, got one that holds 'mask'"),
+        ("mask", "policy maps types to actions"),
+        (7, "policy maps types to actions"),
     ],
 )
-def test_what_is_not_known_is_refused(policy: dict[str, str], why: str) -> None:
+def test_what_is_not_known_is_refused(policy: Any, why: str) -> None:
     with pytest.raises(ConfigurationError, match=why):
-        complete_policy(policy, ["email", "card"], judged=False)
+        actions(policy)
 
 
-@pytest.mark.parametrize("action", ["redact", "mask", "allow"])
-def test_an_injection_is_blocked_or_flagged(action: str) -> None:
-    with pytest.raises(ConfigurationError, match="known: block, flag"):
-        complete_policy({"injection": action}, [], judged=True)
+@pytest.mark.parametrize("action", ["redact", "mask", "hash", "pseudonymize"])
+def test_an_injection_is_blocked_flagged_or_allowed(action: str) -> None:
+    with pytest.raises(ConfigurationError, match="known: block, flag, allow"):
+        actions({"injection": action}, judged=True)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +143,7 @@ def test_a_mask_shows_at_most_four(value: str) -> None:
     [("redact", "[CARD]"), ("block", "[CARD]"), ("flag", "x"), ("mask", "*")],
 )
 def test_what_stands_in_the_place_of_a_value(action: str, expected: str) -> None:
-    assert replacement("x", "card", action) == expected  # type: ignore[arg-type]  # a plain str
+    assert replacement("x", "card", action) == expected
 
 
 def span(start: int, end: int, name: str = "email", action: str = "redact") -> Span:

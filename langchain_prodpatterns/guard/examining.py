@@ -1,0 +1,185 @@
+"""One examination of one value: replace what is found, then ask about what is left."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from langchain_core.documents import Document
+from langchain_core.runnables.config import ContextThreadPoolExecutor
+from langchain_core.runnables.utils import gather_with_concurrency
+
+from langchain_prodpatterns.errors import GuardBlocked
+from langchain_prodpatterns.guard.carriers import (
+    Guarded,
+    Visit,
+    is_documents,
+    length,
+    rewrite,
+    rewrite_document,
+    unsupported,
+)
+from langchain_prodpatterns.guard.conclusion import OnError, objection, weigh
+from langchain_prodpatterns.guard.injection import InjectionRequest, InjectionVerdict
+from langchain_prodpatterns.guard.looking import Look, Lookout
+from langchain_prodpatterns.guard.scanning import Record
+from langchain_prodpatterns.guard.streaming_guard import off_the_loop
+from langchain_prodpatterns.judging import BoundJudge, Judgement
+from langchain_prodpatterns.runnable import PatternRun
+
+V = TypeVar("V", Guarded, Document)
+
+Rewriting = Callable[[V, Visit], V]
+Examined = tuple[V, Record, GuardBlocked | None]
+"""What a value became, what was found in it, and why it is blocked if it is."""
+InjectionJudge = BoundJudge[InjectionRequest, InjectionVerdict]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Examination:
+    """How the values of one run are examined."""
+
+    lookout: Lookout
+    """Who looks at texts."""
+    judge: InjectionJudge | None
+    """Who is asked about injections."""
+    on_error: OnError
+    """What happens where a detector or the judge fails."""
+    keys: Sequence[str] | None
+    """Which keys of a dict are guarded."""
+    run: PatternRun
+    """The run whose children the judge's calls are."""
+    scanned: Callable[[Any], Any] | None = None
+    """Is told what a value became before the judge is asked, if it is."""
+
+    def of(self, value: Any) -> Examined[Any]:
+        """Examine a value.
+
+        Args:
+            value: What flows through the chain.
+
+        Returns:
+            What it became, what was found, and the error to raise, if any.
+        """
+        if isinstance(value, dict):
+            parts = {key: self._part(part) for key, part in self._parts(value).items()}
+            return _put_back(value, parts)
+        return self._part(value)
+
+    async def aof(self, value: Any) -> Examined[Any]:
+        """Examine a value, natively async."""
+        if isinstance(value, dict):
+            parts = {
+                key: await self._apart(part) for key, part in self._parts(value).items()
+            }
+            return _put_back(value, parts)
+        return await self._apart(value)
+
+    def _parts(self, value: dict[str, Any]) -> dict[str, Any]:
+        """Return what of a dict is guarded."""
+        if self.keys is None:
+            raise TypeError(unsupported(value))
+        missing = [key for key in self.keys if key not in value]
+        if missing:
+            msg = (
+                f"GuardRunnable(keys=...) guards {', '.join(self.keys)}, but the dict "
+                f"has no {', '.join(missing)}"
+            )
+            raise KeyError(msg)
+        return {key: value[key] for key in self.keys}
+
+    def _part(self, value: Any) -> Examined[Any]:
+        """Examine a value, or each of several documents."""
+        if not is_documents(value):
+            return self._examine(value, rewrite, self.lookout.direction)
+        executor = ContextThreadPoolExecutor(self._at_once)
+        try:
+            results = list(executor.map(self._document, value))
+        except BaseException:
+            # An interrupt does not wait for the judges that are running.
+            executor.shutdown(wait=False, cancel_futures=True)
+            raise
+        executor.shutdown()
+        return *_keep(results), None
+
+    async def _apart(self, value: Any) -> Examined[Any]:
+        """Examine a value, or each of several documents, natively async."""
+        if not is_documents(value):
+            return await self._aexamine(value, rewrite, self.lookout.direction)
+        results = await gather_with_concurrency(
+            self._at_once, *(self._adocument(each) for each in value)
+        )
+        return *_keep(results), None
+
+    @property
+    def _at_once(self) -> int | None:
+        return self.run.config.get("max_concurrency")
+
+    def _document(self, document: Document) -> Examined[Document]:
+        return self._examine(document, rewrite_document, "document")
+
+    async def _adocument(self, document: Document) -> Examined[Document]:
+        return await self._aexamine(document, rewrite_document, "document")
+
+    def _examine(
+        self, value: V, rewriting: Rewriting[V], direction: str
+    ) -> Examined[V]:
+        guarded, look = self._look(value, rewriting)
+        blocked = objection(look.record, self.on_error, direction)
+        if self.judge is not None and blocked is None and look.seen:
+            self._tell(guarded)
+            child = self.run.child("judge", hidden=True)
+            judgement = self.judge.ask(look.request(direction), child)
+            blocked = self._weigh(judgement, look, direction)
+        return guarded, look.record, blocked
+
+    async def _aexamine(
+        self, value: V, rewriting: Rewriting[V], direction: str
+    ) -> Examined[V]:
+        size = length(value)
+        guarded, look = await off_the_loop(size, self._look, value, rewriting)
+        blocked = objection(look.record, self.on_error, direction)
+        if self.judge is not None and blocked is None and look.seen:
+            self._tell(guarded)
+            child = self.run.child("judge", hidden=True)
+            judgement = await self.judge.aask(look.request(direction), child)
+            blocked = self._weigh(judgement, look, direction)
+        return guarded, look.record, blocked
+
+    def _look(self, value: V, rewriting: Rewriting[V]) -> tuple[V, Look]:
+        """Find and replace what the patterns see."""
+        look = Look(self.lookout, self.lookout.record())
+        return rewriting(value, look.visit), look
+
+    def _tell(self, guarded: Any) -> None:
+        # Of documents, the judge decides which there are: nothing can go on before.
+        if self.scanned is not None and not isinstance(guarded, Document):
+            self.scanned(guarded)
+
+    def _weigh(
+        self, judgement: Judgement[InjectionVerdict], look: Look, direction: str
+    ) -> GuardBlocked | None:
+        return weigh(judgement, look.record, look.action, self.on_error, direction)
+
+
+def _keep(results: Sequence[Examined[Document]]) -> tuple[list[Document], Record]:
+    """Put together what was seen in each document, and leave the blocked ones out."""
+    whole = Record()
+    for _, record, _ in results:
+        whole.take(record)
+    kept = [document for document, _, blocked in results if blocked is None]
+    whole.documents = len(results)
+    whole.dropped = len(results) - len(kept)
+    return kept, whole
+
+
+def _put_back(value: dict[str, Any], parts: dict[str, Examined[Any]]) -> Examined[Any]:
+    """Put the guarded parts back into a copy of a dict."""
+    record = Record()
+    for _, found, _ in parts.values():
+        record.take(found)
+    blocked = next((block for _, _, block in parts.values() if block is not None), None)
+    return (
+        {**value, **{key: part for key, (part, _, _) in parts.items()}},
+        record,
+        blocked,
+    )
