@@ -11,6 +11,10 @@ from langchain_prodpatterns.refine.criteria import (
     CriteriaRequest,
     Marks,
 )
+from langchain_prodpatterns.refine.prompt_results import (
+    PromptRefineResult,
+    PromptRound,
+)
 from langchain_prodpatterns.refine.prompts import RevisionRequest
 from langchain_prodpatterns.refine.records import dump_round, load_round
 from langchain_prodpatterns.refine.refine_chain import RefineChain
@@ -29,6 +33,8 @@ __all__ = [
     "CriteriaRequest",
     "CriterionMark",
     "Marks",
+    "PromptRefineResult",
+    "PromptRound",
     "RefineChain",
     "RefineResult",
     "RefineRound",

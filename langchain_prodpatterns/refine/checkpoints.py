@@ -1,6 +1,7 @@
 """Rounds that are kept as they end, so that a crash loses none that was paid for."""
 
 import inspect
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,14 +12,31 @@ from langchain_core.runnables.config import run_in_executor
 from langchain_prodpatterns.budget import Ticket
 from langchain_prodpatterns.refine.prompts import task_text
 from langchain_prodpatterns.refine.results import RefineResult, RefineRound
-from langchain_prodpatterns.refine.steps import Step
+from langchain_prodpatterns.refine.steps import Step, Steps, making
 from langchain_prodpatterns.refine.verifiers import wait_for
 
-Checkpoint = Callable[[RefineRound], Any]
+logger = logging.getLogger(__name__)
+
+Checkpoint = Callable[[Any], Any]
 """Is given each round when it has ended; sync or async."""
 
 
-def keeping(checkpoint: Checkpoint, entry: RefineRound) -> Step:
+def checkpointed(checkpoint: Checkpoint | None, entry: Any) -> Steps[None]:
+    """Hand a round to a checkpoint, whose failure must not lose the answer.
+
+    Args:
+        checkpoint: Who keeps it, if anybody does.
+        entry: The round.
+    """
+    if checkpoint is None:
+        return
+    outcome = yield from making(keeping(checkpoint, entry))
+    if outcome.error is not None:
+        kind = type(outcome.error).__name__
+        logger.warning("the checkpoint of a RefineChain raised %s", kind)
+
+
+def keeping(checkpoint: Checkpoint, entry: Any) -> Step:
     """Return the step that hands a round to a checkpoint.
 
     It is made even when the budget is spent: the round has been paid for.

@@ -5,8 +5,9 @@ from functools import cached_property
 from typing import Any, ClassVar, cast
 
 from langchain_core.messages import AIMessage
+from langchain_core.prompts import ChatPromptTemplate, PromptTemplate
 from langchain_core.runnables import Runnable, RunnableConfig
-from langchain_core.runnables.base import RunnableLike, coerce_to_runnable
+from langchain_core.runnables.base import RunnableLike
 from langchain_core.runnables.utils import (
     ConfigurableFieldSpec,
     get_unique_config_specs,
@@ -14,17 +15,38 @@ from langchain_core.runnables.utils import (
 from langchain_core.utils.pydantic import TypeBaseModel
 from pydantic import BaseModel
 
-from langchain_prodpatterns.arguments import check_count, is_number, refuse_unknown
+from langchain_prodpatterns.arguments import refuse_unknown
 from langchain_prodpatterns.budget import Budget, BudgetMeter
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.judging import is_language_model
-from langchain_prodpatterns.models import are_temperatures
 from langchain_prodpatterns.refine.acceptance import AcceptTest, read_accept
-from langchain_prodpatterns.refine.checkpoints import Checkpoint, recorded_before
+from langchain_prodpatterns.refine.checking import (
+    as_runnable,
+    check_numbers,
+    check_temperatures,
+)
+from langchain_prodpatterns.refine.checkpoints import (
+    Checkpoint,
+    Recorded,
+    recorded_before,
+)
+from langchain_prodpatterns.refine.modes import (
+    HELD_OUT,
+    Inputs,
+    Mode,
+    check_mode,
+    split,
+)
 from langchain_prodpatterns.refine.panel import Panel
+from langchain_prodpatterns.refine.prompt_refinement import PromptRefinement
+from langchain_prodpatterns.refine.prompt_results import (
+    PromptRefineResult,
+    PromptRound,
+)
 from langchain_prodpatterns.refine.refinement import Plan, Refinement
-from langchain_prodpatterns.refine.results import RefineResult, RefineRound, best_of
+from langchain_prodpatterns.refine.results import RefineResult, RefineRound
 from langchain_prodpatterns.refine.round_stream import RoundStream
+from langchain_prodpatterns.refine.single_prompt import SinglePrompt
 from langchain_prodpatterns.refine.steps import Steps, aperforming, performing
 from langchain_prodpatterns.refine.stopping import PATIENCE
 from langchain_prodpatterns.refine.writing import Writers
@@ -32,6 +54,8 @@ from langchain_prodpatterns.runnable import (
     PatternRun,
 )
 
+PromptLike = str | PromptTemplate | ChatPromptTemplate
+"""What can be refined with `mode="prompt"`."""
 DraftType = str | AIMessage | dict[str, Any] | BaseModel
 """What can be refined."""
 
@@ -66,6 +90,12 @@ class RefineChain(RoundStream):
 
     pattern: ClassVar[str] = "refine"
 
+    mode: Mode = "loop"
+    """How it is done."""
+    inputs: Sequence[Any] | None = None
+    """What a prompt is run on."""
+    held_out: Any = HELD_OUT
+    """The share of the inputs that decides, or the inputs that do."""
     generator: Runnable[Any, Any] | None = None
     """What makes the first draft; without one, the input is the draft."""
     critics: Sequence[Any]
@@ -105,6 +135,9 @@ class RefineChain(RoundStream):
         temperatures: Sequence[float | None] = (),
         failed_ideas: int = 0,
         checkpoint: Checkpoint | None = None,
+        mode: Mode = "loop",
+        inputs: Inputs | None = None,
+        held_out: float | Inputs = HELD_OUT,
         budget: Budget | None = None,
         include_rounds: bool = False,
         **kwargs: Any,
@@ -146,6 +179,13 @@ class RefineChain(RoundStream):
                 it has ended (a second time where a critic that failed was asked again),
                 to keep it: `resume` goes on from there. What it raises is logged by its
                 type only.
+            mode: `"loop"`; `"single_prompt"`, one call of a chat model that drafts,
+                marks itself by the criteria and refines; or `"prompt"`, which takes a
+                prompt and gives back a better one with the same variables.
+            inputs: For `mode="prompt"`: what to run the prompt on, such as ten dicts of
+                its variables.
+            held_out: For `mode="prompt"`: the share of the inputs that edits are not
+                made from, but decided by, or a list of such inputs.
             budget: What one input may cost. Drafts and revisions count as attempts.
                 Asking a judge or a verifier that is a Runnable counts as a call; a
                 plain callable as a verifier does not, but it is asked within the time.
@@ -156,8 +196,8 @@ class RefineChain(RoundStream):
             ConfigurationError: When an argument cannot work.
         """
         refuse_unknown("RefineChain", kwargs, "name")
-        _check_numbers(target_score, max_rounds, patience, candidates, failed_ideas)
-        _check_temperatures(temperatures, candidates)
+        check_numbers(target_score, max_rounds, patience, candidates, failed_ideas)
+        check_temperatures(temperatures, candidates)
         if not (checkpoint is None or callable(checkpoint)):
             msg = f"checkpoint must be a callable or None, got {checkpoint!r}"
             raise ConfigurationError(msg)
@@ -168,10 +208,24 @@ class RefineChain(RoundStream):
             msg = f"budget must be a Budget(...) or None, got {budget!r}"
             raise ConfigurationError(msg)
         read_accept(accept)
+        as_generator = as_runnable("generator", generator)
+        as_reviser = as_runnable("reviser", reviser)
+        check_mode(
+            mode,
+            generator=as_generator,
+            reviser=as_reviser,
+            inputs=inputs,
+            candidates=candidates,
+        )
+        if inputs is not None:
+            split(inputs, held_out)
         super().__init__(
-            generator=_as_runnable("generator", generator),
+            mode=mode,
+            inputs=inputs if inputs is None else tuple(inputs),
+            held_out=held_out,
+            generator=as_generator,
             critics=tuple(critics),
-            reviser=_as_runnable("reviser", reviser),
+            reviser=as_reviser,
             accept=accept,
             target_score=target_score,
             max_rounds=max_rounds,
@@ -190,7 +244,10 @@ class RefineChain(RoundStream):
     @cached_property
     def panel(self) -> Panel:
         """The critics with their judges."""
-        return Panel(self.critics, self.accept_tests, self._model)
+        tests = self.accept_tests
+        if self.mode != "loop":  # the other modes compare by what is known
+            tests = ("verifier", "score")
+        return Panel(self.critics, tests, self._model)
 
     @property
     def accept_tests(self) -> tuple[AcceptTest, ...]:
@@ -205,25 +262,30 @@ class RefineChain(RoundStream):
 
     @property
     def InputType(self) -> Any:  # noqa: N802 - LangChain's name
-        """The generator's input, or a draft."""
+        """The generator's input, a draft, or a prompt."""
+        if self.mode == "prompt":
+            return PromptLike
         return self.generator.InputType if self.generator else DraftType
 
     @property
     def OutputType(self) -> Any:  # noqa: N802 - LangChain's name
-        """The draft's type, or `RefineResult`."""
+        """The draft's type or `RefineResult`, and the like for a prompt."""
+        if self.mode == "prompt":
+            return PromptRefineResult if self.include_rounds else ChatPromptTemplate
         if self.include_rounds:
             return RefineResult
         return self.generator.OutputType if self.generator else DraftType
 
     def get_input_schema(self, config: RunnableConfig | None = None) -> TypeBaseModel:
         """Return the schema of the generator's input, or of a draft."""
-        if self.generator is not None:
+        if self.generator is not None and self.mode != "prompt":
             return self.generator.get_input_schema(config)
         return super().get_input_schema(config)
 
     def get_output_schema(self, config: RunnableConfig | None = None) -> TypeBaseModel:
         """Return the schema of the generator's output, a draft or `RefineResult`."""
-        if self.generator is not None and not self.include_rounds:
+        its_own = self.include_rounds or self.mode == "prompt"
+        if self.generator is not None and not its_own:
             return self.generator.get_output_schema(config)
         return super().get_output_schema(config)
 
@@ -259,7 +321,7 @@ class RefineChain(RoundStream):
         Raises:
             ValueError: When there is no accepted draft in what was recorded.
         """
-        return self.invoke(recorded_before(recorded, task), config)
+        return self.invoke(self._recorded(recorded, task), config)
 
     async def aresume(
         self,
@@ -269,7 +331,15 @@ class RefineChain(RoundStream):
         task: Any = "",
     ) -> Any:
         """Go on from what was recorded, like `resume`, natively async."""
-        return await self.ainvoke(recorded_before(recorded, task), config)
+        return await self.ainvoke(self._recorded(recorded, task), config)
+
+    def _recorded(
+        self, recorded: RefineResult | Sequence[RefineRound], task: Any
+    ) -> Recorded:
+        if self.mode != "loop":
+            msg = f"resume goes on with mode='loop', and mode is {self.mode!r}"
+            raise ConfigurationError(msg)
+        return recorded_before(recorded, task)
 
     def _told(
         self, value: Any, run: PatternRun, kwargs: dict[str, Any]
@@ -279,7 +349,7 @@ class RefineChain(RoundStream):
         told: Any = None
         try:
             for told in performing(self._story(value, meter, kwargs), run, meter):
-                if isinstance(told, RefineRound):
+                if isinstance(told, RefineRound | PromptRound):
                     yield told
         except Exception:  # only the first draft may fail
             run.decide("failed", "the first draft could not be made")
@@ -297,7 +367,7 @@ class RefineChain(RoundStream):
             async for told in aperforming(
                 self._story(value, meter, kwargs), run, meter
             ):
-                if isinstance(told, RefineRound):
+                if isinstance(told, RefineRound | PromptRound):
                     yield told
         except Exception:  # only the first draft may fail
             await run.adecide("failed", "the first draft could not be made")
@@ -310,10 +380,32 @@ class RefineChain(RoundStream):
 
     def _story(
         self, value: Any, meter: BudgetMeter, kwargs: dict[str, Any]
-    ) -> Steps[RefineResult]:
+    ) -> Steps[Any]:
         if self.generator is None and kwargs:
             msg = f"without a generator nothing takes the argument {min(kwargs)!r}"
             raise TypeError(msg)
+        if self.mode == "single_prompt":
+            return SinglePrompt(
+                value=value,
+                model=cast("Runnable[Any, Any]", self.generator),
+                model_kwargs=kwargs,
+                panel=self.panel,
+                target_score=self.target_score,
+                meter=meter,
+            ).story()
+        plan = self._plan(kwargs)
+        if self.mode == "prompt":
+            parts = split(self.inputs or (), self.held_out)
+            return PromptRefinement(
+                plan=plan,
+                prompt=value,
+                train=parts.train,
+                held_out=parts.held_out,
+                meter=meter,
+            ).story()
+        return Refinement(plan=plan, value=value, meter=meter).story()
+
+    def _plan(self, kwargs: dict[str, Any]) -> Plan:
         writers = Writers(
             generator=self.generator,
             generator_kwargs=kwargs,
@@ -322,7 +414,7 @@ class RefineChain(RoundStream):
             candidates=self.candidates,
             temperatures=self.temperatures,
         )
-        plan = Plan(
+        return Plan(
             writers=writers,
             panel=self.panel,
             target_score=self.target_score,
@@ -331,7 +423,6 @@ class RefineChain(RoundStream):
             failed_ideas=self.failed_ideas,
             checkpoint=self.checkpoint,
         )
-        return Refinement(plan=plan, value=value, meter=meter).story()
 
     def _check_reviser(self) -> None:
         if self.reviser is not None or is_language_model(self.generator):
@@ -347,53 +438,13 @@ class RefineChain(RoundStream):
         raise ConfigurationError(msg)
 
 
-def _as_runnable(
-    argument: str, given: RunnableLike[Any, Any] | None
-) -> Runnable[Any, Any] | None:
-    try:
-        return None if given is None else coerce_to_runnable(given)
-    except TypeError:
-        kind = type(given).__name__
-        msg = f"{argument} must be a chat model, a Runnable or a callable, got {kind}"
-        raise ConfigurationError(msg) from None
-
-
-def _check_numbers(
-    target_score: float | None,
-    max_rounds: int,
-    patience: int,
-    candidates: int,
-    failed_ideas: int,
-) -> None:
-    if target_score is not None and not (
-        is_number(target_score) and 0.0 < target_score <= 1.0
-    ):
-        msg = f"target_score must be above 0 and at most 1, got {target_score!r}"
-        raise ConfigurationError(msg)
-    check_count("max_rounds", max_rounds, optional=False)
-    check_count("patience", patience, optional=False)
-    check_count("candidates", candidates, optional=False)
-    check_count("failed_ideas", failed_ideas, optional=False, least=0)
-
-
-def _check_temperatures(temperatures: Any, candidates: int) -> None:
-    if temperatures in ((), []):
-        return
-    if not are_temperatures(temperatures) or len(temperatures) != candidates:
-        msg = (
-            "temperatures must hold one number from 0 up or None a candidate "
-            f"({candidates}), got {temperatures!r}"
-        )
-        raise ConfigurationError(msg)
-
-
-def _in_words(result: RefineResult) -> str:
+def _in_words(result: RefineResult | PromptRefineResult) -> str:
     """Say which draft won, without any text of it."""
-    best = best_of(result.rounds).number
+    best = [entry.number for entry in result.rounds if entry.accepted][-1]
     revisions = result.rounds[-1].number
     won = f"revision {best}" if best else "the first draft"
     return f"{won} is the best after {revisions} revisions"
 
 
-def _facts(result: RefineResult) -> dict[str, Any]:
+def _facts(result: RefineResult | PromptRefineResult) -> dict[str, Any]:
     return {"rounds": result.rounds[-1].number, "score": result.score}

@@ -4,7 +4,6 @@ The story: a first draft and its critique; then rounds of revision, critique and
 question whether the revision is better; until there is a reason to stop.
 """
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,7 +12,11 @@ from typing import Any
 from langchain_prodpatterns.budget import BudgetMeter
 from langchain_prodpatterns.errors import BudgetSpent
 from langchain_prodpatterns.refine.acceptance import leading
-from langchain_prodpatterns.refine.checkpoints import Checkpoint, Recorded, keeping
+from langchain_prodpatterns.refine.checkpoints import (
+    Checkpoint,
+    Recorded,
+    checkpointed,
+)
 from langchain_prodpatterns.refine.drafts import Draft, read_draft
 from langchain_prodpatterns.refine.ideas import failed_ideas
 from langchain_prodpatterns.refine.panel import Critique, Panel, Weighed
@@ -24,12 +27,10 @@ from langchain_prodpatterns.refine.results import (
     StopReason,
     best_of,
 )
-from langchain_prodpatterns.refine.steps import Announced, Steps, making, together
+from langchain_prodpatterns.refine.steps import Announced, Steps, together
 from langchain_prodpatterns.refine.stopping import given_up, good_enough
 from langchain_prodpatterns.refine.writing import Writers, Written, begin
 from langchain_prodpatterns.usage import NO_USAGE, Usage
-
-logger = logging.getLogger(__name__)
 
 UNCRITICIZED = Critique((), NO_USAGE)
 """The critique of a revision that was not worth one."""
@@ -243,7 +244,7 @@ class Refinement:
             usage=entry.usage + critique.usage,
             seconds=entry.seconds + self.meter.seconds - began,
         )
-        yield from self._keep(self.rounds[best.at])
+        yield from checkpointed(self.plan.checkpoint, self.rounds[best.at])
         return replace(best, critique=critique, asked_again=True)
 
     def _pick_up(self, recorded: Recorded) -> Steps[Weighed]:
@@ -291,19 +292,10 @@ class Refinement:
         first = len(self.rounds)
         self.rounds += entries
         for entry in entries:
-            yield from self._keep(entry)
+            yield from checkpointed(self.plan.checkpoint, entry)
             yield Announced(entry)
         accepted = [at for at, entry in enumerate(entries) if entry.accepted]
         return first + (accepted[0] if accepted else 0)
-
-    def _keep(self, entry: RefineRound) -> Steps[None]:
-        """Hand a round to the checkpoint, whose failure must not lose the answer."""
-        if self.plan.checkpoint is None:
-            return
-        outcome = yield from making(keeping(self.plan.checkpoint, entry))
-        if outcome.error is not None:
-            kind = type(outcome.error).__name__
-            logger.warning("the checkpoint of a RefineChain raised %s", kind)
 
     def _reason_to_stop(
         self, best: Weighed, *, cut_short: bool = False

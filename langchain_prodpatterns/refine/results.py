@@ -149,6 +149,11 @@ class RefineRound:
     """Which candidate of its round it is, from 0."""
 
     @property
+    def written(self) -> bool:
+        """Whether there is a draft."""
+        return self.draft is not None
+
+    @property
     def score(self) -> float | None:
         """The draft's score from 0 to 1, or `None` where it is unscored."""
         return overall(self.scores)

@@ -25,7 +25,6 @@ from langchain_core.runnables.utils import gather_with_concurrency
 from langchain_prodpatterns.budget import BudgetMeter, Ticket
 from langchain_prodpatterns.errors import BudgetSpent
 from langchain_prodpatterns.judging import BoundJudge, JudgeRequest
-from langchain_prodpatterns.refine.results import RefineRound
 from langchain_prodpatterns.runnable import PatternRun
 from langchain_prodpatterns.usage import NO_USAGE, Usage
 
@@ -71,8 +70,8 @@ class Outcome:
 class Announced:
     """A round that has ended, for whoever listens."""
 
-    entry: RefineRound
-    """The round."""
+    entry: Any
+    """The round, of whatever kind of story it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +192,7 @@ async def aperform(steps: Steps[T], run: PatternRun, meter: BudgetMeter) -> T:
     return cast("T", result)
 
 
-def performing(
-    steps: Steps[T], run: PatternRun, meter: BudgetMeter
-) -> Iterator[RefineRound | T]:
+def performing(steps: Steps[T], run: PatternRun, meter: BudgetMeter) -> Iterator[Any]:
     """Make the calls of a story, and tell of it on the way.
 
     Args:
@@ -224,7 +221,7 @@ def performing(
 
 async def aperforming(
     steps: Steps[T], run: PatternRun, meter: BudgetMeter
-) -> AsyncIterator[RefineRound | T]:
+) -> AsyncIterator[Any]:
     """Make the calls of a story, natively async, and tell of it on the way.
 
     Args:

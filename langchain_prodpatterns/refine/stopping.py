@@ -1,9 +1,9 @@
 """When to stop, and why. Pure."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from langchain_prodpatterns.refine.results import (
-    RefineRound,
     Scores,
     StopReason,
     overall,
@@ -33,8 +33,27 @@ def good_enough(scores: Scores, target_score: float | None) -> StopReason | None
     return None
 
 
+class Tried(Protocol):
+    """A round of any kind."""
+
+    @property
+    def number(self) -> int:
+        """Which round it is."""
+        ...
+
+    @property
+    def accepted(self) -> bool:
+        """Whether it bettered the best."""
+        ...
+
+    @property
+    def written(self) -> bool:
+        """Whether anything usable was written."""
+        ...
+
+
 def given_up(
-    rounds: Sequence[RefineRound],
+    rounds: Sequence[Tried],
     max_rounds: int,
     *,
     patience: int = PATIENCE,
@@ -52,12 +71,12 @@ def given_up(
     Returns:
         `reviser_failed`, `no_improvement`, `max_rounds` or `None`.
     """
-    tried: dict[int, list[RefineRound]] = {}
+    tried: dict[int, list[Tried]] = {}
     for entry in rounds:
         if entry.number > since:
             tried.setdefault(entry.number, []).append(entry)
     last = [entry for each in list(tried.values())[-patience:] for entry in each]
     if len(tried) >= patience and not any(entry.accepted for entry in last):
-        failed = all(entry.draft is None for entry in last)
+        failed = not any(entry.written for entry in last)
         return "reviser_failed" if failed else "no_improvement"
     return "max_rounds" if len(tried) >= max_rounds else None

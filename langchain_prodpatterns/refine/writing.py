@@ -80,11 +80,10 @@ class Writers:
         generator = self.generator
         if generator is None:
             return [Written(0, read_draft(value))]
-        warm = is_language_model(generator)
         steps = [
             invoking(
                 "draft",
-                self._warmed(generator, at) if warm else generator,
+                self.warmed(generator, at),
                 value,
                 self.facts(0, at),
                 **self.generator_kwargs,
@@ -132,9 +131,8 @@ class Writers:
         self, draft: Draft, request: RevisionRequest, number: int, candidate: int
     ) -> Steps[Outcome]:
         asked: Any = request
-        reviser = self.reviser
-        if is_language_model(reviser):
-            reviser = self._warmed(reviser, candidate)
+        reviser = self.warmed(self.reviser, candidate)
+        if is_language_model(self.reviser):
             try:
                 asked = revision_prompt(request, draft, self.criteria)
             except Exception as error:  # noqa: BLE001 - the schema of a user's type may raise anything
@@ -146,10 +144,11 @@ class Writers:
         read = read_reply if is_language_model(self.reviser) else read_answer
         return read(draft, answer, places)
 
-    def _warmed(self, model: Runnable[Any, Any], candidate: int) -> Runnable[Any, Any]:
-        if not self.temperatures:
-            return model
-        return at_temperature(model, self.temperatures[candidate])
+    def warmed(self, writer: Runnable[Any, Any], candidate: int) -> Runnable[Any, Any]:
+        """Return a writer at the temperature of a candidate, if it is a model."""
+        if not self.temperatures or not is_language_model(writer):
+            return writer
+        return at_temperature(writer, self.temperatures[candidate])
 
 
 def begin(wanted: int, meter: BudgetMeter) -> int:

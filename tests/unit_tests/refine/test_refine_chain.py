@@ -636,7 +636,7 @@ async def test_async_tells_the_same_story(
         ({"accept": "verifier"}, "accept='verifier' can accept nothing"),
         ({"accept": "pairwise", "critics": [at_least(1)]}, "can accept nothing"),
         ({"reviser": 7}, "reviser must be"),
-        ({"mode": "prompt"}, "no argument 'mode'"),
+        ({"modes": "prompt"}, "no argument 'modes'"),
         ({"candidates": 0}, "candidates must be a whole number, at least 1"),
         ({"patience": 0}, "patience must be a whole number, at least 1"),
         ({"failed_ideas": -1}, "failed_ideas must be a whole number, at least 0"),
