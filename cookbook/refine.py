@@ -10,7 +10,8 @@
 # 2. a function that must pass its tests, which run in a process with limits
 # 3. a typed product description, whose facts stay as they are
 # 4. when critics break and the money is spent
-# 5. score by round: the plot
+# 5. the prompt itself, refined on ten examples
+# 6. score by round: the plot
 #
 # **Real:** the chain, the checks, the process that runs the tests, the budget, the
 # ledger. **Scripted:** what the model writes, which marks it gives and what it prefers.
@@ -342,7 +343,112 @@ for row in ledger.to_records():
     print(f"{row.decision}: {row.reason}, {row.calls} calls")
 
 # %% [markdown]
-# ## 5. Score by round
+# ## 5. The prompt itself, refined on ten examples
+#
+# The same for a prompt: it is run on examples, code checks the outputs, a model is
+# shown the worst of them and edits the prompt, and what is better on held-out examples
+# too is kept. Only words may change; an edit that loses a variable is refused. A
+# verifier with two arguments also gets the example, with the answer to compare with.
+#
+# The model here is a few rules: it follows a prompt to the letter, and knows nothing
+# else.
+
+# %%
+NOTES = (
+    ("Parcel for Ida, comes on 3 May 2026", "2026-05-03"),
+    ("due 14 June 2026, no signature", "2026-06-14"),
+    ("will arrive on 2026-07-01", "2026-07-01"),
+    ("no date yet", "unknown"),
+    ("expected 9 August 2026", "2026-08-09"),
+    ("lost in the post", "unknown"),
+    ("on 30 March 2026, before noon", "2026-03-30"),
+    ("2026-11-21, if it snows a day later", "2026-11-21"),
+    ("when the ship is in", "unknown"),
+    ("6 May 2026 or not at all", "2026-05-06"),
+)
+EXAMPLES = [{"note": note, "due": due} for note, due in NOTES]
+MONTHS = {"March": 3, "May": 5, "June": 6, "July": 7, "August": 8, "November": 11}
+EDITS = iter(
+    [
+        "When does it come? Today is {today}. {note}",
+        "When does it come? Answer with an ISO date. {note}",
+        "Answer with an ISO date only, or with unknown. {note}",
+    ]
+)
+
+
+def clerk(request: ScriptedRequest) -> Any:
+    """Read a note as the prompt says, or edit the prompt."""
+    prompt = request.prompt_text
+    if "Edit the prompt" in prompt:
+        return {"messages": [{"index": 0, "template": next(EDITS)}]}
+    day = re.search(r"(\d{1,2}) ([A-Z][a-z]+) (\d{4})", prompt)
+    iso = re.search(r"\d{4}-\d\d-\d\d", prompt)
+    if day is None and iso is None:
+        return "unknown" if "unknown" in prompt else "I cannot see a date there."
+    if iso is not None:
+        return iso[0] if "only" in prompt else f"It comes on {iso[0]}."
+    if day is None or "ISO" not in prompt:
+        return f"It comes on {day[0] if day else 'some day'}."
+    return f"{day[3]}-{MONTHS[day[2]]:02}-{int(day[1]):02}"
+
+
+def is_due(answer: str, example: dict[str, str]) -> tuple[float, str]:
+    """Compare with the example: half for the date somewhere, all for the date alone."""
+    due = example["due"]
+    if answer == due:
+        return 1.0, ""
+    return 0.5 if due in answer else 0.0, f"{answer!r} should be {due!r} and no more"
+
+
+prompting = RefineChain(
+    ScriptedChatModel(respond=clerk),
+    critics=[is_due],
+    mode="prompt",
+    inputs=EXAMPLES,
+    max_rounds=3,
+    include_rounds=True,
+)
+improved = prompting.invoke(
+    ChatPromptTemplate([("human", "When does it come? {note}")])
+)
+for entry in improved.rounds:
+    scores = [
+        f"{value:.2f}" if value is not None else "-"
+        for value in (entry.score, entry.held_out)
+    ]
+    print(f"{entry.number}  {scores[0]:<5} held out {scores[1]:<5} {entry.reason}")
+print(f"stopped: {improved.stop_reason}, {improved.usage.calls} calls")
+print(improved.best.format(note="NOTE"), improved.best.input_variables)
+
+# %% [markdown]
+# Seven of the ten examples were for the edits, three were held out (always the same
+# ones). The first edit wanted to know the date of today, which nobody fills in.
+#
+# `mode="single_prompt"` is for those who can afford one call: it drafts, marks itself
+# by the criteria and refines in one answer. Its own marks are recorded, and decide
+# nothing.
+
+# %%
+single = ScriptedChatModel(
+    replies=[
+        {
+            "draft": "An oak lamp.",
+            "assessments": [{"marks": [2], "evidence": ["oak"], "feedback": "warmer"}],
+            "revision": "An oak lamp that dims to a glow.",
+        }
+    ]
+)
+once = RefineChain(
+    single,
+    critics=[Criteria("warm"), lambda text: len(text) <= 40],
+    mode="single_prompt",
+    include_rounds=True,
+).invoke("A line for a lamp")
+show(once)
+
+# %% [markdown]
+# ## 6. Score by round
 #
 # The best so far never falls, whatever the revisions are worth. What is unscored has no
 # point in the plot.

@@ -70,6 +70,8 @@ class Recorded:
     """What happened then, with one accepted draft at least."""
     task: str
     """What the draft is for."""
+    given: Any
+    """What it was made from: the text of it, where nothing else was kept."""
 
 
 def recorded_before(
@@ -101,4 +103,5 @@ def recorded_before(
         msg = "there is nothing to resume: no round has a draft that was accepted"
         raise ValueError(msg)
     known = result.task if result is not None and not task else task_text(task)
-    return Recorded(tuple(latest[key] for key in sorted(latest)), known)
+    entries = tuple(latest[key] for key in sorted(latest))
+    return Recorded(entries, known, task or known)

@@ -213,8 +213,17 @@ class BoundCriteria:
         """The criteria in one line."""
         return self.criteria.name
 
-    def step(self, draft: Draft, task: str, facts: Mapping[str, Any]) -> Step:
-        """Return the step that has a draft judged."""
+    def step(
+        self, draft: Draft, task: str, facts: Mapping[str, Any], given: Any = None
+    ) -> Step:
+        """Return the step that has a draft judged.
+
+        Args:
+            draft: The draft.
+            task: What it is for.
+            facts: Of which round it is.
+            given: What it was made from; not used, as `task` says it in words.
+        """
         request = CriteriaRequest(task=task, draft=draft.text)
         return asking(CRITIQUE, self.judge, request, facts)
 

@@ -139,7 +139,12 @@ class Panel:
         return (*self.verifiers, *self.judged)
 
     def critique(
-        self, draft: Draft, task: str, facts: Mapping[str, Any], known: Scores = ()
+        self,
+        draft: Draft,
+        task: str,
+        facts: Mapping[str, Any],
+        known: Scores = (),
+        given: Any = None,
     ) -> Steps[Critique]:
         """Have a draft checked, then judged if no check failed: cheap ones first.
 
@@ -148,6 +153,7 @@ class Panel:
             task: What it is for.
             facts: Of which round it is, for the metadata of the runs.
             known: The scores it has already; those critics are not asked again.
+            given: What it was made from, for verifiers that take it.
 
         Returns:
             The critique.
@@ -162,7 +168,7 @@ class Panel:
             elif failing and isinstance(critic, BoundCriteria):
                 score = critic.unscored(SKIPPED)
             else:
-                outcome = yield from making(critic.step(draft, task, facts))
+                outcome = yield from making(critic.step(draft, task, facts, given))
                 score = critic.read(outcome)
                 used += outcome.usage
                 cut_short = cut_short or outcome.spent is not None

@@ -236,7 +236,9 @@ class PromptRefinement:
             draft = read_draft(outcome.value)
         except Exception:  # noqa: BLE001 - what is no draft scores nothing
             return case
-        critique = yield from self.plan.panel.critique(draft, task_text(asked), facts)
+        critique = yield from self.plan.panel.critique(
+            draft, task_text(asked), facts, given=given
+        )
         return replace(
             case,
             output=draft.text,

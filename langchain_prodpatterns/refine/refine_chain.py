@@ -155,8 +155,9 @@ class RefineChain(RoundStream):
                 `AssertionError`. `(0.5, "2 of 4 tests fail")` is a number with words;
                 `{"title": "too long"}` says what is wrong with fields of an object: the
                 fewer, the better. An output parser passes what it can parse. Anything
-                else leaves the draft unscored. `Verifier(...)` gives a check a name and
-                a weight.
+                else leaves the draft unscored. One that takes two arguments also gets
+                what the draft was made from: the input, or the dict that a prompt was
+                filled in with. `Verifier(...)` gives a check a name and a weight.
             reviser: A chat model, by default the generator if that is one; or a
                 Runnable or callable from `RevisionRequest` to the revised draft.
             accept: `"verifier>pairwise>score"` or a part of it in that order. No

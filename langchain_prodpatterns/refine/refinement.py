@@ -93,6 +93,13 @@ class Refinement:
         rounds = tuple(self.rounds)
         return RefineResult(best.draft.value, rounds, reason, used, self.task)
 
+    @property
+    def given(self) -> Any:
+        """What the draft was made from, as far as that is known."""
+        if isinstance(self.value, Recorded):
+            return self.value.given
+        return None if self.plan.writers.generator is None else self.value
+
     @cached_property
     def task(self) -> str:
         """What the draft is for; nobody knows where the draft came from elsewhere."""
@@ -172,6 +179,7 @@ class Refinement:
                     candidates[at].draft,
                     self.task,
                     self.plan.writers.facts(number, candidates[at].written.candidate),
+                    given=self.given,
                 )
                 for at in fresh
             ]
@@ -236,6 +244,7 @@ class Refinement:
             self.task,
             self.plan.writers.facts(entry.number, entry.candidate),
             best.critique.scores,
+            given=self.given,
         )
         self.rounds[best.at] = replace(
             entry,

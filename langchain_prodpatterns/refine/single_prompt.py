@@ -157,7 +157,9 @@ class SinglePrompt:
         """Have the verifiers check a text."""
         scores = []
         for verifier in self.panel.verifiers:
-            outcome = yield from making(verifier.step(draft, "", {"round": number}))
+            outcome = yield from making(
+                verifier.step(draft, "", {"round": number}, self.value)
+            )
             scores.append(verifier.read(outcome))
         return (*scores, *marks)
 

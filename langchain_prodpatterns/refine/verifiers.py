@@ -37,6 +37,7 @@ _SHOWN = 5
 CriticLike = (
     Runnable[Any, Any]
     | Callable[[Any], Any]
+    | Callable[[Any, Any], Any]
     | Callable[[Any], Awaitable[Any]]
     | type[BaseModel]
 )
@@ -100,11 +101,24 @@ class BoundVerifier:
     """Whether it returns what it read in the draft, so that every answer is a pass."""
     weight: float = 1.0
     """Its weight beside other verifiers."""
+    reads_input: bool = False
+    """Whether it also gets what the draft was made from."""
 
-    def step(self, draft: Draft, task: str, facts: Mapping[str, Any]) -> Step:
-        """Return the step that checks a draft."""
-        given = draft.text if self.reads_text else draft.checked
-        check = invoking(CRITIQUE, self.runnable, given)
+    def step(
+        self, draft: Draft, task: str, facts: Mapping[str, Any], given: Any = None
+    ) -> Step:
+        """Return the step that checks a draft.
+
+        Args:
+            draft: The draft.
+            task: What it is for; not used.
+            facts: Of which round it is.
+            given: What it was made from.
+        """
+        checked = draft.text if self.reads_text else draft.checked
+        if self.reads_input:
+            checked = (checked, given)
+        check = invoking(CRITIQUE, self.runnable, checked)
 
         async def acall(config: RunnableConfig, ticket: Ticket) -> Any:
             answer = await check.acall(config, ticket)
@@ -225,12 +239,44 @@ def as_verifier(given: Any) -> BoundVerifier:
         )
         raise ConfigurationError(msg)
     name = str(getattr(given, "__name__", type(given).__name__))
+    if _reads_input(given):
+        pairs: Runnable[Any, Any] = _callable_check(_unpacking(given), name)
+        return BoundVerifier(name, pairs, reads_input=True)
     return BoundVerifier(name, _callable_check(given, name))
 
 
-def _callable_check(given: Callable[[Any], Any], name: str) -> Runnable[Any, Any]:
+def _reads_input(given: Callable[..., Any]) -> bool:
+    """Whether a callable needs two arguments, of which none is LangChain's own."""
+    try:
+        parameters = list(inspect.signature(given).parameters.values())
+    except (TypeError, ValueError):
+        return False
+    needed = [
+        each.name
+        for each in parameters
+        if each.default is each.empty
+        and each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
+    ]
+    return len(needed) == _PAIR and needed[1] not in ("config", "run_manager")
+
+
+def _unpacking(given: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
+    if _is_async(given):
+
+        async def acheck(pair: tuple[Any, Any]) -> Any:
+            return await given(*pair)
+
+        return acheck
+    return lambda pair: given(*pair)
+
+
+def _is_async(given: Callable[..., Any]) -> bool:
     call = getattr(given, "__call__", given)  # noqa: B004 - its type is asked, not whether it is there
-    if inspect.iscoroutinefunction(given) or inspect.iscoroutinefunction(call):
+    return inspect.iscoroutinefunction(given) or inspect.iscoroutinefunction(call)
+
+
+def _callable_check(given: Callable[[Any], Any], name: str) -> Runnable[Any, Any]:
+    if _is_async(given):
         return RunnableLambda(lambda value: wait_for(given(value)), given, name=name)
     return RunnableLambda(given, name=name)
 

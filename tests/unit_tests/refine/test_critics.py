@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage
 from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
-from langchain_core.runnables import RunnableLambda
+from langchain_core.runnables import RunnableConfig, RunnableLambda
 
 from langchain_prodpatterns import Judge
 from langchain_prodpatterns.budget import Ticket
@@ -576,3 +576,51 @@ def test_a_verifier_says_what_it_is() -> None:
     assert repr(Verifier(len, name="size")) == (
         "Verifier(<built-in function len>, name='size', weight=1.0)"
     )
+
+
+# --- verifiers that also get the input
+
+
+def same_topic(draft: str, given: Any) -> Any:
+    return given in draft or f"say something of {given}"
+
+
+async def asame_topic(draft: str, given: Any) -> Any:
+    return same_topic(draft, given)
+
+
+class SameTopic:
+    def __call__(self, draft: str, given: Any, strict: bool = True) -> Any:
+        return same_topic(draft, given)
+
+
+@pytest.mark.parametrize("check", [same_topic, asame_topic, SameTopic()])
+async def test_a_verifier_of_two_arguments_also_gets_the_input(check: Any) -> None:
+    crew = Cast(draft=lambda _: "of boats", revise=lambda _: {"revision": "of lamps"})
+    for critic in (check, Verifier(check, name="topic")):
+        chain = chain_of(crew.model(), critic)
+        result = refine(chain, "lamps")
+        assert result.best.content == "of lamps"
+        assert result.rounds[0].scores[0].feedback == "say something of lamps"
+        assert (await chain.ainvoke("lamps")).best.content == "of lamps"
+        resumed = chain.resume(result.rounds[:1], task="lamps")
+        assert resumed.best.content == "of lamps"
+
+
+def test_without_a_generator_nobody_knows_what_a_draft_was_made_from() -> None:
+    given: list[Any] = []
+
+    def check(draft: str, made_from: Any) -> bool:
+        given.append((draft, made_from))
+        return True
+
+    RefineChain(reviser=lambda _: "x", critics=[check]).invoke("a draft")
+    assert given == [("a draft", None)]
+
+
+def test_a_verifier_may_take_langchains_config() -> None:
+    def check(draft: str, config: RunnableConfig) -> bool:
+        return "configurable" in config or bool(config) or bool(draft)
+
+    assert verified(check).value == 1.0
+    assert verified(len).note == "returned a number that is not from 0 to 1"
