@@ -1,5 +1,6 @@
 """Nothing private goes in or out: `GuardRunnable` and what it is made of."""
 
+from langchain_prodpatterns.guard.classifier import InjectionClassifier, Suspicion
 from langchain_prodpatterns.guard.detectors import (
     DEFAULT_DETECTORS,
     BoundedDetector,
@@ -17,10 +18,12 @@ __all__ = [
     "BoundedDetector",
     "Detector",
     "GuardRunnable",
+    "InjectionClassifier",
     "InjectionRequest",
     "InjectionVerdict",
     "PatternDetector",
     "PhoneDetector",
     "Rule",
+    "Suspicion",
     "Vault",
 ]

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Any, Literal
 
 from langchain_prodpatterns.errors import GuardBlocked
+from langchain_prodpatterns.guard.classifier import Suspicion
 from langchain_prodpatterns.guard.injection import InjectionVerdict
 from langchain_prodpatterns.guard.policy import Action
 from langchain_prodpatterns.guard.scanning import Record
@@ -37,6 +38,26 @@ def objection(record: Record, on_error: OnError, direction: str) -> GuardBlocked
         reason = f"failed: {', '.join(record.failures)}"
         return GuardBlocked("error", direction=direction, reason=reason)
     return None
+
+
+def plain_attack(suspicion: Suspicion | None, direction: str) -> GuardBlocked | None:
+    """Say whether the classifier blocks a text.
+
+    Args:
+        suspicion: What it takes for an attack, if anything.
+        direction: What is guarded.
+
+    Returns:
+        The error to raise, if any.
+    """
+    if suspicion is None:
+        return None
+    return GuardBlocked(
+        "injection",
+        direction=direction,
+        reason=f"the classifier takes it for an injection ({suspicion.score:.3f} of 1)",
+        offsets=[(suspicion.start, suspicion.end)],
+    )
 
 
 def weigh(
@@ -90,6 +111,7 @@ def conclude(record: Record, blocked: GuardBlocked | None) -> tuple[str, str]:
             ("pseudonymized", record.counts("pseudonymize")),
             ("flagged", record.counts("flag")),
             ("injections", str(record.injections or "")),
+            ("in doubt", str(record.gray or "")),
             ("dropped", _dropped(record)),
             ("failed:", ", ".join(record.failures)),
         )

@@ -18,7 +18,12 @@ from langchain_prodpatterns.guard.carriers import (
     rewrite_document,
     unsupported,
 )
-from langchain_prodpatterns.guard.conclusion import OnError, objection, weigh
+from langchain_prodpatterns.guard.conclusion import (
+    OnError,
+    objection,
+    plain_attack,
+    weigh,
+)
 from langchain_prodpatterns.guard.injection import InjectionRequest, InjectionVerdict
 from langchain_prodpatterns.guard.looking import Look, Lookout
 from langchain_prodpatterns.guard.scanning import Record
@@ -125,6 +130,7 @@ class Examination:
     ) -> Examined[V]:
         guarded, look = self._look(value, rewriting)
         blocked = objection(look.record, self.on_error, direction)
+        blocked = blocked or plain_attack(look.attack, direction)
         if self.judge is not None and blocked is None and look.seen:
             self._tell(guarded)
             child = self.run.child("judge", hidden=True)
@@ -138,6 +144,7 @@ class Examination:
         size = length(value)
         guarded, look = await off_the_loop(size, self._look, value, rewriting)
         blocked = objection(look.record, self.on_error, direction)
+        blocked = blocked or plain_attack(look.attack, direction)
         if self.judge is not None and blocked is None and look.seen:
             self._tell(guarded)
             child = self.run.child("judge", hidden=True)

@@ -17,6 +17,7 @@ from langchain_prodpatterns.errors import ConfigurationError, GuardBlocked
 from langchain_prodpatterns.guard.carriers import (
     Guarded,
 )
+from langchain_prodpatterns.guard.classifier import InjectionClassifier
 from langchain_prodpatterns.guard.conclusion import (
     OnError,
     conclude,
@@ -63,14 +64,15 @@ class GuardRunnable(StreamingGuard):
     **Documents.** What is blocked in a document (by type, as an injection, or by an
     error) drops that document and is recorded; the others go on.
 
-    **Injections** are looked for only where there is a judge: it is asked once a call
-    about all texts but system messages (once a document for documents), and every
-    value that was found is taken out before.
+    **Injections** are looked for only where there is a judge or a classifier. The judge
+    is asked once a call about all texts but system messages (once a document for
+    documents), or about those that the classifier is in doubt of; every value that was
+    found is taken out before.
 
     **Streams.** Strings and message chunks are guarded as they come: no part of a value
     is ever let go, and the whole equals what `invoke` gives. Tool calls and content
-    blocks come at the end. With a judge, or a detector of your own that is no
-    `PatternDetector`, the text is held until it is complete.
+    blocks come at the end. With a judge, a classifier, or a detector of your own that
+    is no `PatternDetector`, the text is held until it is complete.
 
     **Records.** The decision (`clean`, `redacted`, `blocked`, `flagged`, `error`) and
     the counts of each type are in the ledger; `prodpatterns.findings` in the run's
@@ -94,6 +96,8 @@ class GuardRunnable(StreamingGuard):
     """Who decides whether a text is an injection."""
     judge_timeout: float | None = 5.0
     """Seconds for a verdict; `None` waits for ever."""
+    classifier: SkipValidation[InjectionClassifier | None] = None
+    """Who tells what plainly is an injection and what is not, before the judge."""
     on_error: OnError = "block"
     """What happens where a detector or the judge fails."""
     vault: SkipValidation[Vault | None] = None
@@ -114,6 +118,7 @@ class GuardRunnable(StreamingGuard):
         policy: PolicyLike | None = None,
         judge: JudgeLike | None = None,
         judge_timeout: float | None = 5.0,
+        classifier: InjectionClassifier | None = None,
         on_error: OnError = "block",
         vault: Vault | None = None,
         key: SecretStr | str | bytes | None = None,
@@ -134,6 +139,11 @@ class GuardRunnable(StreamingGuard):
             judge: A chat model, or a Runnable or callable from `InjectionRequest` to
                 `InjectionVerdict` or `bool`; `None` to look for no injections.
             judge_timeout: Seconds for a verdict; `None` waits for ever.
+            classifier: `InjectionClassifier()` blocks what it is sure of, lets through
+                what it takes for harmless, and leaves what is in between to the judge.
+                That saves most of the judge's calls, and some attacks are never put
+                before it: so it is for you to choose. Without a judge, what is in
+                between goes through.
             on_error: `block` what a failing detector or judge could not clear, or
                 `flag`: let it through and record the error.
             vault: Where `pseudonymize` puts values. With `direction="output"` its
@@ -150,14 +160,16 @@ class GuardRunnable(StreamingGuard):
         _check_choice("on_error", on_error, ("block", "flag"))
         found = resolve_detectors(detectors)
         types = [detector.name for detector in found]
-        if not found and judge is None:
+        injections = judge is not None or classifier is not None
+        if not found and not injections:
             msg = "GuardRunnable without detectors and without a judge guards nothing"
             raise ConfigurationError(msg)
-        rules = Policy(policy, types, judged=judge is not None)
+        rules = Policy(policy, types, judged=injections)
         if vault is None and "pseudonymize" in rules.uses:
             msg = "policy pseudonymizes, so values need a vault: vault=Vault()"
             raise ConfigurationError(msg)
         _check_type("vault", vault, Vault)
+        _check_type("classifier", classifier, InjectionClassifier)
         bound = None if judge is None else bind_judge(judge, judge_timeout)
         super().__init__(
             detectors=detectors,
@@ -165,6 +177,7 @@ class GuardRunnable(StreamingGuard):
             policy=policy,
             judge=judge,
             judge_timeout=judge_timeout,
+            classifier=classifier,
             on_error=on_error,
             vault=vault,
             key=_as_secret(key),
@@ -287,7 +300,9 @@ class GuardRunnable(StreamingGuard):
             key = self.key.get_secret_value().encode()
         scope = scope_of(configurable, run.parent_run_id or run.run_id)
         write = StandIns(key, self.vault, scope)
-        return Lookout.of(self._scanners, self.direction, configurable, write)
+        return Lookout.of(
+            self._scanners, self.direction, configurable, write, self.classifier
+        )
 
     def _objection(self, record: Record) -> GuardBlocked | None:
         return objection(record, self.on_error, self.direction)
@@ -297,7 +312,7 @@ class GuardRunnable(StreamingGuard):
     ) -> tuple[TextStream | MessageStream | None, Record]:
         lookout = self._lookout(run)
         record, write = lookout.record(), lookout.write
-        if self._bound is not None:
+        if self._bound is not None or self.classifier is not None:
             return None, record
         if isinstance(first, str):
             scanner, _ = lookout.at("text")

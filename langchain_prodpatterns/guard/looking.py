@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from langchain_prodpatterns.guard.carriers import METADATA
+from langchain_prodpatterns.guard.classifier import InjectionClassifier, Suspicion
 from langchain_prodpatterns.guard.detectors import Detector
 from langchain_prodpatterns.guard.injection import InjectionRequest
 from langchain_prodpatterns.guard.policy import (
@@ -25,6 +26,7 @@ from langchain_prodpatterns.guard.stand_ins import StandIns
 from langchain_prodpatterns.guard.vault import PSEUDONYM, stand_in_detector
 
 _TOOLS = ("tool", "function")
+_UNTRUSTED = ("document", *_TOOLS)
 _TRUST: Mapping[str, str] = {"system": SYSTEM, "developer": SYSTEM, "ai": MODEL}
 
 
@@ -92,6 +94,8 @@ class Lookout:
     """What writes in the place of values."""
     key: bytes
     """For the digests of the record."""
+    classifier: InjectionClassifier | None = None
+    """Who tells what is plainly an injection, and what plainly none."""
 
     @classmethod
     def of(
@@ -100,6 +104,7 @@ class Lookout:
         direction: Direction,
         configurable: Mapping[str, Any],
         write: StandIns,
+        classifier: InjectionClassifier | None = None,
     ) -> "Lookout":
         """Read from a config for whom to look, and how far to trust.
 
@@ -108,6 +113,7 @@ class Lookout:
             direction: What the guard guards.
             configurable: The `configurable` of the config.
             write: What writes in the place of values.
+            classifier: Who tells injections.
 
         Returns:
             Who looks.
@@ -120,6 +126,7 @@ class Lookout:
             None if tenant is None else str(tenant),
             write,
             write.key,
+            classifier,
         )
 
     def record(self) -> Record:
@@ -153,8 +160,10 @@ class Look:
     record: Record
     """What was found."""
     seen: dict[str, Action] = field(default_factory=dict)
-    """What the judge gets to see of each text, every value taken out; and what is done
-    where it is an injection."""
+    """What the judge gets to see of each text that it is asked about, every value taken
+    out; and what is done where it is an injection."""
+    attack: Suspicion | None = None
+    """What the classifier takes for an attack that is to be blocked."""
 
     def visit(self, text: str, role: str, label: str) -> str:
         """Guard one text."""
@@ -163,11 +172,26 @@ class Look:
         for span in spans:
             note(text, span, 0, self.record)
         # The system prompt is the operator's own; it is full of orders to the model.
-        if role not in ("system", METADATA) and text.strip() and injection != "allow":
+        mine = role in ("system", METADATA) or injection == "allow"
+        if not mine and text.strip() and self._is_in_doubt(text, role, injection):
             shown = replaced(text, spans, 0, len(text), hide=True)
             before = self.seen.get(shown, "allow")
             self.seen[shown] = max(before, injection, key=STRICTEST.__getitem__)
         return replaced(text, spans, 0, len(text), write=self.lookout.write)
+
+    def _is_in_doubt(self, text: str, role: str, action: Action) -> bool:
+        """Ask the classifier, if there is one: what it is sure of needs no judge."""
+        classifier = self.lookout.classifier
+        if classifier is None:
+            return True
+        suspicion = classifier.screen(text, untrusted=role in _UNTRUSTED)
+        if suspicion.opinion == "attack":
+            self.record.injections += 1
+            if action == "block" and self.attack is None:
+                self.attack = suspicion
+        if suspicion.opinion == "gray":
+            self.record.gray += 1
+        return suspicion.opinion == "gray"
 
     @property
     def action(self) -> Action:

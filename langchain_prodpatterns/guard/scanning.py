@@ -8,6 +8,7 @@ from operator import index
 
 from langchain_prodpatterns.guard.detectors import BoundedDetector, Detector
 from langchain_prodpatterns.guard.detectors.patterns import LOOKBACK
+from langchain_prodpatterns.guard.normalizing import view_of
 from langchain_prodpatterns.guard.policy import Handling, replacement
 from langchain_prodpatterns.guard.spans import Span, resolve
 from langchain_prodpatterns.guard.stand_ins import PROCESS_KEY, digest_of
@@ -43,7 +44,9 @@ class Record:
     failures: list[str] = field(default_factory=list)
     """What failed: the name of the detector or `judge`, and how."""
     injections: int = 0
-    """How many texts the judge took for an injection."""
+    """How many texts the classifier or the judge took for an injection."""
+    gray: int = 0
+    """How many texts the classifier was in doubt about."""
     dropped: int = 0
     """How many documents were dropped."""
     documents: int = 0
@@ -56,6 +59,7 @@ class Record:
         self.findings += other.findings
         self.failures += other.failures
         self.injections += other.injections
+        self.gray += other.gray
 
     def of(self, *actions: Handling) -> list[Finding]:
         """Return the findings with one of these actions."""
@@ -104,6 +108,16 @@ class Scanner:
         Returns:
             Disjoint spans in order.
         """
+        spans = self._seen(text, record, label)
+        view = view_of(text)
+        if view is not None:
+            for span in self._seen(view.text, record, label):
+                start, end = view.place(span.start, span.end)
+                spans.append(Span(start, end, span.type, span.action))
+        return resolve(span for span in spans if span.start >= since)
+
+    def _seen(self, text: str, record: Record, label: str) -> list[Span]:
+        """Find the values in a text as it stands."""
         spans: list[Span] = []
         heading = _heading(label) if label else ""
         for (detector, action), bounded in zip(
@@ -114,7 +128,7 @@ class Scanner:
                 spans += _behind(under, len(heading))
             else:
                 spans += self._ask(detector, action, text, record)
-        return resolve(span for span in spans if span.start >= since)
+        return spans
 
     def _ask(
         self, detector: Detector, action: Handling, text: str, record: Record

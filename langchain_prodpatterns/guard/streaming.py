@@ -10,10 +10,13 @@ before it and one after it, what is found in the window equals what one look at 
 whole text finds.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from copy import copy
 
 from langchain_prodpatterns.guard.detectors import BoundedDetector, Detector
 from langchain_prodpatterns.guard.detectors.patterns import LOOKBACK, Shape
+from langchain_prodpatterns.guard.normalizing import plain_text, view_of
 from langchain_prodpatterns.guard.policy import replacement
 from langchain_prodpatterns.guard.scanning import (
     Record,
@@ -97,6 +100,63 @@ class Frontier:
         return self._length
 
 
+class Plain:
+    """The view of a text that is still being written, and what is undecided in it."""
+
+    def __init__(self, frontiers: Sequence[Frontier], text: str, offset: int) -> None:
+        """Begin where the text was its own view so far.
+
+        Args:
+            frontiers: The frontiers in the text; they are copied.
+            text: The end of the text.
+            offset: Where that starts.
+        """
+        self._frontiers = [copy(each) for each in frontiers]
+        self._window = text
+        self._base = offset
+        self._origins = list(range(offset, offset + len(text)))
+
+    def feed(self, chunk: str, at: int) -> int:
+        """Go on by one chunk.
+
+        Args:
+            chunk: What was added to the text.
+            at: Where that starts in the text.
+
+        Returns:
+            The first position in the text that is undecided in the view.
+        """
+        view = view_of(chunk)
+        text = chunk if view is None else view.text
+        origins = range(len(chunk)) if view is None else view.origins
+        self._window += text
+        self._origins += [at + origin for origin in origins]
+        decided = min(
+            frontier.feed(text, self._window, self._base)
+            for frontier in self._frontiers
+        )
+        if decided >= self._base + len(self._window):
+            return at + len(chunk)
+        return self._origins[max(decided - self._base, 0)]
+
+    def lookback(self, end: int) -> int:
+        """Return from where on a text is needed to look at what comes after a place.
+
+        What is hidden does not count: so much is needed that its view is long enough.
+        """
+        index = bisect_left(self._origins, end) - LOOKBACK
+        if index > 0:
+            return self._origins[index]
+        return self._origins[0] if self._origins else end
+
+    def forget(self, start: int) -> None:
+        """Forget what comes before a place in the text."""
+        index = bisect_left(self._origins, start)
+        self._window = self._window[index:]
+        self._origins = self._origins[index:]
+        self._base += index
+
+
 class TextStream:
     """Guards one text that comes in chunks."""
 
@@ -117,6 +177,7 @@ class TextStream:
         self._frontiers = (
             None if shapes is None else [Frontier(each) for each in shapes]
         )
+        self._plain: Plain | None = None
         self._window = ""
         self._offset = 0
         self._done = 0
@@ -138,20 +199,28 @@ class TextStream:
         Returns:
             What is decided, guarded; may be empty.
         """
-        self._window += chunk
-        end = self._offset + len(self._window)
         if self._frontiers is None:
+            self._window += chunk
             return ""
-        decided = min(
-            (
-                frontier.feed(chunk, self._window, self._offset)
-                for frontier in self._frontiers
-            ),
-            default=end,
-        )
-        if decided <= self._done or self.held < self._enough:
+        plain = plain_text(chunk)
+        if self._plain is None and self._frontiers and plain != chunk:
+            self._plain = Plain(self._frontiers, self._window, self._offset)
+        decided = self._decided(chunk)
+        # What is hidden decides nothing: whoever floods a stream with it must wait.
+        if (chunk and not plain) or decided <= self._done or self.held < self._enough:
             return ""
         return self._release(decided)
+
+    def _decided(self, chunk: str) -> int:
+        """Go on by one chunk; return the first position that is undecided."""
+        at = self._offset + len(self._window)
+        self._window += chunk
+        decided = at + len(chunk)
+        for frontier in self._frontiers or ():
+            decided = min(decided, frontier.feed(chunk, self._window, self._offset))
+        if self._plain is not None:
+            decided = min(decided, self._plain.feed(chunk, at))
+        return decided
 
     def finish(self) -> str:
         """Say that the text is complete.
@@ -175,6 +244,10 @@ class TextStream:
         self._enough = self.held + self.held // 4 if stuck else 0
         self._done = self._offset + end
         kept = max(0, end - LOOKBACK)
+        if self._plain is not None:
+            needed = self._plain.lookback(self._done) - self._offset
+            kept = max(0, min(kept, needed))
+            self._plain.forget(self._offset + kept)
         self._window, self._offset = window[kept:], self._offset + kept
         return text
 

@@ -13,6 +13,7 @@ from langchain_prodpatterns.guard.detectors.base import (
 )
 from langchain_prodpatterns.guard.detectors.card import CardDetector
 from langchain_prodpatterns.guard.detectors.email import EmailDetector
+from langchain_prodpatterns.guard.detectors.encoded import encoded_detector
 from langchain_prodpatterns.guard.detectors.iban import iban_detector
 from langchain_prodpatterns.guard.detectors.ip import ip_detector
 from langchain_prodpatterns.guard.detectors.phone import PhoneDetector
@@ -30,6 +31,7 @@ __all__ = [
     "resolve_detectors",
 ]
 
+_PLAIN = ("api_key", "card", "email", "iban", "ip", "phone", "ssn", "url")
 _FAMILIES: Mapping[str, Callable[[], Detector]] = {
     "api_key": api_key_detector,
     "card": CardDetector,
@@ -40,6 +42,7 @@ _FAMILIES: Mapping[str, Callable[[], Detector]] = {
     "ssn": SsnDetector,
     "url": url_detector,
     "any_url": UrlDetector,
+    "encoded": lambda: encoded_detector(resolve_detectors(_PLAIN)),
 }
 
 DEFAULT_DETECTORS = tuple(name for name in _FAMILIES if name != "any_url")

@@ -1,0 +1,124 @@
+"""How well the injection classifier does on attacks like those it knows, and others.
+
+It is trained on one half of the clusters, with thresholds frozen there, and reported on
+the other half: recall at 1% false positives, the same with each family of attacks left
+out of training, what the frozen thresholds do, and what it costs. It needs scikit-learn
+and the sets under `PRODPATTERNS_SHARED`. Run `python benchmarks/guard_injection.py`.
+"""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from injection_fit import Bags, Fit, bags_of, fit, training_rows
+from injection_rows import FAMILIES, Row, harmless_rows, injection_rows
+from numpy.typing import NDArray
+from train_injection import frozen
+
+from langchain_prodpatterns.guard.classifier import InjectionClassifier
+
+Scores = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Report:
+    """The half that is reported, with its labels."""
+
+    bags: Bags
+    """Its texts."""
+
+    def scores_of(self, scores: Scores, *, attack: bool, start: str = "") -> Scores:
+        """Pick the scores of one label, and of sources that begin so."""
+        rows = self.bags.rows
+        return scores[
+            [row.attack == attack and row.source.startswith(start) for row in rows]
+        ]
+
+    def recall(self, scores: Scores, start: str = "", share: float = 0.01) -> float:
+        """Return the recall at a share of false positives."""
+        bar = np.quantile(self.scores_of(scores, attack=False), 1 - share)
+        return float((self.scores_of(scores, attack=True, start=start) > bar).mean())
+
+
+def line(what: str, figure: str, goal: str = "") -> None:
+    """Print one figure."""
+    print(f"{what:<62}{figure:>10}  {goal}".rstrip())
+
+
+def report_seen(report: Report, scores: Scores) -> None:
+    """Print what it finds of families that it has learned from."""
+    line("recall at 1% false positives", f"{report.recall(scores):.3f}", ">= .92")
+    line("recall at 5% false positives", f"{report.recall(scores, share=0.05):.3f}")
+    for name in FAMILIES:
+        line(f"- {name}, at 1%", f"{report.recall(scores, name):.2f}")
+
+
+def report_unseen(report: Report, bags: Bags) -> None:
+    """Print what it finds of families that were left out of training."""
+    found = {
+        name: report.recall(_without(bags, name).scores(report.bags), name)
+        for name in FAMILIES
+    }
+    mean = float(np.mean(list(found.values())))
+    line("left out of training, at 1%: mean of families", f"{mean:.3f}", ">= .60")
+    for name, value in found.items():
+        line(f"- {name}", f"{value:.2f}")
+
+
+def _without(bags: Bags, family: str) -> Fit:
+    return fit(bags, leave_out=lambda row: row.attack and row.family == family)
+
+
+def report_frozen(report: Report, scores: Scores, bars: Scores) -> None:
+    """Print what the thresholds do that were frozen in training."""
+    low, high = bars[:2]
+    harmless = report.scores_of(scores, attack=False)
+    attacks = report.scores_of(scores, attack=True)
+    trap = report.scores_of(scores, attack=False, start="notinject")
+    line("frozen: false positives", f"{(harmless >= high).mean():.2%}", "<= 1%")
+    line(
+        "frozen: false positives on NotInject", f"{(trap >= high).mean():.2%}", "<= 1%"
+    )
+    band = (harmless >= low) & (harmless < high)
+    line(
+        "frozen: harmless texts that a judge is asked about",
+        f"{band.mean():.1%}",
+        "<= 15%",
+    )
+    line("frozen: attacks found without a judge", f"{(attacks >= high).mean():.1%}")
+    line(
+        "frozen: attacks that a judge is asked about or found",
+        f"{(attacks >= low).mean():.1%}",
+    )
+
+
+def report_cost() -> None:
+    """Print what a look costs."""
+    text = (
+        "Thank you for your order. It will be sent tomorrow, and you get a mail. "
+    ) * 60
+    classifier = InjectionClassifier()
+    classifier.screen(text)
+    began = time.perf_counter()
+    for _ in range(20):
+        classifier.screen(text)
+    spent = (time.perf_counter() - began) / 20
+    line("ms a KB of prose", f"{spent / len(text) * 1024 * 1000:.2f}")
+
+
+def main() -> None:
+    """Train on one half, report on the other."""
+    rows = injection_rows()
+    half: list[Row] = [row for row in rows if row.for_training]
+    bags = bags_of(training_rows([*half, *harmless_rows()]))
+    report = Report(bags_of([row for row in rows if not row.for_training]))
+    scores = fit(bags).scores(report.bags)
+    print(f"trained on {len(bags.rows)} texts, reported on {len(report.bags.rows)}\n")
+    report_seen(report, scores)
+    report_unseen(report, bags)
+    report_frozen(report, scores, frozen(bags))
+    report_cost()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,214 @@
+"""A cheap classifier of prompt injections, which knows what it does not know.
+
+Hashed character n-grams of each window of a text, weighed by a logistic regression that
+`benchmarks/train_injection.py` has trained. Below the low threshold a text is clean,
+above the high one an attack; in between it is gray, and a judge is asked. What
+documents and tools say has lower thresholds than what people write.
+
+It has seen the attacks that are published, and finds others less often: see the
+figures of `benchmarks/guard_injection.py`.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from langchain_prodpatterns.errors import ConfigurationError
+from langchain_prodpatterns.guard.ngrams import Window, features, windows
+
+Opinion = Literal["clean", "gray", "attack"]
+"""What the classifier takes a text for."""
+
+FORMAT = 1
+"""The version of the features and of the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Between which scores a text is gray."""
+
+    low: float
+    """Below it, a text is clean."""
+    high: float
+    """From it on, it is an attack."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suspicion:
+    """What the classifier says of one text, without any of its words."""
+
+    opinion: Opinion
+    """What it takes it for."""
+    score: float
+    """From 0 to 1, of the window that looks worst."""
+    start: int
+    """Where that window starts, in characters of the text."""
+    end: int
+    """Where it ends."""
+
+
+def opinion_of(score: float, thresholds: Thresholds) -> Opinion:
+    """Compare a score with the thresholds."""
+    if score >= thresholds.high:
+        return "attack"
+    return "gray" if score >= thresholds.low else "clean"
+
+
+class InjectionClassifier:
+    """Tells how much a text looks like a prompt injection.
+
+    ```python
+    GuardRunnable(classifier=InjectionClassifier(), judge=llm)  # asked if in doubt
+    ```
+
+    It is deterministic, needs no network and no model, and takes about a millisecond a
+    kilobyte. Threads may share it.
+    """
+
+    def __init__(
+        self,
+        path: str | Path | None = None,
+        *,
+        thresholds: tuple[float, float] | None = None,
+        untrusted: tuple[float, float] | None = None,
+    ) -> None:
+        """Load weights.
+
+        Args:
+            path: What `benchmarks/train_injection.py` has written; by default the
+                weights that come with the package.
+            thresholds: Low and high, from 0 to 1, for what users write; by default
+                those that were frozen in training.
+            untrusted: The same for documents and tools.
+
+        Raises:
+            ConfigurationError: When the file is no such file, or a threshold is none.
+        """
+        loaded = _shipped() if path is None else _load(Path(path))
+        self._weights = loaded
+        self.thresholds = _thresholds("thresholds", thresholds, loaded.thresholds)
+        self.untrusted = _thresholds("untrusted", untrusted, loaded.untrusted)
+
+    @property
+    def fingerprint(self) -> str:
+        """Which weights these are."""
+        return self._weights.fingerprint
+
+    def screen(self, text: str, *, untrusted: bool = False) -> Suspicion:
+        """Say what a text looks like.
+
+        Args:
+            text: The text.
+            untrusted: Whether it comes from a document or a tool.
+
+        Returns:
+            The opinion on the window that looks worst.
+        """
+        parts = windows(text)
+        scores = [self._score(text, part) for part in parts]
+        worst = int(np.argmax(scores))
+        bar = self.untrusted if untrusted else self.thresholds
+        score, part = scores[worst], parts[worst]
+        return Suspicion(opinion_of(score, bar), score, part.start, part.end)
+
+    def _score(self, text: str, part: Window) -> float:
+        return self._weights.score(text[part.start : part.end])
+
+    def __repr__(self) -> str:
+        return f"InjectionClassifier({self.fingerprint})"
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """A logistic regression over hashed n-grams, whose vectors have length one."""
+
+    rarity: NDArray[np.float32]
+    """The inverse document frequency of each feature."""
+    slope: NDArray[np.float32]
+    """What each feature says for an attack."""
+    bias: float
+    """What speaks for one before any feature."""
+    thresholds: Thresholds
+    """For what users write."""
+    untrusted: Thresholds
+    """For what documents and tools say."""
+    fingerprint: str
+    """Which weights these are."""
+
+    @property
+    def bits(self) -> int:
+        """The binary logarithm of how many features there are."""
+        return len(self.slope).bit_length() - 1
+
+    def score(self, window: str) -> float:
+        """Return how much one window looks like an attack, from 0 to 1."""
+        found, counts = features(window, self.bits)
+        values = counts * self.rarity[found]
+        norm = float(np.linalg.norm(values))
+        if norm == 0.0:
+            return 0.0
+        logit = float(values @ self.slope[found]) / norm + self.bias
+        return 1.0 / (1.0 + float(np.exp(-logit)))
+
+
+@cache
+def _shipped() -> Weights:
+    source = files("langchain_prodpatterns.guard") / "injection_weights.npz"
+    with source.open("rb") as file:
+        return _read(file)
+
+
+def _load(path: Path) -> Weights:
+    try:
+        with path.open("rb") as file:
+            return _read(file)
+    except OSError as error:
+        msg = f"there are no weights to read at {str(path)!r}: {error.strerror}"
+        raise ConfigurationError(msg) from None
+
+
+def _read(file: Any) -> Weights:
+    """Read weights; no code can come with them."""
+    try:
+        with np.load(file, allow_pickle=False) as data:
+            version = int(data["format"])
+            if version != FORMAT:
+                msg = (
+                    f"these weights have format {version}, and this version reads "
+                    f"{FORMAT}: train them anew with benchmarks/train_injection.py"
+                )
+                raise ConfigurationError(msg)
+            low, high, untrusted_low, untrusted_high = map(float, data["thresholds"])
+            return Weights(
+                rarity=data["rarity"].astype(np.float32),
+                slope=data["slope"].astype(np.float32),
+                bias=float(data["bias"]),
+                thresholds=Thresholds(low, high),
+                untrusted=Thresholds(untrusted_low, untrusted_high),
+                fingerprint=str(data["fingerprint"]),
+            )
+    except (ValueError, KeyError, EOFError, OSError, BadZipFile) as error:
+        if isinstance(error, ConfigurationError):
+            raise
+        msg = (
+            "this is no file of weights that benchmarks/train_injection.py has written"
+        )
+        raise ConfigurationError(msg) from None
+
+
+def _thresholds(
+    name: str, given: tuple[float, float] | None, frozen: Thresholds
+) -> Thresholds:
+    if given is None:
+        return frozen
+    numbers = isinstance(given, tuple | list) and len(given) == len(("low", "high"))
+    if not numbers or not 0 <= given[0] <= given[1] <= 1:
+        msg = f"{name} must be (low, high) with 0 <= low <= high <= 1, got {given!r}"
+        raise ConfigurationError(msg)
+    return Thresholds(float(given[0]), float(given[1]))
