@@ -8,7 +8,9 @@ from collections.abc import Iterable, Sequence
 from copy import copy
 from typing import Any
 
+# Nine digits, because Python refuses to read a number of thousands of them.
 _INDEX = re.compile(r"\[([0-9]{1,9})\]")
+_PLAIN_INDEX = re.compile(r"[0-9]{1,9}")
 
 
 def pointer(steps: Iterable[int | str]) -> str:
@@ -104,6 +106,6 @@ def _known(steps: Sequence[str], data: Any) -> tuple[str, ...]:
 def _inside(data: Any, name: str) -> Any:
     if isinstance(data, dict):
         return data[name]
-    if isinstance(data, list) and name.isascii() and name.isdigit():
+    if isinstance(data, list) and _PLAIN_INDEX.fullmatch(name):
         return data[int(name)]
     raise LookupError(name)

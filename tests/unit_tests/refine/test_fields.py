@@ -49,6 +49,7 @@ def test_places_are_pointers_or_paths(place: str, steps: tuple[str, ...]) -> Non
         (["/lines/1/price"], ("/lines/1",)),
         (["/lines/7/text"], ("/lines",)),
         (["/lines/-1"], ("/lines",)),
+        ([f"/lines/{'9' * 5_000}/text"], ("/lines",)),
         (["/title", "/elsewhere"], None),
         ([""], None),
         ([], ()),
@@ -68,7 +69,9 @@ def test_a_value_is_put_in_its_place_and_nothing_else_moves() -> None:
     assert json.dumps(DATA) == before
 
 
-@pytest.mark.parametrize("place", ["/nothing", "/lines/9", "/lines/x", "/title/a"])
+@pytest.mark.parametrize(
+    "place", ["/nothing", "/lines/9", f"/lines/{'9' * 5_000}", "/lines/x", "/title/a"]
+)
 def test_where_nothing_is_there_is_no_value(place: str) -> None:
     with pytest.raises(LookupError):
         value_at(DATA, place)
