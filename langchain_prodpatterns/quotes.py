@@ -40,9 +40,15 @@ def unproven_quote(verdict: BaseModel, request: BaseModel) -> str | None:
     """
     for name, declared in _fields(type(verdict)):
         for quote, mark in _quotes(declared, getattr(verdict, name)):
-            if not _occurs(quote, getattr(request, mark.field)):
+            if not _occurs(quote, _source(request, mark.field)):
                 return name
     return None
+
+
+def _source(request: BaseModel, field: str) -> Any:
+    """Return the text of a field, or what the request says may be quoted of it."""
+    quotable = getattr(request, "quotable", None)
+    return quotable(field) if callable(quotable) else getattr(request, field)
 
 
 @lru_cache(maxsize=128)

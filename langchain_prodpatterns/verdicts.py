@@ -19,6 +19,14 @@ class JudgeRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    def quotable(self, field: str) -> Any:
+        """Return the text, or the texts, in which a quote of a field must stand.
+
+        Args:
+            field: The name of the field.
+        """
+        return getattr(self, field)
+
 
 class Verdict(BaseModel):
     """Base of what a judge answers."""

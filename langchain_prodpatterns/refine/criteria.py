@@ -4,7 +4,8 @@ A judge that is broken, late or garbled leaves a draft unscored; that is never a
 and never a crash.
 """
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, get_args
 
 from langchain_core.runnables import Runnable
@@ -24,6 +25,7 @@ from langchain_prodpatterns.judging import (
 )
 from langchain_prodpatterns.refine.drafts import Draft
 from langchain_prodpatterns.refine.feedback import short, why_none
+from langchain_prodpatterns.refine.fields import texts_in
 from langchain_prodpatterns.refine.prompts import numbered
 from langchain_prodpatterns.refine.results import CriterionMark, Score
 from langchain_prodpatterns.refine.steps import Outcome, Step, asking
@@ -46,6 +48,19 @@ class CriteriaRequest(JudgeRequest):
     """What the draft is for; empty where it is unknown."""
     draft: str
     """The draft; JSON for objects."""
+
+    def quotable(self, field: str) -> Any:
+        """Return the texts in which a quote of a field must stand.
+
+        Of JSON also the texts in it: who quotes a line break or a quotation mark
+        rarely escapes it as JSON does.
+        """
+        if field != "draft" or not self.draft.startswith(("{", "[")):
+            return super().quotable(field)
+        try:
+            return [self.draft, *texts_in(json.loads(self.draft))]
+        except (ValueError, RecursionError):
+            return self.draft
 
 
 def _whole(mark: Any) -> Any:
@@ -140,7 +155,7 @@ class Criteria:
         self.scale: Scale = scale
         self.weight = weight
         self.timeout = timeout
-        self.fields = tuple(fields)
+        self.fields = tuple(fields) if isinstance(fields, Iterable) else (fields,)
         self.judge = judge if judge is not None else model
         self._check(model, judge, fields)
 

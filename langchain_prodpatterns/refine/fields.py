@@ -4,7 +4,7 @@ What failed of an object is named by them, so that only that is revised.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from typing import Any
 
@@ -82,6 +82,19 @@ def with_value(data: Any, place: str, value: Any) -> Any:
         The JSON; all that is not on the way to the place is the same object.
     """
     return _with(data, steps_of(place), value)
+
+
+def texts_in(data: Any) -> Iterator[str]:
+    """Yield every text in JSON, at any depth: values and keys."""
+    if isinstance(data, str):
+        yield data
+    elif isinstance(data, dict):
+        for key, value in data.items():
+            yield key
+            yield from texts_in(value)
+    elif isinstance(data, list):
+        for item in data:
+            yield from texts_in(item)
 
 
 def _with(data: Any, steps: Sequence[str], value: Any) -> Any:

@@ -426,6 +426,8 @@ def test_the_criteria_reach_the_judge_as_rules() -> None:
         (("a",), {"weight": math.inf}, "weight above 0"),
         (("a",), {"weight": True}, "weight above 0"),
         (("a",), {"model": short}, "use judge="),
+        (("a",), {"fields": 5}, r"fields=\['title', ...\], got 5"),
+        (("a",), {"fields": None}, r"fields=\['title', ...\], got None"),
         (
             ("a",),
             {"judge": Judge(ScriptedChatModel(default=""), "?")},
@@ -510,6 +512,31 @@ def test_each_mark_has_its_evidence() -> None:
 def test_evidence_that_is_not_in_the_draft_is_no_score() -> None:
     score = judged_with({"marks": [5, 5], "evidence": ["a fine", "a poor draft"]})
     assert (score.value, score.note) == (None, "quote")
+
+
+@pytest.mark.parametrize(
+    ("quote", "note"),
+    [
+        ('say "ahoy"\nat C:\\sea', ""),
+        ('say \\"ahoy\\"', ""),
+        ('"title": "say', ""),
+        ("deep down", ""),
+        ("ahoy deep", "quote"),
+        ("a key", ""),
+    ],
+)
+def test_of_an_object_texts_are_quoted_as_they_are_or_as_json(
+    quote: str, note: str
+) -> None:
+    verdict = {"marks": [5], "evidence": [quote]}
+    chain = RefineChain(
+        reviser=lambda _: 7,
+        critics=[Criteria("fun", judge=lambda _: verdict)],
+        accept="score",
+        include_rounds=True,
+    )
+    draft = {"title": 'say "ahoy"\nat C:\\sea', "lines": [{"a key": "deep down"}]}
+    assert refine(chain, draft).rounds[0].scores[0].note == note
 
 
 @pytest.mark.parametrize("evidence", [[], ["a fine"], ["a", "fine", "draft"]])
