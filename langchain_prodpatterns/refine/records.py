@@ -21,6 +21,7 @@ from langchain_core.messages import (
 )
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from langchain_prodpatterns.refine.drafts import read_draft
 from langchain_prodpatterns.refine.objects import model_json
 from langchain_prodpatterns.refine.results import RefineRound
 from langchain_prodpatterns.verdicts import describe_errors
@@ -41,11 +42,12 @@ def dump_round(entry: RefineRound) -> str:
         The JSON.
 
     Raises:
-        ValueError: When the draft is an object of which JSON does not show all, such
-            as one with a `SecretStr`.
+        ValueError: When the draft is an object that does not come back from its JSON,
+            such as one with a `SecretStr`.
     """
     data = _rounds().dump_python(replace(entry, draft=None), mode="json")
-    return json.dumps({**data, "draft": _dump_draft(entry.draft)}, ensure_ascii=False)
+    # Escaped, since other line ends and halves of surrogate pairs break files of lines.
+    return json.dumps({**data, "draft": _dump_draft(entry.draft)})
 
 
 def load_round(line: str, draft_type: type[BaseModel] | None = None) -> RefineRound:
@@ -79,23 +81,46 @@ def _dump_draft(draft: Any) -> Any:
         return {"message": message_to_dict(draft)}
     if not isinstance(draft, BaseModel):
         return None if draft is None else {"value": draft}
-    text = model_json(draft)
-    if type(draft).model_validate_json(text) != draft:
+    data = json.loads(model_json(draft))
+    if not _comes_back(draft, data):
         kind = type(draft).__name__
-        msg = f"a {kind} cannot be kept as JSON, which does not show all of it"
+        msg = f"a {kind} cannot be kept as JSON, from which it does not come back"
         raise ValueError(msg)
-    return {"object": json.loads(text)}
+    return {"object": data}
+
+
+def _comes_back(draft: BaseModel, data: Any) -> bool:
+    try:
+        return _read_object(data, type(draft)) == draft
+    except ValidationError:
+        return False
+
+
+def _read_object(data: Any, draft_type: type[BaseModel]) -> BaseModel:
+    return draft_type.model_validate_json(json.dumps(data))
 
 
 def _load_draft(draft: Any, draft_type: type[BaseModel] | None) -> Any:
     if draft is None:
         return None
-    if "message" in draft:
-        (message,) = messages_from_dict([draft["message"]])
-        return message
-    if "object" not in draft:
-        return draft["value"]
+    if isinstance(draft, dict) and "object" in draft:
+        return _load_object(draft["object"], draft_type)
+    try:
+        is_message = "message" in draft
+        given = messages_from_dict([draft["message"]])[0] if is_message else None
+        return read_draft(given if is_message else draft["value"]).value
+    except (ValueError, TypeError, KeyError):
+        msg = "not a line of dump_round: no draft of a round"
+        raise ValueError(msg) from None
+
+
+def _load_object(data: Any, draft_type: type[BaseModel] | None) -> BaseModel:
     if draft_type is None:
         msg = "the draft is an object: give load_round its type, draft_type=..."
         raise ValueError(msg)
-    return draft_type.model_validate_json(json.dumps(draft["object"]))
+    try:
+        return _read_object(data, draft_type)
+    except ValidationError as error:
+        kind = draft_type.__name__
+        msg = f"the draft is no {kind}: {describe_errors(error, draft_type, 'draft')}"
+        raise ValueError(msg) from None

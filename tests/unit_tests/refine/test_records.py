@@ -28,10 +28,17 @@ class Hiding(BaseModel):
     key: SecretStr
 
 
+class Priced(BaseModel):
+    price: float
+
+
 @pytest.mark.parametrize(
     "draft",
     [
-        "a text\nof two lines \ud83d\ude00",
+        "a text\nof two lines \U0001f600",
+        "other line ends\u2028\x85\x0c\r, and half a pair \ud800",
+        AIMessage("", tool_calls=[{"name": "f", "args": {"a": 1}, "id": "1"}]),
+        AIMessage([{"type": "text", "text": "a"}, {"type": "x", "x": {"y": 1}}]),
         AIMessage("a text", id="1", response_metadata={"model_name": "m"}),
         {"a": [1, None, {"b": "c"}]},
         Product(title="a", price=1.5, tags=["x"]),
@@ -48,7 +55,7 @@ def test_a_round_comes_back_as_it_was(draft: Any) -> None:
     )
     for entry in refine(chain, draft).rounds:
         line = dump_round(entry)
-        assert "\n" not in line
+        assert len(line.encode().splitlines()) == len(line.splitlines()) == 1
         assert load_round(line, draft_type=type(draft)) == entry
 
 
@@ -86,6 +93,49 @@ def test_an_object_needs_its_type() -> None:
     (entry,) = refine(chain, Product(title="a", price=1)).rounds
     with pytest.raises(ValueError, match="draft_type="):
         load_round(dump_round(entry))
+
+
+class OneWay(BaseModel):
+    title: str = Field(validation_alias="read", serialization_alias="written")
+
+
+@pytest.mark.parametrize("draft", [OneWay(read="hush"), Priced(price=float("nan"))])
+def test_what_does_not_come_back_is_refused_without_its_values(draft: Any) -> None:
+    chain = RefineChain(
+        reviser=lambda _: 7, critics=[lambda _: True], include_rounds=True
+    )
+    (entry,) = refine(chain, draft).rounds
+    with pytest.raises(ValueError, match="cannot be kept as JSON") as caught:
+        dump_round(entry)
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("draft", "match"),
+    [
+        ("secret", "no draft of a round"),
+        (5, "no draft of a round"),
+        ([], "no draft of a round"),
+        ({}, "no draft of a round"),
+        ({"value": 5}, "no draft of a round"),
+        ({"message": {}}, "no draft of a round"),
+        ({"message": {"type": "ai", "data": {"content": 5}}}, "no draft of a round"),
+        (
+            {"message": {"type": "human", "data": {"content": "secret"}}},
+            "no draft of a round",
+        ),
+        ({"object": {"title": "secret"}}, "the draft is no Product: price: missing"),
+    ],
+)
+def test_what_is_no_draft_is_refused_without_its_values(draft: Any, match: str) -> None:
+    chain = RefineChain(
+        reviser=lambda _: 7, critics=[lambda _: True], include_rounds=True
+    )
+    (entry,) = refine(chain, "a text").rounds
+    line = json.dumps(json.loads(dump_round(entry)) | {"draft": draft})
+    with pytest.raises(ValueError, match=match) as caught:
+        load_round(line, draft_type=Product)
+    assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("line", ["", "7", "[]", "{}", '{"draft": null}', "{'a'}"])
