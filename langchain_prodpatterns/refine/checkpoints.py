@@ -2,7 +2,7 @@
 
 import inspect
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,7 +75,7 @@ class Recorded:
 
 
 def recorded_before(
-    recorded: RefineResult | Sequence[RefineRound], task: Any
+    recorded: RefineResult | Iterable[RefineRound], task: Any
 ) -> Recorded:
     """Read what is to be gone on from.
 
@@ -92,16 +92,23 @@ def recorded_before(
         TypeError: When it is neither a result nor rounds.
     """
     result = recorded if isinstance(recorded, RefineResult) else None
-    rounds = recorded.rounds if isinstance(recorded, RefineResult) else recorded
-    if isinstance(rounds, str) or not all(
-        isinstance(entry, RefineRound) for entry in rounds
-    ):
+    rounds = _rounds_of(recorded)
+    if not all(isinstance(entry, RefineRound) for entry in rounds):
         msg = f"resume takes a RefineResult or RefineRounds, got {recorded!r:.200}"
         raise TypeError(msg)
     latest = {(entry.number, entry.candidate): entry for entry in rounds}
-    if not any(entry.accepted for entry in latest.values()):
+    if not any(entry.accepted and entry.written for entry in latest.values()):
         msg = "there is nothing to resume: no round has a draft that was accepted"
         raise ValueError(msg)
     known = result.task if result is not None and not task else task_text(task)
     entries = tuple(latest[key] for key in sorted(latest))
     return Recorded(entries, known, task or known)
+
+
+def _rounds_of(recorded: Any) -> tuple[Any, ...]:
+    """Return what should be rounds; what holds none counts as one that is none."""
+    if isinstance(recorded, RefineResult):
+        return recorded.rounds
+    if isinstance(recorded, Iterable) and not isinstance(recorded, str | Mapping):
+        return tuple(recorded)
+    return (recorded,)

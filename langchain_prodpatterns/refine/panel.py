@@ -182,7 +182,9 @@ class Panel:
         Args:
             scores: All scores of a draft, recorded some time ago.
         """
-        return [score.critic for score in scores] == [c.name for c in self._critics]
+        known = [(score.critic, score.kind, score.weight) for score in scores]
+        blank = [critic.unscored("") for critic in self._critics]
+        return known == [(score.critic, score.kind, score.weight) for score in blank]
 
     def compare(
         self, best: "Weighed", new: "Weighed", task: str, facts: Mapping[str, Any]

@@ -186,4 +186,4 @@ def best_of(rounds: Sequence[RefineRound]) -> RefineRound:
     Args:
         rounds: Rounds in order, of which at least one was accepted.
     """
-    return [entry for entry in rounds if entry.accepted][-1]
+    return [entry for entry in rounds if entry.accepted and entry.written][-1]

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import logging
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -16,6 +17,7 @@ from langchain_prodpatterns.refine import (
     RefineChain,
     RefineResult,
     RefineRound,
+    Verifier,
 )
 from langchain_prodpatterns.refine.checkpoints import keeping
 from langchain_prodpatterns.refine.steps import aperform, making, perform
@@ -296,13 +298,43 @@ def test_resume_gives_the_best_where_rounds_are_not_asked_for() -> None:
     assert plain.resume(result).content == "draft 2"
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        Criteria("fun", judge=lambda _: {"marks": [4]}, weight=2.0),
+        Verifier(lambda _: 0.75, name="fun"),
+    ],
+)
+def test_critics_are_known_by_more_than_their_names(other: Any) -> None:
+    crew = Cast()
+    first = refine(chain_of(crew.model(), FUN, max_rounds=1))
+    second = chain_of(crew.model(), other, max_rounds=1).resume(first)
+    assert second.rounds[0].score == 0.75
+
+
+def test_rounds_may_come_one_by_one() -> None:
+    chain = chain_of(Cast(marks=rising).model(), FUN, max_rounds=1)
+    first = refine(chain)
+    second = chain.resume(each for each in reversed(first.rounds))  # type: ignore[arg-type]  # read once
+    assert [entry.number for entry in second.rounds] == [0, 1, 2]
+
+
+def test_a_round_without_a_draft_is_not_the_best() -> None:
+    chain = chain_of(Cast(marks=rising).model(), FUN, max_rounds=1)
+    first = refine(chain)
+    lost = replace(first.rounds[1], draft=None)
+    assert chain.resume([first.rounds[0], lost]).best.content == "draft 1"
+    with pytest.raises(ValueError, match="nothing to resume"):
+        chain.resume([lost])
+
+
 @pytest.mark.parametrize("nothing", [[], ()])
 def test_there_must_be_something_to_go_on_from(nothing: Any) -> None:
     with pytest.raises(ValueError, match="nothing to resume"):
         chain_of(Cast().model(), FUN).resume(nothing)
 
 
-@pytest.mark.parametrize("wrong", ["draft", [1], ["draft"]])
+@pytest.mark.parametrize("wrong", ["draft", [1], ["draft"], None, {}])
 def test_only_rounds_are_gone_on_from(wrong: Any) -> None:
     with pytest.raises(TypeError, match="resume takes a RefineResult or RefineRounds"):
         chain_of(Cast().model(), FUN).resume(wrong)
