@@ -28,6 +28,7 @@ from langchain_prodpatterns.refine.objects import (
     model_json,
     read_json,
     schema_json,
+    strange_keys,
 )
 from langchain_prodpatterns.verdicts import describe_errors
 
@@ -253,7 +254,12 @@ def _only(places: Sequence[str], answer: Any, shown: Any) -> Any:
 
 def _to_json(value: dict[str, Any]) -> str:
     try:
-        return encodable(json.dumps(value, indent=2, ensure_ascii=False))
+        text = json.dumps(value, indent=2, ensure_ascii=False)
     except (TypeError, ValueError) as error:
         msg = f"a dict to refine must hold JSON values only: {error}"
         raise TypeError(msg) from None
+    kinds = {type(key).__name__ for key in strange_keys(value)}
+    if kinds:
+        msg = f"a dict to refine must have texts as keys, got {min(kinds)}"
+        raise TypeError(msg)
+    return encodable(text)

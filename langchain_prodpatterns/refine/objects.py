@@ -1,6 +1,7 @@
 """Objects as drafts: the JSON they are shown as, and the JSON that revisers answer."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel
@@ -35,6 +36,17 @@ def read_json(text: str) -> Any:
 def model_json(value: BaseModel) -> str:
     """Write a pydantic object as JSON, without what is computed from the rest."""
     return value.model_dump_json(indent=2, by_alias=True, round_trip=True)
+
+
+def strange_keys(value: Any) -> Iterator[Any]:
+    """Yield the keys of mappings, at any depth, that JSON would turn into texts."""
+    if isinstance(value, dict):
+        yield from (key for key in value if not isinstance(key, str))
+        value = value.values()
+    elif not isinstance(value, list | tuple):
+        return
+    for item in value:
+        yield from strange_keys(item)
 
 
 def schema_json(model: type[BaseModel]) -> str | None:

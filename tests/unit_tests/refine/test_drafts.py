@@ -84,6 +84,12 @@ def test_anything_else_is_no_draft(value: Any) -> None:
         read_draft(value)
 
 
+@pytest.mark.parametrize("value", [{1: "a"}, {"a": ({"b": {None: "secret"}},)}])
+def test_keys_that_json_would_change_are_refused(value: Any) -> None:
+    with pytest.raises(TypeError, match=r"texts as keys, got (int|NoneType)"):
+        read_draft(value)
+
+
 def test_a_dict_must_hold_json() -> None:
     with pytest.raises(TypeError, match="JSON values only"):
         read_draft({"when": dt.date(2026, 1, 1)})
