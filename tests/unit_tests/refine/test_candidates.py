@@ -124,6 +124,22 @@ async def test_candidates_are_written_at_once_on_the_event_loop() -> None:
     assert [entry.number for entry in result.rounds] == [0, 1, 1, 1]
 
 
+@pytest.mark.parametrize("drafts", [True, False])
+async def test_async_callables_also_write_in_sync_calls(*, drafts: bool) -> None:
+    async def write(_: Any) -> str:
+        await asyncio.sleep(0)
+        return "a draft"
+
+    chain = RefineChain(
+        write if drafts else None,
+        reviser=write,
+        critics=[lambda text: text == "a draft"],
+        accept="verifier",
+    )
+    # In a running loop, as in a notebook.
+    assert chain.invoke("draft 0") == await chain.ainvoke("draft 0") == "a draft"
+
+
 def test_the_config_bounds_how_many_are_written_at_once() -> None:
     lock, running, most = threading.Lock(), 0, 0
     numbers = counted()
