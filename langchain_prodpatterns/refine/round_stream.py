@@ -141,8 +141,11 @@ class RoundStream(PatternRunnable[Any, Any]):
         config: RunnableConfig,
         **kwargs: Any,
     ) -> Iterator[Any]:
+        chunks = list(input)
+        if not chunks:  # nothing came, so nothing goes on, as LangChain has it
+            return
         run = PatternRun(self.pattern, run_manager, config)
-        yield from self._told(_added(list(input)), run, kwargs)
+        yield from self._told(_added(chunks), run, kwargs)
 
     async def _astream_rounds(
         self,
@@ -151,9 +154,11 @@ class RoundStream(PatternRunnable[Any, Any]):
         config: RunnableConfig,
         **kwargs: Any,
     ) -> AsyncIterator[Any]:
+        chunks = [chunk async for chunk in input]
+        if not chunks:
+            return
         run = PatternRun(self.pattern, run_manager, config)
-        value = _added([chunk async for chunk in input])
-        async for each in self._atold(value, run, kwargs):
+        async for each in self._atold(_added(chunks), run, kwargs):
             yield each
 
 

@@ -100,6 +100,19 @@ def test_chunks_of_the_input_are_one_draft() -> None:
     assert rounds[0].draft == "draft 0"
 
 
+@pytest.mark.parametrize("include_rounds", [True, False])
+async def test_of_an_empty_stream_nothing_comes(*, include_rounds: bool) -> None:
+    async def nothing() -> Any:
+        for chunk in list[str]():
+            yield chunk
+
+    chain = RefineChain(
+        reviser=Cast().model(), critics=[FUN], include_rounds=include_rounds
+    )
+    assert list(chain.transform(iter(()))) == []
+    assert [each async for each in chain.atransform(nothing())] == []
+
+
 def test_what_comes_after_gets_the_result() -> None:
     chain = chain_of(Cast(marks=rising).model(), FUN) | RunnableLambda(type)
     assert list(chain.stream("write")) == [RefineResult]
