@@ -32,6 +32,8 @@ from langchain_prodpatterns.refine.objects import (
 )
 from langchain_prodpatterns.verdicts import describe_errors
 
+_SCALARS = (str, int, float)
+
 
 class TextRevision(BaseModel):
     """What a language model answers that revises a text."""
@@ -134,11 +136,12 @@ def reply_form(draft: Draft, *, in_places: bool = False) -> str:
     is_dict = isinstance(draft.value, dict)
     schema = None if is_dict else schema_json(type(draft.value))
     if in_places:
+        unless = " unless the feedback asks for another one" if is_dict else ""
         typed = f" The JSON Schema of the whole draft:\n{schema}" if schema else ""
         return (
             "that has just the places of the draft which stand in fields: each JSON "
             'Pointer as a key with the new value of that place, {"/place": value}. '
-            f"Keep the types. All else stays as it is.{typed}"
+            f"Keep the types{unless}. All else stays as it is.{typed}"
         )
     if schema is None:
         return (
@@ -230,7 +233,7 @@ def _read_object(draft: Draft, answer: Any, places: Sequence[str]) -> Draft:
     if places:
         answer = _only(places, answer, draft.shown)
     if isinstance(draft.value, dict):
-        check_shape(draft.value, answer)
+        check_shape(_retyped(draft.value, answer, places), answer)
         return Draft(answer, _to_json(answer))
     return read_draft(revised_model(draft.value, draft.shown, answer))
 
@@ -250,6 +253,15 @@ def _only(places: Sequence[str], answer: Any, shown: Any) -> Any:
         msg = "the revision has none of the places that were asked for"
         raise RevisionError(msg)
     return new
+
+
+def _retyped(old: Any, new: Any, places: Sequence[str]) -> Any:
+    """Let scalars that were asked for have another type: that may be what failed."""
+    for place in places:
+        value, before = value_at(new, place), value_at(old, place)
+        if isinstance(value, _SCALARS) and isinstance(before, _SCALARS):
+            old = with_value(old, place, value)
+    return old
 
 
 def _to_json(value: dict[str, Any]) -> str:

@@ -86,6 +86,25 @@ def test_a_dict_is_revised_in_its_place_only() -> None:
     assert draft["a"]["title"] == "a boat"  # type: ignore[index]  # not changed
 
 
+def test_what_a_dict_has_of_the_wrong_type_can_be_mended() -> None:
+    draft = {"title": "a boat", "price": "dear"}
+    model = Cast(revise=lambda _: {"/price": 9.5}).model()
+    result = refine(chain_for(model, Product), draft)
+    assert result.best == draft | {"price": 9.5}
+    assert "types unless the feedback asks" in asked_of(model).prompt_text
+
+
+@pytest.mark.parametrize("value", [None, [9.5], {"usd": 9.5}])
+def test_a_dict_keeps_all_other_types(value: Any) -> None:
+    def cheap(_: Any) -> Any:
+        return {"price": "lower"}
+
+    draft = {"title": "a boat", "price": "dear"}
+    model = Cast(revise=lambda _: {"/price": value}).model()
+    result = refine(chain_for(model, cheap), draft)
+    assert "another shape at 'draft.price'" in result.rounds[1].reason
+
+
 def test_a_nested_place_of_a_validation_error_is_asked_for() -> None:
     class Cheap(Line):
         price: float = Field(le=10)
