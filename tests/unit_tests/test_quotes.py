@@ -105,3 +105,16 @@ def test_a_mark_that_no_text_answers_to_is_refused(declared: Any) -> None:
 def test_a_verdict_without_quotes_quotes_nothing() -> None:
     assert quoted_fields(Verdict) == set()
     assert unproven_quote(Verdict(), Passage(text="x")) is None
+
+
+def test_a_request_may_say_what_is_quotable_of_a_field() -> None:
+    class Shouted(Passage):
+        def quotable(self, field: str) -> Any:
+            if field != "text":
+                return super().quotable(field)
+            return [self.text, self.text.upper()]
+
+    request = Shouted(text="the fox")
+    assert unproven_quote(Quoting(quote="THE FOX"), request) is None
+    assert unproven_quote(Quoting(quote="the fox"), request) is None
+    assert unproven_quote(Quoting(quote="The fox"), request) == "quote"
