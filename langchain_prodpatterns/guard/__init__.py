@@ -1,5 +1,6 @@
 """Nothing private goes in or out: `GuardRunnable` and what it is made of."""
 
+from langchain_prodpatterns.guard.canary import Canary
 from langchain_prodpatterns.guard.classifier import InjectionClassifier, Suspicion
 from langchain_prodpatterns.guard.detectors import (
     DEFAULT_DETECTORS,
@@ -16,6 +17,7 @@ from langchain_prodpatterns.guard.vault import Vault
 __all__ = [
     "DEFAULT_DETECTORS",
     "BoundedDetector",
+    "Canary",
     "Detector",
     "GuardRunnable",
     "InjectionClassifier",
