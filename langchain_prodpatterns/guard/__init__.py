@@ -12,6 +12,7 @@ from langchain_prodpatterns.guard.detectors import (
 from langchain_prodpatterns.guard.guard_runnable import GuardRunnable
 from langchain_prodpatterns.guard.injection import InjectionRequest, InjectionVerdict
 from langchain_prodpatterns.guard.policy import Rule
+from langchain_prodpatterns.guard.spotlight import Spotlight
 from langchain_prodpatterns.guard.vault import Vault
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "PatternDetector",
     "PhoneDetector",
     "Rule",
+    "Spotlight",
     "Suspicion",
     "Vault",
 ]

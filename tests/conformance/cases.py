@@ -30,7 +30,7 @@ from langchain_prodpatterns import (
     YesNoVerdict,
 )
 from langchain_prodpatterns.compression import EvidenceSummarizer
-from langchain_prodpatterns.guard import Vault
+from langchain_prodpatterns.guard import Spotlight, Vault
 from langchain_prodpatterns.judging import JudgeRequest
 from langchain_prodpatterns.testing import ScriptedRequest
 from tests.conformance.doubles import StrictEmbeddings, StrictModel
@@ -364,6 +364,22 @@ RACE = replace(
 )
 
 
+SPOTLIGHT = Case(
+    name="Spotlight",
+    make=lambda _: Spotlight(nonce="0123456789abcdef"),
+    value="the page says hello",
+    other="nothing to see",
+    bad=7,
+    expected=(
+        "<<0123456789abcdef untrusted>>\nthe page says hello\n"
+        "<<end 0123456789abcdef untrusted>>"
+    ),
+    setting=("mode", "datamark"),
+    pattern="guard",
+    calls_model=False,
+)
+
+
 def _router_responds(request: ScriptedRequest) -> Any:
     if "boom" in request.prompt_text:
         return {"choice": "no such tool", "nonce": _nonce(request)}
@@ -437,5 +453,6 @@ CASES: list[Case] = [
     GUARD,
     GUARD_VAULT,
     RACE,
+    SPOTLIGHT,
     ROUTER,
 ]
