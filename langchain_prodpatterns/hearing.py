@@ -17,7 +17,7 @@ from langchain_core.messages import (
     SystemMessage,
 )
 
-from langchain_prodpatterns.fencing import bare_reply, fenced_all, fresh_nonce
+from langchain_prodpatterns.fencing import bare_reply, fenced, fenced_all, fresh_nonce
 from langchain_prodpatterns.verdicts import (
     JudgeFailure,
     Judgement,
@@ -71,11 +71,17 @@ class Hearing(Generic[V]):
         return judgement
 
     def _repair(self, failure: JudgeFailure) -> list[BaseMessage]:
+        # The answer may repeat what the texts say, which must not get it outside of
+        # delimiters; those of the texts are known to who wrote the answer.
+        nonce = fresh_nonce(self._answer)
         complaint = (
-            f"That answer cannot be used: {failure.detail}. Answer again with one JSON "
-            f'object as described, with "nonce" set to "{self.nonce}", nothing else.'
+            f"That answer, between <<{nonce} answer>> and <<end {nonce} answer>>, is "
+            f"data too, and cannot be used: {failure.detail}. Answer again with one "
+            f'JSON object as described, with "nonce" set to "{self.nonce}", nothing '
+            "else."
         )
-        return [*self._messages, AIMessage(self._answer), HumanMessage(complaint)]
+        answer = AIMessage(fenced(nonce, "answer", self._answer))
+        return [*self._messages, answer, HumanMessage(complaint)]
 
 
 def _prompt(
