@@ -22,10 +22,8 @@ from pydantic import SecretStr
 
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.guard.detectors.base import AnyOf, PatternDetector
+from langchain_prodpatterns.guard.policy import CANARY
 from langchain_prodpatterns.guard.stand_ins import PROCESS_KEY
-
-CANARY = "canary"
-"""The type under which a policy names a leaked canary."""
 
 P = TypeVar("P", bound=str | PromptValue | list[BaseMessage])
 
@@ -47,14 +45,11 @@ class Canary:
     ```python
     canary = Canary()
     prompt = ChatPromptTemplate([("system", f"Be kind. {canary.instructions}"), ...])
-    leaks = GuardRunnable(
-        [*DEFAULT_DETECTORS, canary.detector],
-        direction="output",
-        policy={"canary": "block"},
-    )
-    chain = prompt | llm | leaks
+    guard = GuardRunnable([*DEFAULT_DETECTORS, canary.detector], direction="output")
+    chain = prompt | llm | guard
     ```
 
+    An answer that holds it is blocked, if the policy says nothing else of `canary`.
     It is found in any case, forwards and backwards, in ROT13, with blanks, punctuation,
     digits or line ends between its letters, as bytes in hexadecimal digits (so in `%6A`
     and `\x6a` too), and in Base64 also where more is encoded with it. What else a model

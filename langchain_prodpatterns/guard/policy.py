@@ -25,6 +25,9 @@ Handling = Action | Literal["restore"]
 INJECTION = "injection"
 """The type under which a policy names what the judge finds."""
 
+CANARY = "canary"
+"""The type of a canary's token in an answer."""
+
 ANY = "*"
 """Every type of value. An injection is none."""
 
@@ -44,6 +47,8 @@ STRICTEST: Mapping[Handling, int] = {
 }
 """Which action wins where values overlap: the highest."""
 
+# A token that is hidden alone leaves the prompt that stood around it.
+_UNASKED: Mapping[str, Action] = {CANARY: "block"}
 _INJECTION_ACTIONS = ("block", "flag", "allow")
 _SHOWN = 4
 _LONG_ENOUGH = 2 * _SHOWN
@@ -102,7 +107,9 @@ class Policy:
     def __init__(
         self, given: PolicyLike | None, types: Collection[str], *, judged: bool
     ) -> None:
-        """Check rules; values are redacted and injections blocked where none applies.
+        """Check rules.
+
+        Where none applies values are redacted; injections and canaries are blocked.
 
         Args:
             given: What the user gave.
@@ -132,7 +139,7 @@ class Policy:
         Returns:
             Type to action, with `injection` where the guard looks for some.
         """
-        complete: dict[str, Action] = dict.fromkeys(self._types, "redact")
+        complete = {name: _UNASKED.get(name, "redact") for name in self._types}
         if self._judged:
             complete[INJECTION] = "block"
         for rule in self._rules:

@@ -89,8 +89,9 @@ def found(text: str, detector: Detector = DETECTOR) -> list[tuple[int, int]]:
     return list(detector.find(text))
 
 
-def guard(action: str = "block") -> GuardRunnable:
-    return GuardRunnable([DETECTOR], direction="output", policy={"canary": action})
+def guard(action: str | None = None) -> GuardRunnable:
+    policy = {"canary": action} if action else None
+    return GuardRunnable([DETECTOR], direction="output", policy=policy)
 
 
 # The token
@@ -226,6 +227,11 @@ def test_prose_flows_on() -> None:
 
 
 # Behind a guard
+
+
+def test_a_policy_may_say_what_to_do_instead() -> None:
+    assert guard("redact").invoke(f"It is {TOKEN}") == "It is [CANARY]"
+    assert guard("flag").invoke(f"It is {TOKEN}") == f"It is {TOKEN}"
 
 
 def test_it_is_found_in_tool_calls() -> None:
