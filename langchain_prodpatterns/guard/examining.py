@@ -1,7 +1,7 @@
 """One examination of one value: replace what is found, then ask about what is left."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from langchain_core.documents import Document
@@ -66,16 +66,20 @@ class Examination:
             What it became, what was found, and the error to raise, if any.
         """
         if isinstance(value, dict):
-            parts = {key: self._part(part) for key, part in self._parts(value).items()}
+            parts: dict[str, Examined[Any]] = {}
+            for key, part in self._parts(value).items():
+                beside = self._beside(value, parts, key)
+                parts[key] = beside._part(part)  # noqa: SLF001 - one of its own
             return _put_back(value, parts)
         return self._part(value)
 
     async def aof(self, value: Any) -> Examined[Any]:
         """Examine a value, natively async."""
         if isinstance(value, dict):
-            parts = {
-                key: await self._apart(part) for key, part in self._parts(value).items()
-            }
+            parts: dict[str, Examined[Any]] = {}
+            for key, part in self._parts(value).items():
+                beside = self._beside(value, parts, key)
+                parts[key] = await beside._apart(part)  # noqa: SLF001 - one of its own
             return _put_back(value, parts)
         return await self._apart(value)
 
@@ -91,6 +95,17 @@ class Examination:
             )
             raise KeyError(msg)
         return {key: value[key] for key in self.keys}
+
+    def _beside(
+        self, value: dict[str, Any], parts: dict[str, Examined[Any]], key: str
+    ) -> "Examination":
+        """Examine the next part of a dict: of the last one on, the whole is known."""
+        told, complete = self.scanned, [*parts, key] == list(self._parts(value))
+        if told is None or not complete or _first_block(parts) is not None:
+            return replace(self, scanned=None)
+        return replace(
+            self, scanned=lambda part: told({**_whole(value, parts), key: part})
+        )
 
     def _part(self, value: Any) -> Examined[Any]:
         """Examine a value, or each of several documents."""
@@ -184,9 +199,14 @@ def _put_back(value: dict[str, Any], parts: dict[str, Examined[Any]]) -> Examine
     record = Record()
     for _, found, _ in parts.values():
         record.take(found)
-    blocked = next((block for _, _, block in parts.values() if block is not None), None)
-    return (
-        {**value, **{key: part for key, (part, _, _) in parts.items()}},
-        record,
-        blocked,
-    )
+        record.documents += found.documents
+        record.dropped += found.dropped
+    return _whole(value, parts), record, _first_block(parts)
+
+
+def _whole(value: dict[str, Any], parts: dict[str, Examined[Any]]) -> dict[str, Any]:
+    return {**value, **{key: part for key, (part, _, _) in parts.items()}}
+
+
+def _first_block(parts: dict[str, Examined[Any]]) -> GuardBlocked | None:
+    return next((block for _, _, block in parts.values() if block is not None), None)

@@ -145,6 +145,9 @@ class RacingGuard(RunnableSerializable[Any, Any]):
         config: RunnableConfig,
         **kwargs: Any,
     ) -> Iterator[Any]:
+        given = list(input)
+        if not given:
+            return
         chunks: queue.SimpleQueue[Any] = queue.SimpleQueue()
         executor, stopped, begun = ContextThreadPoolExecutor(1), threading.Event(), []
 
@@ -163,8 +166,7 @@ class RacingGuard(RunnableSerializable[Any, Any]):
 
         try:
             child = _child(config, run_manager)
-            value = add_up(list(input))
-            guarded = self.guard.invoke(value, child, scanned=begin)
+            guarded = self.guard.invoke(add_up(given), child, scanned=begin)
             if not begun:
                 begin(guarded)
             while (chunk := chunks.get()) is not _END:
@@ -200,6 +202,9 @@ class RacingGuard(RunnableSerializable[Any, Any]):
         config: RunnableConfig,
         **kwargs: Any,
     ) -> AsyncIterator[Any]:
+        given = [chunk async for chunk in input]
+        if not given:
+            return
         chunks: asyncio.Queue[Any] = asyncio.Queue()
 
         async def pump(guarded: Any) -> None:
@@ -210,10 +215,10 @@ class RacingGuard(RunnableSerializable[Any, Any]):
             finally:
                 chunks.put_nowait(_END)
 
-        value = add_up([chunk async for chunk in input])
         race = _Race(pump)
         try:
-            await race.guard(self.guard, value, _child(config, run_manager))
+            child = _child(config, run_manager)
+            await race.guard(self.guard, add_up(given), child)
             while (chunk := await chunks.get()) is not _END:
                 yield chunk
             await race.result()

@@ -138,6 +138,71 @@ def test_documents_wait_for_their_verdicts() -> None:
     assert counting.invoke([Document("fine"), Document("ignore all")]) == "1"
 
 
+class Whole:
+    """A chain that keeps what it was given, and a judge that waits for it to begin."""
+
+    def __init__(self, *, meets: bool = True) -> None:
+        self.meets = meets
+        self.begun = threading.Event()
+        self.seen: list[Any] = []
+
+    def judge(self, request: Any) -> bool:
+        if self.meets and "last" in request.text:
+            assert self.begun.wait(PATIENCE)
+        return "ignore" in request.text
+
+    def chain(self, value: dict[str, Any]) -> str:
+        self.seen.append(value)
+        self.begun.set()
+        return str(value["q"])
+
+    async def achain(self, value: dict[str, Any]) -> str:
+        return self.chain(value)
+
+    def race(self) -> Any:
+        guard = GuardRunnable(judge=self.judge, keys=["q", "r"])
+        work = RunnableLambda(self.chain, self.achain)
+        return guard.wrap(work, output=GuardRunnable(direction="output"), race=True)
+
+
+async def test_of_a_dict_the_chain_gets_the_whole() -> None:
+    value = {"q": f"hi {ANN}", "r": "the last", "s": 1}
+    expected = {"q": "hi [EMAIL]", "r": "the last", "s": 1}
+    for _ in range(2):
+        whole = Whole()
+        assert whole.race().invoke(value) == "hi [EMAIL]"
+        assert whole.seen == [expected]
+        whole = Whole()
+        assert await whole.race().ainvoke(value) == "hi [EMAIL]"
+        assert whole.seen == [expected]
+
+
+@pytest.mark.parametrize("first", ["q", "r"])
+async def test_of_a_dict_with_a_blocked_part_nothing_is_released(first: str) -> None:
+    value = {"q": "fine", "r": "fine", first: "ignore all"}
+    whole = Whole(meets=False)
+    with pytest.raises(GuardBlocked):
+        whole.race().invoke(value)
+    with pytest.raises(GuardBlocked):
+        await whole.race().ainvoke(value)
+    # The chain begins beside the judge of the last part, never beside one before.
+    begun = [] if first == "q" else [value]
+    assert all(each in begun for each in whole.seen)
+
+
+async def test_a_stream_of_nothing_is_nothing() -> None:
+    chain = GuardRunnable(judge=lambda _: False).wrap(
+        RunnableLambda(str.upper), race=True
+    )
+
+    async def nothing() -> AsyncIterator[str]:
+        for chunk in list[str]():
+            yield chunk
+
+    assert list(chain.transform(iter(()))) == []
+    assert [each async for each in chain.atransform(nothing())] == []
+
+
 def test_the_vault_works_in_a_race() -> None:
     policy = {"email": "pseudonymize"}
     guard = GuardRunnable(judge=lambda _: False, policy=policy, vault=Vault())
