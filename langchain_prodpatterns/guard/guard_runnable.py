@@ -37,7 +37,7 @@ from langchain_prodpatterns.guard.scanning import Record
 from langchain_prodpatterns.guard.stand_ins import PROCESS_KEY, StandIns
 from langchain_prodpatterns.guard.streaming import TextStream
 from langchain_prodpatterns.guard.streaming_guard import StreamingGuard
-from langchain_prodpatterns.guard.vault import Vault, scope_of
+from langchain_prodpatterns.guard.vault import PSEUDONYM, Vault, scope_of
 from langchain_prodpatterns.judging import JudgeLike
 from langchain_prodpatterns.runnable import PatternRun
 
@@ -165,6 +165,10 @@ class GuardRunnable(StreamingGuard):
             msg = "GuardRunnable without detectors and without a judge guards nothing"
             raise ConfigurationError(msg)
         rules = Policy(policy, types, judged=injections)
+        if PSEUDONYM in types:
+            # What has this name is looked up in the vault, and not redacted.
+            msg = f"the name {PSEUDONYM!r} belongs to the vault: name it otherwise"
+            raise ConfigurationError(msg)
         if vault is None and "pseudonymize" in rules.uses:
             msg = "policy pseudonymizes, so values need a vault: vault=Vault()"
             raise ConfigurationError(msg)

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from langchain_prodpatterns.guard.policy import replacement
 from langchain_prodpatterns.guard.vault import NOBODY, STAND_IN, Scope, Vault
@@ -33,7 +33,7 @@ def digest_of(value: str, key: bytes) -> str:
 class StandIns:
     """Writes what stands in a value's place, and restores what stood in one."""
 
-    key: bytes = PROCESS_KEY
+    key: bytes = field(default=PROCESS_KEY, repr=False)
     """For `hash`."""
     vault: Vault | None = None
     """For `pseudonymize` and `restore`."""

@@ -53,7 +53,9 @@ def scope_of(configurable: Mapping[str, Any], run: str) -> Scope:
         The conversation, if it belongs to one; else that run.
     """
     tenant = configurable.get("tenant")
-    session = configurable.get("session_id", configurable.get("thread_id"))
+    session = configurable.get("session_id")
+    if session is None:
+        session = configurable.get("thread_id")
     return Scope(
         None if tenant is None else str(tenant),
         None if session is None else str(session),
@@ -147,7 +149,7 @@ class Vault:
             new = f"[{type_.upper()}_{number}_{chance}]"
             session.stand_ins[type_, value] = new
             session.values[new] = value
-            if not scope.session:
+            if scope.session is None:
                 self._runs[new] = scope
             self._size += 1
             self._make_room(scope)

@@ -25,9 +25,16 @@ from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
 
 from langchain_prodpatterns import track
 from langchain_prodpatterns.errors import ConfigurationError
-from langchain_prodpatterns.guard import DEFAULT_DETECTORS, GuardRunnable, Rule, Vault
+from langchain_prodpatterns.guard import (
+    DEFAULT_DETECTORS,
+    GuardRunnable,
+    PatternDetector,
+    Rule,
+    Vault,
+)
 from langchain_prodpatterns.guard.detectors import resolve_detectors
 from langchain_prodpatterns.guard.message_streaming import add_up
+from langchain_prodpatterns.guard.stand_ins import StandIns
 from langchain_prodpatterns.guard.vault import STAND_IN, Scope, scope_of
 from langchain_prodpatterns.testing import ScriptedChatModel, ScriptedRequest
 
@@ -81,6 +88,13 @@ def test_nobody_else_has_it_restored(other: Scope) -> None:
     vault = Vault()
     stand_in = vault.stand_in(ANN, "email", HERE)
     assert vault.restore(stand_in, other) is None
+
+
+def test_a_conversation_without_a_name_is_one_too() -> None:
+    vault, nameless = Vault(), Scope(session="")
+    stand_in = vault.stand_in(ANN, "email", nameless)
+    assert vault.restore(stand_in, nameless) == ANN
+    assert vault.restore(stand_in, Scope(run="r")) is None
 
 
 def test_without_a_conversation_it_is_restored_in_every_part_of_the_run() -> None:
@@ -168,6 +182,8 @@ def test_threads_agree_on_stand_ins() -> None:
         ({"session_id": "s", "tenant": 7}, Scope("7", "s")),
         ({"thread_id": 3}, Scope(session="3")),
         ({"session_id": "s", "thread_id": "t"}, Scope(session="s")),
+        ({"session_id": None, "thread_id": "t"}, Scope(session="t")),
+        ({"session_id": "", "thread_id": "t"}, Scope(session="")),
     ],
 )
 def test_scopes(configurable: dict[str, Any], scope: Scope) -> None:
@@ -406,6 +422,27 @@ def test_dicts_are_guarded_under_their_keys() -> None:
         "other": BOB,
     }
     assert value["question"] == ANN
+
+
+async def test_documents_dropped_from_a_dict_are_recorded() -> None:
+    guard = GuardRunnable(policy={"card": "block"}, keys=["docs"])
+    value = {"docs": [Document("card 4111 1111 1111 1111"), Document("fine")]}
+    with track() as ledger:
+        guard.invoke(value)
+        await guard.ainvoke(value)
+    for record in ledger.to_records():
+        assert record.decision == "blocked"
+        assert "dropped 1 of 2 documents" in record.reason
+
+
+def test_a_detector_cannot_take_the_name_of_stand_ins() -> None:
+    own = PatternDetector("pseudonym", "EMP-[0-9]{6}")
+    with pytest.raises(ConfigurationError, match="'pseudonym' belongs to the vault"):
+        GuardRunnable([own], direction="output", vault=Vault())
+
+
+def test_the_key_does_not_show() -> None:
+    assert "secret" not in repr(StandIns(b"secret"))
 
 
 async def test_dicts_async_and_in_a_chain() -> None:
