@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from langchain_prodpatterns.guard.detectors.base import PatternDetector, Place
-from langchain_prodpatterns.guard.detectors.cues import ORDERS, label
+from langchain_prodpatterns.guard.detectors.cues import ORDERS, label, mention
 from langchain_prodpatterns.guard.detectors.iban import passes_mod97
 from langchain_prodpatterns.guard.detectors.surroundings import (
     GAPS,
@@ -33,8 +33,10 @@ _NETWORKS = re.compile(
 )
 _OTHER = label(f"{ORDERS} timestamp isbn part ean upc gtin barcode")
 _CARD = re.compile(
-    r"\b(?:card|credit|debit|visa|mastercard|maestro|amex|american express|karte|"
-    r"kreditkarte|carte|tarjeta)\b"
+    mention(
+        "card credit debit visa mastercard maestro amex american_express karte "
+        "kreditkarte carte tarjeta"
+    )
 )
 # The head of an IBAN in groups of four, of which the digits are the rest.
 _IBAN_HEAD = re.compile(r"(?<![0-9a-z])[a-z]{2}[0-9]{2}(?:[ -][0-9a-z]{4}){1,7}[ -]$")
@@ -43,6 +45,7 @@ _DECIMALS = re.compile(r"[0-9]{7}")
 # As cards are printed: in fours, or as American Express, Diners, old Visa and long
 # UnionPay cards are.
 _LAYOUT = re.compile("(?:4 ){3,4}[1-4]|4 6 [45]|4 5 4|6 13")
+_BEGINS_PRINTED = re.compile("[0-9]{13}|(?:[0-9]{4}|[0-9]{6})[^0-9]{1,2}[0-9]{4}")
 _FOURS = re.compile("(?:[0-9]{4}[^0-9]{1,2})+[0-9]{1,4}")
 _FOURS_BEFORE = re.compile(r"(?:(?<![0-9])[0-9]{4}[ .\t-]{1,2})+$")
 _FOURS_BEHIND = re.compile(r"(?:[ .\t-]{1,2}[0-9]{4}(?![0-9]))*")
@@ -66,16 +69,18 @@ class CardDetector(PatternDetector):
     def refine(self, text: str, start: int, end: int) -> Iterator[Place]:
         """Try every length that ends with a group of digits."""
         value = plain(text[start:end])
+        context = before(text, start)
+        named = _CARD.search(context) is not None
+        if not named and not _BEGINS_PRINTED.match(value):
+            return
         stops = [each for each in _stops(value) if not goes_on(text, start + each[0])]
         if not stops or _is_fraction(text, start):
             return
-        context = before(text, start)
         head = _IBAN_HEAD.search(context)
         # Behind a whole one comes another value.
         if head and not passes_mod97(re.sub("[ -]", "", head[0])):
             return
-        named = _CARD.search(context) is not None
-        if _OTHER.search(context) and not named:
+        if _OTHER.heads(context) and not named:
             return
         for stop, printed in stops:
             if named or (printed and not _is_in_row(context, value, stop)):

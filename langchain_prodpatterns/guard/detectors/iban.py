@@ -1,5 +1,6 @@
 """International bank account numbers."""
 
+import re
 from collections.abc import Iterator
 
 from langchain_prodpatterns.guard.detectors.base import (
@@ -11,12 +12,12 @@ from langchain_prodpatterns.guard.detectors.surroundings import (
     GAPS,
     goes_on,
     opening,
-    plain,
 )
 
 # Groups only in upper case: else every text in lower case could be a part of one.
 _GROUPED = opening("[A-Z]") + rf"[A-Z][0-9]{{2}}(?:[{GAPS}]?[0-9A-Z]){{11,30}}+"
 _PLAIN = opening("[A-Za-z]") + "[A-Za-z][0-9]{2}[0-9A-Za-z]{11,30}+"
+_GROUP = re.compile("[0-9A-Za-z]+")
 _SHORTEST = 15
 
 
@@ -27,13 +28,11 @@ class _IbanPattern(PatternDetector):
     def refine(self, text: str, start: int, end: int) -> Iterator[Place]:
         """Try every length that ends with a group."""
         compact = ""
-        for index, char in enumerate(plain(text[start:end]), start):
-            if char in " -":
-                continue
-            compact += char.upper()
-            ends = not goes_on(text, index + 1)
-            if ends and len(compact) >= _SHORTEST and _is_iban(compact):
-                yield start, index + 1
+        for group in _GROUP.finditer(text, start, end):
+            compact += group[0].upper()
+            ends = len(compact) >= _SHORTEST and not goes_on(text, group.end())
+            if ends and _is_iban(compact):
+                yield start, group.end()
 
 
 def _is_iban(compact: str) -> bool:

@@ -75,7 +75,9 @@ class _V6Pattern(PatternDetector):
 
 def _is_version(context: str) -> bool:
     """Whether what stands before says that four numbers are a version."""
-    if any(cue.search(context) for cue in (_NUMBERED, _PRODUCT, _UPGRADE)):
+    if _NUMBERED.heads(context):
+        return True
+    if any(cue.search(context) for cue in (_PRODUCT, _UPGRADE)):
         return True
     required = _REQUIRED.search(context)
     return required is not None and not _HOST.search(required[1])

@@ -20,6 +20,7 @@ class NumberingPlans:
             regions: Countries whose national notation is known.
         """
         self._regions = regions
+        self._written = _written(tuple(regions))
         self._parsed: dict[tuple[str, str | None], Any] = {}
         self._usual: dict[str, bool] = {}
 
@@ -36,7 +37,9 @@ class NumberingPlans:
         known = self._usual.get(value)
         if known is None:
             digits = "".join(re.findall("[0-9]+", value))
-            known = self._usual[value] = any(
+            known = self._usual[value] = self._written.fullmatch(
+                digits
+            ) is not None and any(
                 _digits(region)[1].fullmatch(digits)
                 and self._parse(value, region)
                 and _is_grouped_as_usual(value, region)
@@ -78,6 +81,12 @@ def _digits(region: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
             f"{abroad}|{code}{prefix}?{number}|{prefix}{number}|(?={bare}){number}"
         ),
     )
+
+
+@cache
+def _written(regions: tuple[str, ...]) -> re.Pattern[str]:
+    """Return what the numbers of any of several regions look like as written."""
+    return re.compile("|".join(f"(?:{_digits(each)[1].pattern})" for each in regions))
 
 
 def _written_bare(plan: Any) -> Iterator[str]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.guard.detectors.base import PatternDetector, Place
-from langchain_prodpatterns.guard.detectors.cues import ORDERS, label
+from langchain_prodpatterns.guard.detectors.cues import ORDERS, label, mention
 from langchain_prodpatterns.guard.detectors.numbering import NumberingPlans
 from langchain_prodpatterns.guard.detectors.surroundings import (
     GAPS,
@@ -27,11 +27,9 @@ _NAMES = (
     "tel telephone phone mobile cell fax whatsapp sms hotline landline telefon "
     "telefonnummer rufnummer handy handynummer mobil t\u00e9l t\u00e9l\u00e9phone"
 )
+_CALLS = "call calling dial ring voicemail reach text_me answering message"
 _LABELED = label(_NAMES)
-_ANNOUNCED = re.compile(
-    rf"(?:\b(?:{_NAMES.replace(' ', '|')}|call|calling|dial|ring|voicemail|reach|"
-    r"text me|answering|message)\b)[^\n]{0,40}$"
-)
+_ANNOUNCED = re.compile(mention(f"{_NAMES} {_CALLS}") + r"[^\n]{0,40}$")
 _OTHER = label(
     f"{ORDERS} timestamp isbn part build version account card iban ssn ratio zip id "
     "commit uuid year"
@@ -41,6 +39,7 @@ _YEAR = re.compile("(?:19|20)[0-9]{2}(?![0-9])")
 _AMOUNT = re.compile(r"[$€£#§]\s?$")
 _DIRECT = re.compile(r"(?:\b(?:at|on|under|me|us|call|dial|ring)|[:=#])[ (]{0,2}\Z")
 # What joins digits to a longer thing: a decimal, an amount, a date, a name.
+_LONGEST_JOINED = 4
 _JOINED = re.compile(r"(?:[0-9],|(?<![0-9])[0-9]{1,2}/|[._@-])\Z")
 _DATE = re.compile(
     r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}(?:\D.*)?|\d{1,2}[-/.]\d{1,2}[-/.](?:19|20)\d\d"
@@ -60,12 +59,17 @@ _DECIMAL = re.compile(r"(?:0|[1-9][0-9]{0,3})\.[0-9]{7}")
 _GOES_ON = re.compile(r"-[0-9]{5}")
 # Deep inside a table of digits every group would be tried as the start of a number;
 # what closes a bracket or is no blank is of a list of numbers.
-_TABLE = re.compile(r"(?:[0-9][ (]{0,3}+){14}\Z")
+_TABLE_BACKWARDS = re.compile(r"(?:[ (]{0,3}+[0-9]){14}")
 # Pairs in a table do not begin with 0, as numbers with their area code do.
 _PAIRS = re.compile("(?!0[0-9])[(]?[0-9]{1,2}(?:[^0-9]+[0-9]{1,2})*")
 _IN_A_ROW = re.compile(r"[0-9] {1,3}\Z")
 _ROW_GOES_ON = re.compile(" {1,3}[0-9]")
 _SIGNED = re.compile(r"(?:^|[^0-9a-z+(])[+(]$")
+# Groups of which at most one is a single digit.
+_IN_GROUPS = re.compile(
+    "(?:[^0-9]{0,3}+[0-9]{2,}+)*+(?:[^0-9]{0,3}+[0-9](?![0-9]))?+"
+    "(?:[^0-9]{0,3}+[0-9]{2,}+)*+"
+)
 _GROUP_END = re.compile("[0-9](?=[^0-9])")
 _FEWEST, _MOST = 7, 15
 _MOST_ENDS = 5
@@ -124,14 +128,18 @@ class PhoneDetector(PatternDetector):
 
 def _narrow(text: str, start: int, end: int, plans: NumberingPlans) -> Iterable[Place]:
     context = before(text, start)
-    if _SIGNED.search(context) and at(text, start) not in ("+", "("):
+    if _SIGNED.search(context[-2:]) and at(text, start) not in ("+", "("):
         return []  # it was tried from the sign on
     if text.startswith("((", start):
         start += 1  # the outer one is the sentence's
     value = plain(text[start:end])
     # The longest match may end within a group of digits that are another value's.
     whole = [] if goes_on(text, end) else [len(value)]
-    stops = [stop for stop in [*whole, *_ends(value)] if _has_one_pair(value[:stop])]
+    stops = [*whole, *_ends(value)]
+    if "(" in value or ")" in value:
+        stops = [stop for stop in stops if _has_one_pair(value[:stop])]
+    if not stops:
+        return []
     if "+" in value[:2]:
         stop = _international(value, stops, plans)
     else:
@@ -159,38 +167,56 @@ def _international(value: str, stops: Iterable[int], plans: NumberingPlans) -> i
 
 
 def _national(
-    value: str, context: str, stops: Iterable[int], plans: NumberingPlans
+    value: str, context: str, stops: Sequence[int], plans: NumberingPlans
 ) -> int:
     """Return where a number without a country code ends, 0 if there is none."""
-    if _JOINED.search(context) or _TABLE.search(context) or _DATE.fullmatch(value):
+    labeled = _LABELED.heads(context)
+    announced = labeled or _ANNOUNCED.search(context) is not None
+    if not announced:
+        stops = _in_groups(value, stops)
+    if not stops or _is_inside(context) or _DATE.fullmatch(value):
         return 0
-    labeled = _LABELED.search(context) is not None
     if not labeled and _is_other(value, context):
         return 0
-    if labeled or _ANNOUNCED.search(context):
+    if announced:
         direct = labeled or _DIRECT.search(context) is not None
         return next(
             (s for s in stops if _is_announced(value, s, plans, direct=direct)), 0
         )
     if _DECIMAL.match(value):
         return 0
-    return next(
-        (
-            stop
-            for stop in stops
-            if not _GOES_ON.match(value, stop)
-            and not _is_in_row(value, stop, context)
-            and _is_number(value[:stop], plans)
-        ),
-        0,
+    return next((s for s in stops if _is_alone(value, s, context, plans)), 0)
+
+
+def _in_groups(value: str, stops: Sequence[int]) -> list[int]:
+    """Return the stops where digits are enough, with at most one single digit."""
+    found = _IN_GROUPS.match(value)
+    last = found.end() if found else 0
+    return [stop for stop in stops if _FEWEST < stop <= last]
+
+
+def _is_alone(value: str, stop: int, context: str, plans: NumberingPlans) -> bool:
+    """Whether digits are a number by themselves, and no part of something longer."""
+    return (
+        not _GOES_ON.match(value, stop)
+        and not _is_in_row(value, stop, context)
+        and _is_number(value[:stop], plans)
     )
 
 
 def _is_other(value: str, context: str) -> bool:
     """Whether what stands before says that digits are something else."""
-    if _PERIOD.search(context) and _YEAR.match(value):
+    if _YEAR.match(value) and _PERIOD.heads(context):
         return True
-    return any(cue.search(context) for cue in (_OTHER, _AMOUNT))
+    return _OTHER.heads(context) or _AMOUNT.search(context[-2:]) is not None
+
+
+def _is_inside(context: str) -> bool:
+    """Whether digits go on from what stands before them: a longer thing or a table."""
+    return bool(
+        _JOINED.search(context[-_LONGEST_JOINED:])
+        or _TABLE_BACKWARDS.match(context[::-1])
+    )
 
 
 def _is_announced(
@@ -218,7 +244,7 @@ def _is_number(value: str, plans: NumberingPlans) -> bool:
 def _is_in_row(value: str, stop: int, context: str) -> bool:
     """Whether pairs of digits are a part of a row of numbers in a table."""
     return _PAIRS.fullmatch(value, 0, stop) is not None and bool(
-        _IN_A_ROW.search(context) or _ROW_GOES_ON.match(value, stop)
+        _IN_A_ROW.search(context[-_LONGEST_JOINED:]) or _ROW_GOES_ON.match(value, stop)
     )
 
 

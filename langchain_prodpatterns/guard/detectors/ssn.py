@@ -7,7 +7,7 @@ from langchain_prodpatterns.guard.detectors.base import (
     PatternDetector,
     Place,
 )
-from langchain_prodpatterns.guard.detectors.cues import ORDERS, label
+from langchain_prodpatterns.guard.detectors.cues import ORDERS, label, mention
 from langchain_prodpatterns.guard.detectors.surroundings import (
     GAPS,
     before,
@@ -22,7 +22,7 @@ _PATTERN = (
 _VALID = re.compile(
     r"(?!000|666|9)[0-9]{3}([ -]?)(?!00)[0-9]{2}\1(?!0000)[0-9]{4}", re.ASCII
 )
-_ANNOUNCED = re.compile(r"\b(?:ssn|social security|tax ?id|tin)\b")
+_ANNOUNCED = re.compile(mention("ssn social_security tax_id taxid tin"))
 _OTHER = label(f"{ORDERS} part item model")
 
 
@@ -36,7 +36,7 @@ class SsnDetector(PatternDetector):
         """Check the ranges that are given out, and what comes before."""
         valid = _VALID.fullmatch(plain(text[start:end]))
         context = before(text, start)
-        if valid is None or _OTHER.search(context):
+        if valid is None or _OTHER.heads(context):
             return []
         if not valid[1] and not _ANNOUNCED.search(context):
             return []
