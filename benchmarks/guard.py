@@ -27,6 +27,7 @@ Find = Callable[[str], list[tuple[int, int]]]
 
 TYPES = [
     "EMAIL", "CREDIT_CARD", "IBAN", "PHONE", "IPV4", "IPV6", "URL", "SECRET", "US_SSN",
+    "CRYPTO",
 ]  # fmt: skip
 NASTY = {
     "x@a.a.a": "x@a.a.a.",

@@ -11,12 +11,19 @@ from langchain_prodpatterns.guard.detectors.base import (
     PatternDetector,
     Place,
 )
+from langchain_prodpatterns.guard.detectors.birth_date import (
+    birth_date_detector,
+    long_birth_date_detector,
+)
 from langchain_prodpatterns.guard.detectors.card import CardDetector
+from langchain_prodpatterns.guard.detectors.crypto import crypto_detector
 from langchain_prodpatterns.guard.detectors.email import EmailDetector
 from langchain_prodpatterns.guard.detectors.encoded import encoded_detector
 from langchain_prodpatterns.guard.detectors.iban import iban_detector
 from langchain_prodpatterns.guard.detectors.ip import ip_detector
+from langchain_prodpatterns.guard.detectors.mac import mac_detector
 from langchain_prodpatterns.guard.detectors.phone import PhoneDetector
+from langchain_prodpatterns.guard.detectors.secret import SecretDetector
 from langchain_prodpatterns.guard.detectors.ssn import SsnDetector
 from langchain_prodpatterns.guard.detectors.url import UrlDetector, url_detector
 from langchain_prodpatterns.guard.policy import INJECTION
@@ -31,21 +38,40 @@ __all__ = [
     "resolve_detectors",
 ]
 
-_PLAIN = ("api_key", "card", "email", "iban", "ip", "phone", "ssn", "url")
+# What a value may be that is encoded; of the rest, the words around it tell.
+_PLAIN = (
+    "api_key",
+    "card",
+    "crypto",
+    "email",
+    "iban",
+    "ip",
+    "mac",
+    "phone",
+    "ssn",
+    "url",
+)
 _FAMILIES: Mapping[str, Callable[[], Detector]] = {
     "api_key": api_key_detector,
+    "birth_date": birth_date_detector,
     "card": CardDetector,
+    "crypto": crypto_detector,
     "email": EmailDetector,
     "iban": iban_detector,
     "ip": ip_detector,
+    "mac": mac_detector,
     "phone": PhoneDetector,
+    "secret": SecretDetector,
     "ssn": SsnDetector,
     "url": url_detector,
-    "any_url": UrlDetector,
     "encoded": lambda: encoded_detector(resolve_detectors(_PLAIN)),
+    # Not in the default set:
+    "any_url": UrlDetector,
+    "long_birth_date": long_birth_date_detector,
 }
+_ON_DEMAND = ("any_url", "long_birth_date")
 
-DEFAULT_DETECTORS = tuple(name for name in _FAMILIES if name != "any_url")
+DEFAULT_DETECTORS = tuple(name for name in _FAMILIES if name not in _ON_DEMAND)
 """The names of the detectors that a guard has by default."""
 
 

@@ -15,8 +15,8 @@ from langchain_prodpatterns.guard.detectors.surroundings import (
 )
 
 # Groups only in upper case: else every text in lower case could be a part of one.
-_GROUPED = opening("[A-Z]") + rf"[A-Z][0-9]{{2}}(?:[{GAPS}]?[0-9A-Z]){{11,30}}+"
-_PLAIN = opening("[A-Za-z]") + "[A-Za-z][0-9]{2}[0-9A-Za-z]{11,30}+"
+_GROUPED = opening("[A-Z]{2}[0-9]{2}") + rf"(?:[{GAPS}]?[0-9A-Z]){{11,30}}+"
+_PLAIN = opening("[A-Za-z]{2}[0-9]{2}") + "[0-9A-Za-z]{11,30}+"
 _GROUP = re.compile("[0-9A-Za-z]+")
 _SHORTEST = 15
 

@@ -29,7 +29,7 @@ def opening(first: str = "", *, also: str = "") -> str:
     of other scripts join nothing: many of them are written without blanks.
 
     Args:
-        first: A pattern of one character with which the value begins. Given here, the
+        first: A pattern of fixed width with which the value begins. Given here, the
             engine skips to it, which is a good deal faster.
         also: Other characters, for a class, behind which no value begins.
 

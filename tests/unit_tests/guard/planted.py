@@ -37,6 +37,12 @@ PLANTED: dict[str, list[str]] = {
         PEM,
     ],
     "ssn": ["078-05-1120", "466 04 6917"],
+    "mac": ["00:1a:2b:3c:4d:5e", "0a1b.2c3d.4e5f"],
+    "crypto": [
+        "1BoatSLRHtKNngkdXEeobR76b53LETtpyT",
+        "bc1p0xlxvlhemja6c4dqv22uapctqupfhlxm9h8z3k2e72q4k9hcz7vqzk5jj0",
+        "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
+    ],
 }
 
 VALUES = [(name, value) for name, values in PLANTED.items() for value in values]

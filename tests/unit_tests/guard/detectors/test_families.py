@@ -698,7 +698,7 @@ def test_the_default_set_leaves_public_links_alone() -> None:
 @pytest.mark.parametrize(
     ("detectors", "why"),
     [
-        (["emial"], "known: any_url, api_key, card"),
+        (["emial"], "known: any_url, api_key, birth_date, card"),
         ("email", "sequence"),
         (["email", "email"], "more than once"),
         ([PatternDetector("injection", "a")], "belongs to the judge"),

@@ -117,16 +117,17 @@ def test_the_alphabet_of_the_matches(pattern: str, inside: str, outside: str) ->
     assert not any(shape.holds(char) for char in outside)
 
 
+ON_DEMAND = ("any_url", "long_birth_date")
 SHAPED = [
     (detector, shape)
-    for detector in resolve_detectors([*DEFAULT_DETECTORS, "any_url"])
+    for detector in resolve_detectors([*DEFAULT_DETECTORS, *ON_DEMAND])
     for shape in getattr(detector, "shapes", ())
 ]
 
 
 def test_every_built_in_detector_is_proven() -> None:
     names = {detector.name for detector, _ in SHAPED}
-    assert names == {*DEFAULT_DETECTORS, "any_url"}
+    assert names == {*DEFAULT_DETECTORS, *ON_DEMAND}
     assert all(isinstance(detector, BoundedDetector) for detector, _ in SHAPED)
     assert all(shape.width <= MAX_WIDTH for _, shape in SHAPED)
 
