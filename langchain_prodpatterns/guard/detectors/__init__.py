@@ -22,6 +22,7 @@ from langchain_prodpatterns.guard.detectors.encoded import encoded_detector
 from langchain_prodpatterns.guard.detectors.iban import iban_detector
 from langchain_prodpatterns.guard.detectors.ip import ip_detector
 from langchain_prodpatterns.guard.detectors.mac import mac_detector
+from langchain_prodpatterns.guard.detectors.national_id import NationalIdDetector
 from langchain_prodpatterns.guard.detectors.phone import PhoneDetector
 from langchain_prodpatterns.guard.detectors.secret import SecretDetector
 from langchain_prodpatterns.guard.detectors.ssn import SsnDetector
@@ -32,6 +33,7 @@ __all__ = [
     "DEFAULT_DETECTORS",
     "BoundedDetector",
     "Detector",
+    "NationalIdDetector",
     "PatternDetector",
     "PhoneDetector",
     "Place",
@@ -60,6 +62,7 @@ _FAMILIES: Mapping[str, Callable[[], Detector]] = {
     "iban": iban_detector,
     "ip": ip_detector,
     "mac": mac_detector,
+    "national_id": NationalIdDetector,
     "phone": PhoneDetector,
     "secret": SecretDetector,
     "ssn": SsnDetector,
