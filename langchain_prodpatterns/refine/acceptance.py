@@ -135,7 +135,7 @@ def by_preference(
             where `first` already settles the matter.
 
     Returns:
-        `undecided` where the judge sees no difference or gave no verdict.
+        `undecided` where the judge saw no difference at first, or gave no verdict.
     """
     if first == "best":
         return "worse"
@@ -143,7 +143,7 @@ def by_preference(
         return "undecided"
     if swapped == "revision":
         return "better"
-    return "worse" if swapped == "best" else "undecided"
+    return "undecided" if swapped is None else "worse"
 
 
 def _beats_unscored(best: Scores, new: Scores) -> bool:

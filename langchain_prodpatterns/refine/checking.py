@@ -14,6 +14,7 @@ from langchain_core.runnables.utils import (
 
 from langchain_prodpatterns.arguments import check_count, is_number
 from langchain_prodpatterns.errors import ConfigurationError
+from langchain_prodpatterns.judging import is_language_model
 from langchain_prodpatterns.models import are_temperatures
 from langchain_prodpatterns.refine.verifiers import wait_for
 
@@ -80,5 +81,19 @@ def check_temperatures(temperatures: Any, candidates: int) -> None:
         msg = (
             "temperatures must hold one number from 0 up or None a candidate "
             f"({candidates}), got {temperatures!r}"
+        )
+        raise ConfigurationError(msg)
+
+
+def check_warmth(temperatures: Any, *writers: Any) -> None:
+    """Refuse temperatures that nobody can be given.
+
+    Raises:
+        ConfigurationError: When none of the writers is a chat model.
+    """
+    if temperatures and not any(map(is_language_model, writers)):
+        msg = (
+            f"temperatures={temperatures!r} are for chat models, and neither the "
+            "generator nor the reviser is one: set them inside of what you give"
         )
         raise ConfigurationError(msg)

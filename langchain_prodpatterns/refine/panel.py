@@ -124,6 +124,9 @@ class Panel:
             ConfigurationError: When the critics cannot work, or a test has nobody to
                 ask.
         """
+        if Criteria in critics:
+            msg = "critics holds the class Criteria: give it criteria, Criteria('...')"
+            raise ConfigurationError(msg)
         criteria = [critic for critic in critics if isinstance(critic, Criteria)]
         checks = [critic for critic in critics if not isinstance(critic, Criteria)]
         self.verifiers = _distinct([as_verifier(check) for check in checks])

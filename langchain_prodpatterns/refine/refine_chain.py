@@ -24,6 +24,7 @@ from langchain_prodpatterns.refine.checking import (
     as_runnable,
     check_numbers,
     check_temperatures,
+    check_warmth,
 )
 from langchain_prodpatterns.refine.checkpoints import (
     Checkpoint,
@@ -220,6 +221,7 @@ class RefineChain(RoundStream):
         )
         if inputs is not None:
             split(inputs, held_out)
+        check_warmth(temperatures, as_generator, as_reviser)
         super().__init__(
             mode=mode,
             inputs=inputs if inputs is None else tuple(inputs),

@@ -193,7 +193,7 @@ def test_unscored_never_beats_scored(
     [
         ("revision", "revision", "better"),
         ("revision", "best", "worse"),
-        ("revision", "neither", "undecided"),
+        ("revision", "neither", "worse"),
         ("revision", None, "undecided"),
         ("best", None, "worse"),
         ("neither", None, "undecided"),

@@ -643,12 +643,22 @@ async def test_async_tells_the_same_story(
         ({"temperatures": (0.1,), "candidates": 2}, r"one number .* \(2\)"),
         ({"temperatures": ("hot",)}, "temperatures must hold"),
         ({"checkpoint": "file"}, "checkpoint must be a callable"),
+        ({"critics": [Criteria]}, "critics holds the class Criteria"),
+        (
+            {
+                "generator": RunnableLambda(str),
+                "reviser": lambda _: "y",
+                "critics": [at_least(1)],
+                "temperatures": (0.5,),
+            },
+            "are for chat models, and neither the generator nor the reviser is one",
+        ),
     ],
 )
 def test_arguments_that_cannot_work(kwargs: dict[str, Any], match: str) -> None:
-    arguments: dict[str, Any] = {"critics": [FUN], **kwargs}
+    arguments: dict[str, Any] = {"generator": Cast().model(), "critics": [FUN]}
     with pytest.raises(ConfigurationError, match=match):
-        RefineChain(Cast().model(), **arguments)
+        RefineChain(**{**arguments, **kwargs})
 
 
 def test_without_a_generator_a_reviser_is_needed() -> None:
