@@ -1,10 +1,11 @@
 """A guard's half of the LCEL contract that core has no default for: streams."""
 
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing
 from functools import partial
 from itertools import chain as chained
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from langchain_core.callbacks import (
     AsyncCallbackManagerForChainRun,
@@ -100,17 +101,22 @@ class StreamingGuard(PatternRunnable[Guarded, Guarded]):
         if stream is None:
             yield self._run(add_up([first, *source]), run)
             return
-        opened = False
-        for chunk in chained([first], source, [_END]):
-            out = _advance(stream, chunk, first)
-            blocked, done = self._objection(record), chunk is _END
-            if blocked is not None or done:
-                run.decide(*conclude(record, blocked), **facts(record))
-            if blocked is not None:
-                raise blocked
-            if out or (done and not opened):
-                opened = True
-                yield out
+        opened = told = False
+        try:
+            for chunk in chained([first], source, [_END]):
+                out = _advance(stream, chunk, first)
+                blocked, done = self._objection(record), chunk is _END
+                if blocked is not None or done:
+                    told = True
+                    run.decide(*conclude(record, blocked), **facts(record))
+                if blocked is not None:
+                    raise blocked
+                if out or (done and not opened):
+                    opened = True
+                    yield out
+        finally:
+            if record.findings and not told:
+                run.decide(*_cut_off(record), **facts(record))
 
     async def atransform(
         self,
@@ -132,12 +138,15 @@ class StreamingGuard(PatternRunnable[Guarded, Guarded]):
         try:
             first = await anext(source, _END)
             if first is not _END:
-                async for out in self._atransform_stream_with_config(
+                stream = self._atransform_stream_with_config(
                     _once(HIDDEN),
                     partial(self._astream, first, source),
                     pattern_config(self.pattern, config),
-                ):
-                    yield out
+                )
+                # Put down when nobody listens any more, not when garbage is collected.
+                async with aclosing(cast("AsyncGenerator[Guarded]", stream)) as outs:
+                    async for out in outs:
+                        yield out
         finally:
             if hasattr(source, "aclose"):
                 await source.aclose()
@@ -156,18 +165,23 @@ class StreamingGuard(PatternRunnable[Guarded, Guarded]):
             rest = [chunk async for chunk in source]
             yield await self._arun(add_up([first, *rest]), run)
             return
-        opened = False
-        async for chunk in _achained(first, source, _END):
-            size = stream.held + (0 if chunk is _END else length(chunk))
-            out = await off_the_loop(size, _advance, stream, chunk, first)
-            blocked, done = self._objection(record), chunk is _END
-            if blocked is not None or done:
-                await run.adecide(*conclude(record, blocked), **facts(record))
-            if blocked is not None:
-                raise blocked
-            if out or (done and not opened):
-                opened = True
-                yield out
+        opened = told = False
+        try:
+            async for chunk in _achained(first, source, _END):
+                size = stream.held + (0 if chunk is _END else length(chunk))
+                out = await off_the_loop(size, _advance, stream, chunk, first)
+                blocked, done = self._objection(record), chunk is _END
+                if blocked is not None or done:
+                    told = True
+                    await run.adecide(*conclude(record, blocked), **facts(record))
+                if blocked is not None:
+                    raise blocked
+                if out or (done and not opened):
+                    opened = True
+                    yield out
+        finally:
+            if record.findings and not told:
+                await run.adecide(*_cut_off(record), **facts(record))
 
 
 async def off_the_loop(size: int, func: Callable[..., T], *args: Any) -> T:
@@ -184,6 +198,12 @@ async def off_the_loop(size: int, func: Callable[..., T], *args: Any) -> T:
     if size <= _LARGE:
         return func(*args)
     return await run_in_executor(None, func, *args)
+
+
+def _cut_off(record: Record) -> tuple[str, str]:
+    """Name what was done in a stream that nobody read to its end, or that failed."""
+    decision, reason = conclude(record, None)
+    return decision, f"{reason}; cut off"
 
 
 def _advance(stream: TextStream | MessageStream, chunk: Any, first: Any) -> Any:

@@ -557,6 +557,59 @@ async def _none() -> AsyncIterator[str]:
     yield
 
 
+class Cut:
+    """A stream that fails where it is told to, in both ways."""
+
+    def __init__(self, *chunks: str, fails: bool = False) -> None:
+        self.chunks = chunks
+        self.fails = fails
+
+    def __iter__(self) -> Iterator[Any]:
+        yield from self.chunks
+        if self.fails:
+            raise LookupError
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        for chunk in self:
+            yield chunk
+
+
+async def test_what_was_let_go_of_a_stream_that_is_cut_off_is_recorded() -> None:
+    guard = GuardRunnable()
+    cut = Cut("Mail ann@example.com now and ", "then ", "card")
+    with track() as ledger:
+        stream = guard.transform(iter(cut))
+        assert next(stream) == "Mail [EMAIL] now and"
+        stream.close()  # type: ignore[attr-defined]  # it is a generator
+        astream = guard.atransform(aiter(cut))
+        assert await anext(astream) == "Mail [EMAIL] now and"
+        await astream.aclose()  # type: ignore[attr-defined]  # it is a generator
+    rows = [(row.decision, row.reason) for row in ledger.to_records()]
+    assert rows == [("redacted", "redacted email 1; cut off")] * 2
+
+
+async def test_what_was_let_go_of_a_stream_that_fails_is_recorded() -> None:
+    guard = GuardRunnable()
+    cut = Cut("Mail ann@example.com now and ", fails=True)
+    with track() as ledger:
+        with pytest.raises(LookupError):
+            list(guard.transform(iter(cut)))
+        with pytest.raises(LookupError):
+            [each async for each in guard.atransform(aiter(cut))]
+    rows = [(row.decision, row.reason) for row in ledger.to_records()]
+    assert rows == [("redacted", "redacted email 1; cut off")] * 2
+
+
+async def test_a_stream_is_recorded_once() -> None:
+    guard = GuardRunnable(policy={"card": "block"})
+    with track() as ledger:
+        assert list(guard.transform(iter(["ann@example.com", " "])))
+        with pytest.raises(GuardBlocked):
+            list(guard.transform(iter(["4111 1111 1111 1111", " and on"])))
+    decisions = [row.decision for row in ledger.to_records()]
+    assert decisions == ["redacted", "blocked"]
+
+
 def test_the_keys_of_arguments_say_what_digits_are() -> None:
     args: dict[str, Any] = {
         "ssn": "123456789",
