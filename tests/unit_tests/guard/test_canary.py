@@ -220,6 +220,22 @@ def test_a_stream_finds_what_one_look_finds(form: str) -> None:
     assert [finding.type for finding in record.findings] == ["canary"]
 
 
+STYLED: dict[str, Callable[[str], str]] = {
+    "full width": lambda text: "".join(chr(ord(each) + 0xFEE0) for each in text),
+    "tags": lambda text: "".join(chr(ord(each) + 0xE0000) for each in text),
+    "Cyrillic look-alikes": lambda text: text.translate({ord("j"): "\u0458"}),
+}
+
+
+@pytest.mark.parametrize("style", list(STYLED))
+def test_letters_that_only_look_different_are_the_same(style: str) -> None:
+    text = f"Sure: {STYLED[style](TOKEN)} is it."
+    with pytest.raises(GuardBlocked):
+        guard().invoke(text)
+    with pytest.raises(GuardBlocked):
+        list(guard().transform(iter(in_lines(text, 3))))
+
+
 def test_prose_flows_on() -> None:
     stream = TextStream(Scanner([DETECTOR], {"canary": "redact"}), Record())
     prose = "The quick brown fox jumps over the lazy dog's house"
