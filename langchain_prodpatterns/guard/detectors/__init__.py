@@ -6,6 +6,7 @@ from functools import cache
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.guard.detectors.api_key import api_key_detector
 from langchain_prodpatterns.guard.detectors.base import (
+    AsyncDetector,
     BoundedDetector,
     Detector,
     PatternDetector,
@@ -21,9 +22,11 @@ from langchain_prodpatterns.guard.detectors.email import EmailDetector
 from langchain_prodpatterns.guard.detectors.encoded import encoded_detector
 from langchain_prodpatterns.guard.detectors.iban import iban_detector
 from langchain_prodpatterns.guard.detectors.ip import ip_detector
+from langchain_prodpatterns.guard.detectors.llm import LlmDetector
 from langchain_prodpatterns.guard.detectors.mac import mac_detector
 from langchain_prodpatterns.guard.detectors.national_id import NationalIdDetector
 from langchain_prodpatterns.guard.detectors.phone import PhoneDetector
+from langchain_prodpatterns.guard.detectors.presidio import PresidioDetector
 from langchain_prodpatterns.guard.detectors.secret import SecretDetector
 from langchain_prodpatterns.guard.detectors.ssn import SsnDetector
 from langchain_prodpatterns.guard.detectors.url import UrlDetector, url_detector
@@ -31,12 +34,15 @@ from langchain_prodpatterns.guard.policy import INJECTION
 
 __all__ = [
     "DEFAULT_DETECTORS",
+    "AsyncDetector",
     "BoundedDetector",
     "Detector",
+    "LlmDetector",
     "NationalIdDetector",
     "PatternDetector",
     "PhoneDetector",
     "Place",
+    "PresidioDetector",
     "resolve_detectors",
 ]
 

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 from langchain_prodpatterns.errors import ConfigurationError
-from langchain_prodpatterns.guard.detectors.patterns import Shape, prove
+from langchain_prodpatterns.guard.detectors.patterns import LOOKBACK, Shape, prove
+from langchain_prodpatterns.guard.detectors.surroundings import before
 
 Place = tuple[int, int]
 """Where a value is: start and end in the text, in characters."""
@@ -47,7 +48,48 @@ class BoundedDetector(Detector, Protocol):
         ...
 
 
+@runtime_checkable
+class AsyncDetector(Detector, Protocol):
+    """A detector that waits, for a model or another process, and can do so async.
+
+    On the async side of a guard `afind` is awaited in place of `find`, so that the
+    event loop is free meanwhile; both give the same places, and what they raise is a
+    failure of the detector alike. A cancellation must pass through. The config is the
+    context's (`set_config_context`): models that are called within are child runs of
+    the run that set it, and are counted for its pattern.
+    """
+
+    async def afind(self, text: str) -> Iterable[Place]:
+        """Find the values.
+
+        Args:
+            text: The text.
+
+        Returns:
+            Where they are; they may overlap.
+        """
+        ...
+
+
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+
+
+def check_name(name: object) -> str:
+    """Refuse what cannot name a type of values.
+
+    Args:
+        name: The name.
+
+    Returns:
+        The name.
+
+    Raises:
+        ConfigurationError: When it is none.
+    """
+    if not (isinstance(name, str) and _NAME.fullmatch(name)):
+        msg = f"a detector's name is lower case letters, digits and _, got {name!r}"
+        raise ConfigurationError(msg)
+    return name
 
 
 class PatternDetector:
@@ -60,31 +102,39 @@ class PatternDetector:
 
     Every start is tried, so matches may overlap; overlapping ones are treated as one.
     The pattern must be provably bounded, see `detectors.patterns` for the rule.
+    `PatternDetector("badge", "[0-9]{6}", near=["badge", "employee"])` finds numbers
+    only behind one of the words.
     """
 
     def __init__(
         self,
         name: str,
         pattern: str | re.Pattern[str],
-        validator: Callable[[str], bool] | None = None,
+        validate: Callable[[str], bool] | None = None,
+        *,
+        near: Sequence[str] = (),
     ) -> None:
         """Check and compile the pattern.
 
         Args:
             name: The type of the values: lower case letters, digits and `_`.
             pattern: What the values look like.
-            validator: Says whether a match is a value, such as by a checksum.
+            validate: Says whether a match is a value, such as by a checksum.
+            near: Words in lower case; a match is a value only where one of them stands
+                alone in the `LOOKBACK` characters before it.
 
         Raises:
-            ConfigurationError: When the pattern is invalid or not provably bounded.
+            ConfigurationError: When the pattern is invalid or not provably bounded, or
+                another argument is of no use.
         """
-        if not (isinstance(name, str) and _NAME.fullmatch(name)):
-            msg = f"a detector's name is lower case letters, digits and _, got {name!r}"
-            raise ConfigurationError(msg)
-        self._name = name
+        self._name = check_name(name)
         self._regex = _compile(pattern)
         self._shape = prove(self._regex)
-        self._validator = validator
+        if validate is not None and not callable(validate):
+            msg = f"validate must be a callable from text to bool, got {validate!r}"
+            raise ConfigurationError(msg)
+        self._validate = validate
+        self._near = _compile_near(near)
 
     @property
     def name(self) -> str:
@@ -136,9 +186,11 @@ class PatternDetector:
         Returns:
             The values, each inside the match.
         """
-        if self._validator is None or self._validator(text[start:end]):
-            return [(start, end)]
-        return []
+        if self._near and not self._near.search(before(text, start)):
+            return []
+        if self._validate and not self._validate(text[start:end]):
+            return []
+        return [(start, end)]
 
 
 class AnyOf:
@@ -207,6 +259,21 @@ _ENOUGH = 128
 _FEW_PARTS = 2
 _WORD = re.compile("[A-Z]?[a-z]*|[A-Z]+|[0-9]{1,8}")
 _SHORT_PART = re.compile("[a-z0-9]{2,7}")
+
+
+def _compile_near(words: Sequence[str]) -> re.Pattern[str] | None:
+    textual = all(isinstance(word, str) and word.strip() for word in words)
+    if isinstance(words, str) or not textual:
+        msg = f"near must be a list of words such as ['badge'], got {words!r}"
+        raise ConfigurationError(msg)
+    if any(word != word.lower() or len(word) >= LOOKBACK for word in words):
+        msg = (
+            f"near words are looked for in lower case within {LOOKBACK} characters, "
+            f"got {words!r}"
+        )
+        raise ConfigurationError(msg)
+    names = "|".join(re.escape(word.strip()) for word in words)
+    return re.compile(rf"(?<!\w)(?:{names})(?!\w)") if words else None
 
 
 def _compile(pattern: str | re.Pattern[str]) -> re.Pattern[str]:

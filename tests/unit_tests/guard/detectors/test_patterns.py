@@ -164,3 +164,38 @@ def test_a_pattern_detector_names_what_is_wrong(
 ) -> None:
     with pytest.raises(ConfigurationError, match=match):
         PatternDetector(name, pattern)
+
+
+def test_a_match_counts_only_near_a_word() -> None:
+    badge = PatternDetector("badge", "[0-9]{6}", near=["badge", "staff no."])
+    text = "Badge: 123456, staff no. 234567"
+    assert [text[a:b] for a, b in badge.find(text)] == ["123456", "234567"]
+    assert list(badge.find("badges 123456")) == []
+    assert list(badge.find("badge" + " " * LOOKBACK + "123456")) == []
+    assert list(badge.find("123456 badge")) == []
+
+
+def test_the_word_and_the_validator_both_decide() -> None:
+    even = PatternDetector(
+        "even", "[0-9]{4}", validate=lambda v: v[-1] in "02468", near=["no"]
+    )
+    assert list(even.find("no 1234, 1235")) == [(3, 7)]
+    assert list(even.find("yes 1234")) == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "match"),
+    [
+        ({"near": "badge"}, "near must be a list"),
+        ({"near": [""]}, "near must be a list"),
+        ({"near": [3]}, "near must be a list"),
+        ({"near": ["Badge"]}, "lower case"),
+        ({"near": ["x" * LOOKBACK]}, "within 64"),
+        ({"validate": "luhn"}, "validate must be a callable"),
+    ],
+)
+def test_wrong_words_and_validators_are_refused(
+    wrong: dict[str, Any], match: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=match):
+        PatternDetector("badge", "[0-9]{6}", **wrong)
