@@ -1,13 +1,16 @@
-"""What the guard finds, what it mistakes, and what it costs, beside LangChain's own.
+"""What the guard finds, what it mistakes, and what it costs, beside others.
 
 One table on the sets under `PRODPATTERNS_SHARED/data/guard`: recall a type of
 structured values, false alarms on hard negatives, phones of the Presidio set, time for
 prose, the slowest of some nasty texts, and how much a stream holds back. The patterns
 were tuned on the even rows; the odd rows are reported. The peer is
-`langchain.agents.middleware`'s detectors, which `PIIMiddleware` uses. Run it with
-`python -m benchmarks.guard` or `python benchmarks/guard.py`.
+`langchain.agents.middleware`'s detectors, which `PIIMiddleware` uses; `--peers` adds
+Presidio, where it is installed, on a pipeline without a model. `--fuzz SECONDS` looks
+for the slowest text instead. Run it with `python -m benchmarks.guard` or
+`python benchmarks/guard.py`.
 """
 
+import argparse
 import gzip
 import json
 import statistics
@@ -17,6 +20,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from guard_fuzz import fuzz
 from shared_data import SHARED
 
 from langchain_prodpatterns.guard.detectors import DEFAULT_DETECTORS, resolve_detectors
@@ -79,6 +83,13 @@ def langchains() -> Find:
     ]
 
 
+def presidios() -> Find:
+    """Return the finder of Presidio: no model, any score."""
+    from langchain_prodpatterns.guard.detectors import PresidioDetector
+
+    return PresidioDetector(timeout=None, score=0).find
+
+
 def structured(find: Find) -> dict[str, str]:
     """Count the values that are covered whole, and the hard negatives that are hit."""
     hits, totals, alarms, negatives = Counter[str](), Counter[str](), 0, 0
@@ -99,6 +110,34 @@ def structured(find: Find) -> dict[str, str]:
     }
 
 
+def obfuscated(find: Find) -> dict[str, str]:
+    """Count the disguised values that are covered whole, by the original places."""
+    covered = [
+        any(a <= start and end <= b for a, b in find(row["text"]))
+        for row in rows("pii_structured")
+        if row["kind"].startswith("obf_")
+        for start, end, _ in row["spans"]
+    ]
+    return {"disguised values, all rows": f"{sum(covered)}/{len(covered)}"}
+
+
+def secrets(find: Find) -> dict[str, str]:
+    """Count the keys that are covered whole, of all rows."""
+    covered = [
+        any(a <= start and end <= b for a, b in find(row["text"]))
+        for row in rows("pii_structured")
+        if row["kind"] == "clean"
+        for start, end, name in row["spans"]
+        if name == "SECRET"
+    ]
+    return {"keys and tokens, all rows": f"{sum(covered)}/{len(covered)}"}
+
+
+def found_by(find: Find) -> dict[str, str]:
+    """Score a finder on everything but time."""
+    return structured(find) | secrets(find) | obfuscated(find)
+
+
 def phones() -> dict[str, str]:
     """Score phones on the Presidio set; the peer has no detector of phones."""
     (detector,) = resolve_detectors(["phone"])
@@ -112,17 +151,21 @@ def phones() -> dict[str, str]:
     return {"Presidio phones: hit, missed, wrong": f"{hit}, {missed}, {wrong}"}
 
 
-def speed(find: Find, prose: str) -> dict[str, str]:
-    """Time prose, and the slowest nasty text of 10 KB and of 20 KB."""
+def prose_speed(find: Find, prose: str) -> dict[str, str]:
+    """Time prose."""
     find(prose[:2000])
     taken = min(_seconds(find, prose) for _ in range(3))
+    return {"us per KB of prose": f"{taken * 1e6 / (len(prose) / 1024):.0f}"}
+
+
+def worst_speed(find: Find) -> dict[str, str]:
+    """Time the slowest nasty text of 10 KB and of 20 KB."""
     slowest = {
         name: [_seconds(find, (unit * 20_000)[:size]) for size in (10_000, 20_000)]
         for name, unit in NASTY.items()
     }
     name, (half, whole) = max(slowest.items(), key=lambda item: item[1][1])
     return {
-        "us per KB of prose": f"{taken * 1e6 / (len(prose) / 1024):.0f}",
         "slowest 20 KB, ms": f"{whole * 1000:.0f} ({name})",
         "the same, us per character": f"{whole * 1e6 / 20_000:.1f}",
         "its growth from 10 KB": f"x{whole / half:.1f}",
@@ -150,17 +193,57 @@ def holding(prose: str) -> dict[str, str]:
     }
 
 
-def main() -> None:
-    """Print one table."""
+GOALS = {
+    "recall, all of these": ">= .99",
+    "false alarms": "<= 3 of 600",
+    "keys and tokens, all rows": ">= 118/120",
+    "disguised values, all rows": ">= 440/465",
+    "Presidio phones: hit, missed, wrong": "R .85, P .95",
+    "us per KB of prose": "<= 250",
+    "slowest 20 KB, ms": "<= 50",
+    "its growth from 10 KB": "x2",
+    "held back, mean": "<= 5",
+    "held back, p95": "<= 16",
+    "us a chunk": "<= 25",
+}
+
+
+def table(*, peers: bool) -> dict[str, dict[str, str]]:
+    """Measure everybody; what hangs Presidio for minutes is not asked of it."""
     prose = " ".join(row["text"] for row in rows("tab")[1:12:2])[:30_000]
     mine, theirs = ours(), langchains()
-    table = [
-        structured(mine) | phones() | speed(mine, prose) | holding(prose),
-        structured(theirs) | speed(theirs, prose),
-    ]
-    print(f"{'odd rows':<40}{'guard':>18}{'LangChain':>18}")
-    for name in table[0]:
-        print(f"{name:<40}{table[0][name]:>18}{table[1].get(name, '-'):>18}")
+    columns = {
+        "guard": found_by(mine)
+        | phones()
+        | prose_speed(mine, prose)
+        | worst_speed(mine)
+        | holding(prose),
+        "LangChain": found_by(theirs)
+        | prose_speed(theirs, prose)
+        | worst_speed(theirs),
+    }
+    if peers:
+        presidio = presidios()
+        columns["Presidio"] = found_by(presidio) | prose_speed(presidio, prose)
+    return columns
+
+
+def main() -> None:
+    """Print one table, or the slowest texts that are found."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--peers", action="store_true", help="measure Presidio too")
+    parser.add_argument(
+        "--fuzz", type=float, metavar="SECONDS", help="look for the worst"
+    )
+    given = parser.parse_args()
+    if given.fuzz:
+        fuzz(ours(), given.fuzz)
+        return
+    columns = table(peers=given.peers)
+    print(f"{'odd rows':<38}{'goal':>14}" + "".join(f"{n:>17}" for n in columns))
+    for name in columns["guard"]:
+        values = "".join(f"{column.get(name, '-'):>17}" for column in columns.values())
+        print(f"{name:<38}{GOALS.get(name, ''):>14}{values}")
 
 
 if __name__ == "__main__":
