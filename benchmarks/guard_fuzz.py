@@ -70,6 +70,5 @@ def fuzz(find: Find, budget: float, seed: int = 7) -> None:
     print(f"{tried} texts tried; the worst, at {SMALL:,} and {LARGE:,} characters:")
     for _, unit in sorted(pool, reverse=True)[:5]:
         small, large = (seconds(find, unit, size, 5) for size in (SMALL, LARGE))
-        print(
-            f"{small * 1e3:7.1f} ms {large * 1e3:7.1f} ms  x{large / small:.1f}  {unit!r}"
-        )
+        growth = f"x{large / small:.1f}"
+        print(f"{small * 1e3:7.1f} ms {large * 1e3:7.1f} ms  {growth}  {unit!r}")

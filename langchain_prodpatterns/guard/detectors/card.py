@@ -70,7 +70,8 @@ class CardDetector(PatternDetector):
         """Try every length that ends with a group of digits."""
         value = plain(text[start:end])
         context = before(text, start)
-        named = _CARD.search(context) is not None
+        # Nothing is lower case where there are no letters.
+        named = context.islower() and _CARD.search(context) is not None
         if not named and not _BEGINS_PRINTED.match(value):
             return
         stops = [each for each in _stops(value) if not goes_on(text, start + each[0])]

@@ -145,7 +145,8 @@ def _stops(value: str) -> list[int]:
 
 def _named(context: str, numbers: Iterable[str]) -> frozenset[str]:
     """Return the numbers of which a word is near."""
-    if _ALL_WORDS.search(context) is None:
+    # Nothing is lower case where there are no letters.
+    if not context.islower() or _ALL_WORDS.search(context) is None:
         return frozenset()
     return frozenset(each for each in numbers if _words(each).search(context))
 

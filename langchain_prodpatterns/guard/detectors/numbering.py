@@ -34,12 +34,12 @@ class NumberingPlans:
 
     def is_usual(self, value: str) -> bool:
         """Whether it is also written in the groups that the region uses."""
+        digits = re.sub("[^0-9]", "", value)
+        if not self._written.fullmatch(digits):
+            return False
         known = self._usual.get(value)
         if known is None:
-            digits = "".join(re.findall("[0-9]+", value))
-            known = self._usual[value] = self._written.fullmatch(
-                digits
-            ) is not None and any(
+            known = self._usual[value] = any(
                 _digits(region)[1].fullmatch(digits)
                 and self._parse(value, region)
                 and _is_grouped_as_usual(value, region)

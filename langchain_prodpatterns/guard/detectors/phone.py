@@ -70,6 +70,7 @@ _IN_GROUPS = re.compile(
     "(?:[^0-9]{0,3}+[0-9]{2,}+)*+(?:[^0-9]{0,3}+[0-9](?![0-9]))?+"
     "(?:[^0-9]{0,3}+[0-9]{2,}+)*+"
 )
+_NO_DIGITS = re.compile("[^0-9]+")
 _GROUP_END = re.compile("[0-9](?=[^0-9])")
 _FEWEST, _MOST = 7, 15
 _MOST_ENDS = 5
@@ -171,7 +172,10 @@ def _national(
 ) -> int:
     """Return where a number without a country code ends, 0 if there is none."""
     labeled = _LABELED.heads(context)
-    announced = labeled or _ANNOUNCED.search(context) is not None
+    # Nothing is lower case where there are no letters.
+    announced = labeled or (
+        context.islower() and _ANNOUNCED.search(context) is not None
+    )
     if not announced:
         stops = _in_groups(value, stops)
     if not stops or _is_inside(context) or _DATE.fullmatch(value):
@@ -232,13 +236,13 @@ def _is_announced(
 
 def _is_number(value: str, plans: NumberingPlans) -> bool:
     """Whether a value is a number by its digits and groups alone."""
-    groups = re.findall("[0-9]+", value)
-    short = sum(len(group) == 1 for group in groups)
-    if len(groups) == 1 or short > 1 or not _FEWEST <= len("".join(groups)) <= _MOST:
+    digits = _NO_DIGITS.sub("", value)
+    if not _FEWEST <= len(digits) <= _MOST or digits in value:
         return False
-    if value.startswith("00") and plans.is_international(f"+{value[2:]}"):
-        return True
-    return plans.is_usual(value)
+    abroad = value.startswith("00") and plans.is_international(f"+{value[2:]}")
+    if not abroad and not plans.is_usual(value):
+        return False
+    return sum(len(group) == 1 for group in re.findall("[0-9]+", value)) <= 1
 
 
 def _is_in_row(value: str, stop: int, context: str) -> bool:

@@ -14,7 +14,6 @@ GAPS = rf"{_SPACES}\u2010-\u2013\-"
 """For a class of characters: what groups of digits are set apart with, also by the
 programs that people write letters with."""
 
-_PLAIN = str.maketrans(_SPACES + _DASHES, " " * len(_SPACES) + "-" * len(_DASHES))
 _HEX = "[0-9A-Fa-f]"
 _ESCAPES = (r"\\[nrtbf]", rf"\\x{_HEX}{{2}}", rf"\\u{_HEX}{{4}}", rf"\\U{_HEX}{{8}}")
 _ESCAPE = re.compile("|".join(_ESCAPES))
@@ -58,7 +57,14 @@ def is_in_escape(text: str, start: int, end: int) -> bool:
 
 def plain(value: str) -> str:
     """Write every gap between digits as a blank or a hyphen; the length stays."""
-    return value if value.isascii() else value.translate(_PLAIN)
+    if value.isascii():
+        return value
+    # On texts this short several times as fast as `str.translate`.
+    for space in _SPACES[1:]:
+        value = value.replace(space, " ")
+    for dash in _DASHES[1:]:
+        value = value.replace(dash, "-")
+    return value
 
 
 def before(text: str, start: int) -> str:
