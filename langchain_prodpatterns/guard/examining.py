@@ -157,7 +157,9 @@ class Examination:
         self, value: V, rewriting: Rewriting[V], direction: str
     ) -> Examined[V]:
         size = length(value)
-        guarded, look = await off_the_loop(size, self._look, value, rewriting)
+        guarded, look = await off_the_loop(
+            size, self._look, value, rewriting, waits=self.lookout.scanners.waits
+        )
         blocked = objection(look.record, self.on_error, direction)
         blocked = blocked or plain_attack(look.attack, direction)
         if self.judge is not None and blocked is None and look.seen:

@@ -6,7 +6,7 @@ from typing import Any
 
 from langchain_prodpatterns.guard.carriers import METADATA
 from langchain_prodpatterns.guard.classifier import InjectionClassifier, Suspicion
-from langchain_prodpatterns.guard.detectors import Detector
+from langchain_prodpatterns.guard.detectors import AsyncDetector, Detector
 from langchain_prodpatterns.guard.injection import InjectionRequest
 from langchain_prodpatterns.guard.policy import (
     INJECTION,
@@ -48,6 +48,11 @@ class Scanners:
         self._restores = restores
         # Filled as needed: two threads that fill the same place write the same.
         self._known: dict[Place, tuple[Scanner, Action]] = {}
+
+    @property
+    def waits(self) -> bool:
+        """Whether a detector may wait, for a model or another process."""
+        return any(isinstance(each, AsyncDetector) for each in self._detectors)
 
     def at(self, place: Place) -> tuple[Scanner, Action]:
         """Return the scanner for a place, and what is done with injections there.

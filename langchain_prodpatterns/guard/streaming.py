@@ -14,7 +14,11 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from copy import copy
 
-from langchain_prodpatterns.guard.detectors import BoundedDetector, Detector
+from langchain_prodpatterns.guard.detectors import (
+    AsyncDetector,
+    BoundedDetector,
+    Detector,
+)
 from langchain_prodpatterns.guard.detectors.patterns import LOOKBACK, Shape
 from langchain_prodpatterns.guard.normalizing import plain_text, view_of
 from langchain_prodpatterns.guard.policy import replacement
@@ -184,6 +188,12 @@ class TextStream:
         self._enough = 0
         self.touched = False
         """Whether anything was replaced."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether a detector may wait, once the text is complete."""
+        detectors = (detector for detector, _ in self._scanner.detectors)
+        return any(isinstance(each, AsyncDetector) for each in detectors)
 
     @property
     def held(self) -> int:

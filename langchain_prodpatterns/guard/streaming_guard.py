@@ -169,7 +169,10 @@ class StreamingGuard(PatternRunnable[Guarded, Guarded]):
         try:
             async for chunk in _achained(first, source, _END):
                 size = stream.held + (0 if chunk is _END else length(chunk))
-                out = await off_the_loop(size, _advance, stream, chunk, first)
+                waits = stream.waits and chunk is _END
+                out = await off_the_loop(
+                    size, _advance, stream, chunk, first, waits=waits
+                )
                 blocked, done = self._objection(record), chunk is _END
                 if blocked is not None or done:
                     told = True
@@ -184,18 +187,21 @@ class StreamingGuard(PatternRunnable[Guarded, Guarded]):
                 await run.adecide(*_cut_off(record), **facts(record))
 
 
-async def off_the_loop(size: int, func: Callable[..., T], *args: Any) -> T:
+async def off_the_loop(
+    size: int, func: Callable[..., T], *args: Any, waits: bool = False
+) -> T:
     """Look at a text without holding up the event loop.
 
     Args:
         size: How long the text is, in characters.
         func: What looks at it.
         *args: Its arguments.
+        waits: Whether it may wait, for a model or another process.
 
     Returns:
         What it returns.
     """
-    if size <= _LARGE:
+    if size <= _LARGE and not waits:
         return func(*args)
     return await run_in_executor(None, func, *args)
 

@@ -52,11 +52,10 @@ class BoundedDetector(Detector, Protocol):
 class AsyncDetector(Detector, Protocol):
     """A detector that waits, for a model or another process, and can do so async.
 
-    On the async side of a guard `afind` is awaited in place of `find`, so that the
-    event loop is free meanwhile; both give the same places, and what they raise is a
-    failure of the detector alike. A cancellation must pass through. The config is the
-    context's (`set_config_context`): models that are called within are child runs of
-    the run that set it, and are counted for its pattern.
+    A guard asks `find`, from a coroutine in a thread, so that the event loop is free
+    meanwhile. `afind` is for those who ask the detector themselves. Both give the same
+    places. The config is the context's (`set_config_context`): models that are called
+    within are child runs of the run that set it.
     """
 
     async def afind(self, text: str) -> Iterable[Place]:
