@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from langchain_prodpatterns.errors import ConfigurationError
+from langchain_prodpatterns.guard.normalizing import plain_text
 
 Action = Literal["block", "redact", "hash", "pseudonymize", "mask", "flag", "allow"]
 """What can be done with a value.
@@ -252,12 +253,17 @@ def mask(value: str) -> str:
     Returns:
         A text of the same length.
     """
-    shown = _SHOWN if sum(map(str.isalnum, value)) >= _LONG_ENOUGH else 0
+    shown = _SHOWN if sum(map(_says_something, value)) >= _LONG_ENOUGH else 0
     masked: list[str] = []
     for char in reversed(value):
-        if char.isalnum() and shown == 0:
+        if _says_something(char) and shown == 0:
             masked.append("*")
         else:
-            shown -= char.isalnum()
+            shown -= _says_something(char)
             masked.append(char)
     return "".join(reversed(masked))
+
+
+def _says_something(char: str) -> bool:
+    """Whether a character is a letter or a digit, or stands for one: `\u24d0`."""
+    return char.isalnum() or plain_text(char).isalnum()

@@ -125,6 +125,8 @@ def test_an_injection_is_blocked_flagged_or_allowed(action: str) -> None:
         ("secret1", "*******"),
         ("12345678", "****5678"),
         ("", ""),
+        ("\u24d0\u24dd\u24dd@\u24e7.\u24d2\u24de\u24dc", "***@*.***"),
+        ("".join(chr(0xE0000 + ord(c)) for c in "ann@x"), "***\U000e0040*"),
     ],
 )
 def test_masks_keep_the_last_four_of_a_long_value(value: str, masked: str) -> None:
