@@ -33,12 +33,14 @@ class _Decoded(PatternDetector):
         pattern: str,
         decode: Callable[[str], str | None],
         inner: Sequence[Detector],
+        deeper: Sequence["_Decoded"] = (),
         *,
         needs: str = "",
     ) -> None:
         super().__init__(NAME, pattern)
         self._decode = decode
         self._inner = inner
+        self._deeper = deeper
         self._needs = needs
 
     def matches(self, text: str) -> Iterator[Place]:
@@ -51,13 +53,28 @@ class _Decoded(PatternDetector):
         if plain is None:
             return
         context = before(text, start)
-        whole = context + plain
-        if any(
-            place[0] >= len(context)
-            for detector in self._inner
-            for place in detector.find(whole)
-        ):
+        if self._holds_value(context + plain, len(context)):
             yield start, end
+
+    def _holds_value(self, text: str, since: int) -> bool:
+        """Whether a value starts behind the context."""
+        found = (place for each in self._inner for place in each.find(text))
+        return any(start >= since for start, _ in found) or any(
+            each.occurs(text, since) for each in self._deeper
+        )
+
+    def occurs(self, text: str, since: int) -> bool:
+        """Whether such a value starts at a place or after it.
+
+        What comes before is only context. It is not decoded: else each of many encoded
+        words would decode all those before it once more.
+        """
+        return any(
+            True
+            for start, end in self.matches(text)
+            if start >= since
+            for _ in self.refine(text, start, end)
+        )
 
 
 def _from_base64(value: str) -> str | None:
@@ -93,13 +110,14 @@ def encoded_detector(inner: Sequence[Detector]) -> AnyOf:
     Args:
         inner: What finds them when they are decoded.
     """
-    again = AnyOf(NAME, _decoders(inner))
-    return AnyOf(NAME, _decoders([*inner, again]))
+    return AnyOf(NAME, _decoders(inner, _decoders(inner)))
 
 
-def _decoders(inner: Sequence[Detector]) -> list[PatternDetector]:
+def _decoders(
+    inner: Sequence[Detector], deeper: Sequence[_Decoded] = ()
+) -> list[_Decoded]:
     return [
-        _Decoded(_BASE64, _from_base64, inner),
-        _Decoded(_HEX, _from_hex, inner),
-        _Decoded(_PERCENT, _from_percent, inner, needs="%"),
+        _Decoded(_BASE64, _from_base64, inner, deeper),
+        _Decoded(_HEX, _from_hex, inner, deeper),
+        _Decoded(_PERCENT, _from_percent, inner, deeper, needs="%"),
     ]
