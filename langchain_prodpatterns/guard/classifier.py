@@ -9,9 +9,12 @@ It has seen the attacks that are published, and finds others less often: see the
 figures of `benchmarks/guard_injection.py`.
 """
 
+import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from numbers import Real
 from pathlib import Path
 from typing import Any, Literal
 from zipfile import BadZipFile
@@ -27,6 +30,11 @@ Opinion = Literal["clean", "gray", "attack"]
 
 FORMAT = 1
 """The version of the features and of the file."""
+_DAMAGED = (
+    BadZipFile, EOFError, KeyError, OSError, RuntimeError, TypeError, ValueError,
+    zlib.error,
+)  # fmt: skip
+"""What reading a file raises that is none of ours, or not all of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +100,11 @@ class InjectionClassifier:
         """
         loaded = _shipped() if path is None else _load(Path(path))
         self._weights = loaded
-        self.thresholds = _thresholds("thresholds", thresholds, loaded.thresholds)
-        self.untrusted = _thresholds("untrusted", untrusted, loaded.untrusted)
+        self.thresholds, self.untrusted = loaded.thresholds, loaded.untrusted
+        if thresholds is not None:
+            self.thresholds = _thresholds("thresholds", thresholds)
+        if untrusted is not None:
+            self.untrusted = _thresholds("untrusted", untrusted)
 
     @property
     def fingerprint(self) -> str:
@@ -175,6 +186,7 @@ def _load(path: Path) -> Weights:
 
 def _read(file: Any) -> Weights:
     """Read weights; no code can come with them."""
+    weights: Weights | None
     try:
         with np.load(file, allow_pickle=False) as data:
             version = int(data["format"])
@@ -185,29 +197,44 @@ def _read(file: Any) -> Weights:
                 )
                 raise ConfigurationError(msg)
             low, high, untrusted_low, untrusted_high = map(float, data["thresholds"])
-            return Weights(
+            weights = Weights(
                 rarity=data["rarity"].astype(np.float32),
                 slope=data["slope"].astype(np.float32),
                 bias=float(data["bias"]),
-                thresholds=Thresholds(low, high),
-                untrusted=Thresholds(untrusted_low, untrusted_high),
+                thresholds=_thresholds("thresholds", (low, high)),
+                untrusted=_thresholds("untrusted", (untrusted_low, untrusted_high)),
                 fingerprint=str(data["fingerprint"]),
             )
-    except (ValueError, KeyError, EOFError, OSError, BadZipFile) as error:
+    except _DAMAGED as error:
         if isinstance(error, ConfigurationError):
             raise
+        weights = None
+    if weights is None or not _can_score(weights):
         msg = (
             "this is no file of weights that benchmarks/train_injection.py has written"
         )
-        raise ConfigurationError(msg) from None
+        raise ConfigurationError(msg)
+    return weights
 
 
-def _thresholds(
-    name: str, given: tuple[float, float] | None, frozen: Thresholds
-) -> Thresholds:
-    if given is None:
-        return frozen
-    numbers = isinstance(given, tuple | list) and len(given) == len(("low", "high"))
+def _can_score(weights: Weights) -> bool:
+    """Whether every text gets a score; one that is no number would pass for clean."""
+    rarity, slope = weights.rarity, weights.slope
+    return (
+        slope.ndim == 1
+        and rarity.shape == slope.shape
+        and slope.size > 1
+        and slope.size.bit_count() == 1
+        and all(np.isfinite(each).all() for each in (rarity, slope, weights.bias))
+    )
+
+
+def _thresholds(name: str, given: Sequence[float]) -> Thresholds:
+    numbers = (
+        isinstance(given, tuple | list)
+        and len(given) == len(("low", "high"))
+        and all(isinstance(each, Real) for each in given)
+    )
     if not numbers or not 0 <= given[0] <= given[1] <= 1:
         msg = f"{name} must be (low, high) with 0 <= low <= high <= 1, got {given!r}"
         raise ConfigurationError(msg)

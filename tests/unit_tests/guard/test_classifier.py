@@ -80,7 +80,9 @@ def test_the_weights_are_small() -> None:
     assert path.stat().st_size < 200_000
 
 
-@pytest.mark.parametrize("given", [(0.5,), (0.9, 0.1), (-1, 1), (0, 2), 0.5, "ab"])
+@pytest.mark.parametrize(
+    "given", [(0.5,), (0.9, 0.1), (-1, 1), (0, 2), 0.5, "ab", ("a", "b")]
+)
 def test_thresholds_must_be_two_numbers_in_order(given: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"thresholds must be \(low, high\)"):
         InjectionClassifier(thresholds=given)
@@ -101,6 +103,52 @@ def test_files_that_are_no_weights_are_refused(tmp_path: Path) -> None:
     np.savez(objects, format=np.array([object()]))
     with pytest.raises(ConfigurationError, match="no file of weights"):
         InjectionClassifier(objects)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"rarity": np.ones(7)},
+        {"rarity": np.ones(0), "slope": np.ones(0)},
+        {"rarity": np.ones(6), "slope": np.ones(6)},
+        {"rarity": np.ones((1, 8)), "slope": np.ones((1, 8))},
+        {"slope": np.full(8, np.nan)},
+        {"bias": np.inf},
+        {"bias": np.zeros(3)},
+        {"thresholds": np.array([0.1, 0.9])},
+    ],
+)
+def test_weights_that_cannot_score_are_refused(
+    wrong: dict[str, Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "weights.npz"
+    sound: dict[str, Any] = {
+        "format": 1,
+        "rarity": np.ones(8),
+        "slope": np.ones(8),
+        "bias": 0.5,
+        "thresholds": np.array([0.1, 0.9, 0.1, 0.8]),
+        "fingerprint": "f",
+    }
+    np.savez(path, **sound)
+    assert InjectionClassifier(path).screen(ATTACK).score > 0.5
+    np.savez(path, **{**sound, **wrong})
+    with pytest.raises(ConfigurationError, match="no file of weights"):
+        InjectionClassifier(path)
+
+
+def test_files_of_other_kinds_or_with_damage_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "weights.npy"
+    np.save(path, np.ones(3))
+    with pytest.raises(ConfigurationError, match="no file of weights"):
+        InjectionClassifier(path)
+    damaged = tmp_path / "damaged.npz"
+    np.savez_compressed(damaged, format=np.arange(1_000))
+    data = bytearray(damaged.read_bytes())
+    data[100:160] = bytes(255 - byte for byte in data[100:160])
+    damaged.write_bytes(data)
+    with pytest.raises(ConfigurationError, match="no file of weights"):
+        InjectionClassifier(damaged)
 
 
 # --- in a guard
