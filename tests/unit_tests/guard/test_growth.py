@@ -47,6 +47,12 @@ WORST = {
     "hex of hex": f"{b'4111 1111 1'.hex().encode().hex()} ",
     "escaped escapes": "%2534%2531 ",
     "parameters": "?token=abcdefgh",
+    "macs": "00:1a:",
+    "coins": "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed ",
+    "base58": "1BoatSLRHtKNngkdXEeobR76b53LETtpyT ",
+    "secrets": "token=a1b2c3d4 ",
+    "birth dates": "born 1980-03-12 ",
+    "identity numbers": "BSN 111222333 ",
     "spaces": " ",
     "new lines": "\n",
 }

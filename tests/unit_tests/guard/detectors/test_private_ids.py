@@ -13,7 +13,8 @@ from langchain_prodpatterns.guard.detectors.crypto import (
 )
 from langchain_prodpatterns.guard.detectors.keccak import keccak256
 from langchain_prodpatterns.guard.detectors.secret import entropy, is_random
-from langchain_prodpatterns.guard.scanning import Record, Scanner
+from langchain_prodpatterns.guard.scanning import Record, Scanner, replaced
+from langchain_prodpatterns.guard.streaming import TextStream
 
 
 def found(name: str, text: str) -> set[str]:
@@ -245,3 +246,29 @@ def test_a_key_of_a_known_form_is_no_mere_secret() -> None:
     scanner = Scanner(detectors, {each.name: "redact" for each in detectors})
     spans = scanner.find("password=AKIAIOSFODNN7EXAMPLE", Record())
     assert [span.type for span in spans] == ["api_key"]
+
+
+STREAMED = [
+    "DOB: 1980-03-12 and born on 3 March 1980, geb. 3.12.1980.",
+    "password: hunter2hunter2, api_key = 'k9Jd8sKq2LmZx' Bearer x",
+    "Authorization: Bearer abcDEF123456xyz9\nnext line",
+    "NHS number 943 476 5919 2024 A and BSN 111222333.",
+    "253072B07300470 X-2482300-W NIE X-2482300-W",
+    "mac 00:1a:2b:3c:4d:5e: 0a1b.2c3d.4e5f AA:BB:CC:DD:EE:FF:00",
+    "1BoatSLRHtKNngkdXEeobR76b53LETtpyT, 1BoatSLRHtKNngkdXEeobR76b53LETtpyS",
+    "my wallet: 0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed",
+]
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 20])
+@pytest.mark.parametrize("text", STREAMED)
+def test_a_stream_equals_one_look(text: str, size: int) -> None:
+    detectors = resolve_detectors([*DEFAULT_DETECTORS, "long_birth_date"])
+    scanner = Scanner(detectors, {each.name: "redact" for each in detectors})
+    whole = TextStream(scanner, Record())
+    expected = whole.feed(text) + whole.finish()
+    stream = TextStream(scanner, Record())
+    parts = [stream.feed(text[at : at + size]) for at in range(0, len(text), size)]
+    assert "".join(parts) + stream.finish() == expected
+    assert expected == replaced(text, scanner.find(text, Record()), 0, len(text))
+    assert expected != text
