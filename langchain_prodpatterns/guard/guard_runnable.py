@@ -77,9 +77,10 @@ class GuardRunnable(StreamingGuard):
     **Records.** The decision (`clean`, `redacted`, `blocked`, `flagged`, `error`) and
     the counts of each type are in the ledger; `prodpatterns.findings` in the run's
     metadata lists type, action, offsets and a keyed digest of every value, flagged ones
-    included. No value is in any of these, in an exception or in what traces show of
-    the guard's run. What the runs around it show as their input is up to the tracer
-    (LangSmith: `hide_inputs`).
+    included. No value is in any of these, in an exception or in what traces show as the
+    guard's input. Its output is what it lets through: values that the policy flags or
+    allows, and those that the vault restores. What the runs around it show is up to the
+    tracer (LangSmith: `hide_inputs`, `hide_outputs`).
     """
 
     pattern: ClassVar[str] = "guard"
