@@ -183,7 +183,7 @@ def test_a_cost_function_that_fails_breaks_no_lookup(
     assert cache.stats().promise.lo < 1
 
 
-@pytest.mark.parametrize(("price", "asked"), [(0.1, True), (100.0, False)])
+@pytest.mark.parametrize(("price", "asked"), [(0.05, True), (100.0, False)])
 def test_prices_of_a_table_decide(
     embeddings: CountingEmbeddings, price: float, asked: bool
 ) -> None:
