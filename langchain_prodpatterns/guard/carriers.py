@@ -20,7 +20,7 @@ and its label (the keys that it stands under in plain data, with blanks in betwe
 nothing), and returns the text to put there."""
 
 METADATA = "metadata"
-"""The role of numbers and of what a provider says about a message."""
+"""The role of what a provider says about a message."""
 
 Guarded = (
     str
@@ -354,7 +354,7 @@ def _data(value: Any, role: str, visit: Visit, label: str = "") -> Any:
         return rewrite_document(value, visit)
     if isinstance(value, BaseMessage):
         return rewrite_message(value, visit)
-    return _number(value, visit, label)
+    return _number(value, role, visit, label)
 
 
 def _entry(key: Any, value: Any, role: str, visit: Visit, label: str) -> Any:
@@ -371,12 +371,12 @@ def _collection(value: Any, role: str, visit: Visit, label: str) -> Any:
     return tuple(guarded) if isinstance(value, tuple) else type(value)(guarded)
 
 
-def _number(value: Any, visit: Visit, label: str) -> Any:
+def _number(value: Any, role: str, visit: Visit, label: str) -> Any:
     whole = isinstance(value, float) and value.is_integer()
     if not (isinstance(value, int) or whole) or isinstance(value, bool):
         return value
     digits = str(int(value))
-    guarded = visit(digits, METADATA, label)
+    guarded = visit(digits, role, label)
     return value if guarded == digits else guarded
 
 

@@ -341,7 +341,7 @@ def _for_values(policy: PolicyLike | None) -> PolicyLike | None:
 
 
 def _as_secret(key: SecretStr | str | bytes | None) -> SecretStr | None:
-    if key is None or isinstance(key, SecretStr):
+    if key is None or (isinstance(key, SecretStr) and key.get_secret_value()):
         return key
     if not isinstance(key, str | bytes) or not key:
         kind = type(key).__name__

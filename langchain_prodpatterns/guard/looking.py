@@ -1,5 +1,6 @@
 """How one run of a guard looks at texts: by the policy, for its tenant and its user."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +26,8 @@ from langchain_prodpatterns.guard.scanning import Record, Scanner, note, replace
 from langchain_prodpatterns.guard.stand_ins import StandIns
 from langchain_prodpatterns.guard.vault import PSEUDONYM, stand_in_detector
 
+# A longer one may spell a text.
+_NUMBER = re.compile("-?[0-9]{1,40}")
 _TOOLS = ("tool", "function")
 _UNTRUSTED = ("document", *_TOOLS)
 _TRUST: Mapping[str, str] = {"system": SYSTEM, "developer": SYSTEM, "ai": MODEL}
@@ -177,8 +180,10 @@ class Look:
         for span in spans:
             note(text, span, 0, self.record)
         # The system prompt is the operator's own; it is full of orders to the model.
+        # A number, or what a provider says, gives no orders at all.
         mine = role in ("system", METADATA) or injection == "allow"
-        if not mine and text.strip() and self._is_in_doubt(text, role, injection):
+        orders = not mine and not _NUMBER.fullmatch(text)
+        if orders and text.strip() and self._is_in_doubt(text, role, injection):
             shown = replaced(text, spans, 0, len(text), hide=True)
             before = self.seen.get(shown, "allow")
             self.seen[shown] = max(before, injection, key=STRICTEST.__getitem__)

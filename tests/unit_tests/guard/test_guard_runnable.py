@@ -12,6 +12,7 @@ from langchain_core.messages import (
     AIMessageChunk,
     HumanMessage,
     SystemMessage,
+    ToolMessage,
 )
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import (
@@ -21,14 +22,16 @@ from langchain_core.runnables import (
     RunnableLambda,
 )
 from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from langchain_prodpatterns.errors import ConfigurationError, GuardBlocked
 from langchain_prodpatterns.guard import (
     DEFAULT_DETECTORS,
     GuardRunnable,
+    InjectionRequest,
     PatternDetector,
     PhoneDetector,
+    Rule,
 )
 from langchain_prodpatterns.guard.message_streaming import add_up
 from langchain_prodpatterns.ledger import track
@@ -252,6 +255,7 @@ async def test_empty_streams() -> None:
         ({"vault": 1}, "vault must be a Vault or None, got 1"),
         ({"policy": {"email": "pseudonymize"}}, "values need a vault"),
         ({"key": ""}, "key must be a text or bytes that are not empty, got str"),
+        ({"key": SecretStr("")}, "key must be a text or bytes that are not empty"),
         ({"key": 7}, "key must be a text or bytes"),
         ({"keys": "question"}, r"keys must be a list of texts, .*'question'"),
         ({"keys": []}, "keys must be a list of texts"),
@@ -679,3 +683,38 @@ async def test_a_detector_that_may_wait_does_not_hold_up_the_loop() -> None:
         "[WAITING] is"
     )
     assert threading.get_ident() not in waiting.threads
+
+
+CARD = 4111_1111_1111_1111
+
+
+@pytest.mark.parametrize(
+    ("value", "allowed"),
+    [
+        ([Document("", metadata={"card": CARD})], Rule("allow", direction="document")),
+        (
+            [ToolMessage("", tool_call_id="1", artifact=[CARD])],
+            Rule("allow", trust="untrusted"),
+        ),
+        (
+            [AIMessage("", additional_kwargs={"card": CARD})],
+            Rule("allow", trust="model"),
+        ),
+    ],
+)
+def test_a_number_is_where_its_message_is(value: Any, allowed: Rule) -> None:
+    assert str(CARD) in str(GuardRunnable(policy=[allowed]).invoke(value))
+    elsewhere = [Rule("allow"), Rule("redact", "*", allowed.direction, allowed.trust)]
+    assert str(CARD) not in str(GuardRunnable(policy=elsewhere).invoke(value))
+
+
+def test_a_judge_is_not_asked_about_numbers() -> None:
+    seen: list[str] = []
+
+    def judge(request: InjectionRequest) -> bool:
+        seen.append(request.text)
+        return False
+
+    guard = GuardRunnable(judge=judge)
+    guard.invoke([Document("text", metadata={"page": 7, "spelled": "7" * 41})])
+    assert seen == ["text\n\npage\n\nspelled\n\n" + "7" * 41]

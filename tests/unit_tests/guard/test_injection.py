@@ -127,7 +127,7 @@ async def test_documents_are_judged_side_by_side() -> None:
         together.wait()
         return False
 
-    documents = [Document(str(number)) for number in range(3)]
+    documents = [Document(f"number {number}") for number in range(3)]
     assert GuardRunnable(judge=judge).invoke(documents) == documents
 
     arrived = 0
