@@ -6,6 +6,7 @@ like a stand-in stays as it is. Values are kept in this process's memory only, f
 long as their session is in use and the time to live after.
 """
 
+import re
 import secrets
 import threading
 import time
@@ -146,7 +147,7 @@ class Vault:
                 return known
             number = session.counts[type_] = session.counts.get(type_, 0) + 1
             chance = "".join(secrets.choice(_ALPHABET) for _ in range(_RANDOM))
-            new = f"[{type_.upper()}_{number}_{chance}]"
+            new = f"[{_label(type_)}_{number}_{chance}]"
             session.stand_ins[type_, value] = new
             session.values[new] = value
             if scope.session is None:
@@ -226,6 +227,11 @@ class Vault:
     def __reduce__(self) -> tuple[Any, ...]:
         # Values never leave the process: what is unpickled begins empty.
         return _empty_vault, (self.ttl, self.max_values)
+
+
+def _label(type_: str) -> str:
+    """Write a type so that its stand-ins are found: any name will do for a detector."""
+    return re.sub("[^A-Z0-9]", "_", f"{type_.upper():.40}").lstrip("_0123456789") or "X"
 
 
 def _empty_vault(ttl: float | None, max_values: int) -> Vault:

@@ -66,6 +66,16 @@ def test_a_value_comes_back_from_its_stand_in() -> None:
     assert vault.restore(stand_in, HERE) == ANN
 
 
+@pytest.mark.parametrize(
+    "name", ["Person name", "2fa-code", "stra\u00dfe", "\u540d", "a" * 60]
+)
+def test_stand_ins_of_any_type_are_found(name: str) -> None:
+    vault = Vault()
+    stand_in = vault.stand_in("Zoe", name, HERE)
+    assert re.fullmatch(STAND_IN, stand_in)
+    assert vault.restore(stand_in, HERE) == "Zoe"
+
+
 def test_a_value_has_one_stand_in_in_a_conversation() -> None:
     vault = Vault()
     first, second = (vault.stand_in(value, "email", HERE) for value in (ANN, BOB))
