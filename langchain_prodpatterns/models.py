@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import BaseMessage, HumanMessage, convert_to_messages
+from langchain_core.prompt_values import PromptValue
 from langchain_core.runnables import Runnable
 from langchain_core.runnables.base import RunnableBindingBase
 from langchain_core.runnables.configurable import DynamicRunnable
@@ -49,6 +51,31 @@ def model_name(model: Any) -> str | None:
 def takes_temperature(model: Any) -> bool:
     """Whether a temperature may be sent: `False` only where the profile forbids it."""
     return profile(model).get("temperature") is not False
+
+
+def as_messages(value: Any, takes: str) -> list[BaseMessage]:
+    """Read what a chat model takes, in any of its forms.
+
+    Args:
+        value: A prompt value, messages, a message or a text.
+        takes: Who takes what, for the message.
+
+    Returns:
+        Its messages.
+
+    Raises:
+        TypeError: When it is none of these.
+    """
+    if isinstance(value, PromptValue):
+        return value.to_messages()
+    if isinstance(value, str):
+        return [HumanMessage(value)]
+    if isinstance(value, BaseMessage):
+        return [value]
+    if isinstance(value, Sequence):
+        return convert_to_messages(value)
+    msg = f"{takes}, got {type(value).__name__}"
+    raise TypeError(msg)
 
 
 def at_temperature(

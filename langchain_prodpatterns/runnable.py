@@ -6,7 +6,7 @@ around that is here, once.
 
 import time
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
@@ -21,7 +21,12 @@ from langchain_core.runnables import (
     RunnableLambda,
     RunnableSerializable,
 )
-from langchain_core.runnables.config import ensure_config, merge_configs, patch_config
+from langchain_core.runnables.config import (
+    ContextThreadPoolExecutor,
+    ensure_config,
+    merge_configs,
+    patch_config,
+)
 from langchain_core.tracers.base import AsyncBaseTracer, BaseTracer
 from pydantic import ConfigDict
 
@@ -36,6 +41,8 @@ from langchain_prodpatterns.usage import (
 
 In = TypeVar("In")
 Out = TypeVar("Out")
+T = TypeVar("T")
+U = TypeVar("U")
 
 RunManager = CallbackManagerForChainRun | AsyncCallbackManagerForChainRun
 """The run manager of a pattern's own run."""
@@ -112,6 +119,26 @@ class PatternRun:
         }
         config["metadata"] = {**metadata, **HIDDEN} if hidden else metadata
         return config
+
+    def in_threads(self, work: Callable[[T], U], items: Iterable[T]) -> list[U]:
+        """Work on items at once, as many as the config's `max_concurrency` allows.
+
+        Args:
+            work: What to do with each, in a thread with this one's context.
+            items: The items.
+
+        Returns:
+            What came of each, in their order.
+        """
+        executor = ContextThreadPoolExecutor(self.config.get("max_concurrency"))
+        try:
+            results = list(executor.map(work, items))
+        except BaseException:
+            # An interrupt does not wait for the calls that are running.
+            executor.shutdown(wait=False, cancel_futures=True)
+            raise
+        executor.shutdown()
+        return results
 
     def wrapped(self, step: str, *handlers: BaseCallbackHandler) -> RunnableConfig:
         """Return the config for a runnable of the user's that the pattern only wraps.

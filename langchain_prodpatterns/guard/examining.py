@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from langchain_core.documents import Document
-from langchain_core.runnables.config import ContextThreadPoolExecutor
 from langchain_core.runnables.utils import gather_with_concurrency
 
 from langchain_prodpatterns.errors import GuardBlocked
@@ -111,28 +110,17 @@ class Examination:
         """Examine a value, or each of several documents."""
         if not is_documents(value):
             return self._examine(value, rewrite, self.lookout.direction)
-        executor = ContextThreadPoolExecutor(self._at_once)
-        try:
-            results = list(executor.map(self._document, value))
-        except BaseException:
-            # An interrupt does not wait for the judges that are running.
-            executor.shutdown(wait=False, cancel_futures=True)
-            raise
-        executor.shutdown()
-        return *_keep(results), None
+        return *_keep(self.run.in_threads(self._document, value)), None
 
     async def _apart(self, value: Any) -> Examined[Any]:
         """Examine a value, or each of several documents, natively async."""
         if not is_documents(value):
             return await self._aexamine(value, rewrite, self.lookout.direction)
         results = await gather_with_concurrency(
-            self._at_once, *(self._adocument(each) for each in value)
+            self.run.config.get("max_concurrency"),
+            *(self._adocument(each) for each in value),
         )
         return *_keep(results), None
-
-    @property
-    def _at_once(self) -> int | None:
-        return self.run.config.get("max_concurrency")
 
     def _document(self, document: Document) -> Examined[Document]:
         return self._examine(document, rewrite_document, "document")

@@ -51,11 +51,8 @@ class Scanners:
         self._restores = restores
         # Filled as needed: two threads that fill the same place write the same.
         self._known: dict[Place, tuple[Scanner, Action]] = {}
-
-    @property
-    def waits(self) -> bool:
+        self.waits = any(isinstance(each, AsyncDetector) for each in detectors)
         """Whether a detector may wait, for a model or another process."""
-        return any(isinstance(each, AsyncDetector) for each in self._detectors)
 
     def at(self, place: Place) -> tuple[Scanner, Action]:
         """Return the scanner for a place, and what is done with injections there.
@@ -100,8 +97,6 @@ class Lookout:
     """For whom the run is."""
     write: StandIns
     """What writes in the place of values."""
-    key: bytes
-    """For the digests of the record."""
     classifier: InjectionClassifier | None = None
     """Who tells what is plainly an injection, and what plainly none."""
 
@@ -133,13 +128,12 @@ class Lookout:
             USER if trust is None else str(trust),
             None if tenant is None else str(tenant),
             write,
-            write.key,
             classifier,
         )
 
     def record(self) -> Record:
         """Begin an empty record."""
-        return Record(key=self.key)
+        return Record(key=self.write.key)
 
     def at(self, role: str) -> tuple[Scanner, Action]:
         """Return the scanner for texts of one role, and the action on injections.

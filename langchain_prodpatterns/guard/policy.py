@@ -125,6 +125,8 @@ class Policy:
         self._rules = tuple(_read(given))
         for rule in self._rules:
             self._check(rule)
+        self._trusts = frozenset(rule.trust for rule in self._rules)
+        self._tenants = frozenset(rule.tenant for rule in self._rules)
 
     @property
     def uses(self) -> frozenset[str]:
@@ -160,12 +162,10 @@ class Policy:
         Returns:
             A place with the same actions, one of finitely many.
         """
-        trusts = {rule.trust for rule in self._rules}
-        tenants = {rule.tenant for rule in self._rules}
         return Place(
             place.direction,
-            place.trust if place.trust in trusts else "",
-            place.tenant if place.tenant in tenants else None,
+            place.trust if place.trust in self._trusts else "",
+            place.tenant if place.tenant in self._tenants else None,
         )
 
     def _check(self, rule: Any) -> None:

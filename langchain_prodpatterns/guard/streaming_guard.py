@@ -169,7 +169,7 @@ class StreamingGuard(PatternRunnable[Guarded, Guarded]):
         try:
             async for chunk in _achained(first, source, _END):
                 size = stream.held + (0 if chunk is _END else length(chunk))
-                waits = stream.waits and chunk is _END
+                waits = chunk is _END and stream.waits
                 out = await off_the_loop(
                     size, _advance, stream, chunk, first, waits=waits
                 )

@@ -14,15 +14,14 @@ from langchain_core.messages import (
     AIMessage,
     BaseMessage,
     HumanMessage,
-    convert_to_messages,
 )
-from langchain_core.prompt_values import PromptValue
 from langchain_core.runnables import Runnable
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from langchain_prodpatterns.budget import BudgetMeter
 from langchain_prodpatterns.errors import StructuredOutputError
 from langchain_prodpatterns.fencing import bare_reply
+from langchain_prodpatterns.models import as_messages
 from langchain_prodpatterns.refine.acceptance import by_verifiers
 from langchain_prodpatterns.refine.criteria import BoundCriteria, CriteriaRequest
 from langchain_prodpatterns.refine.drafts import Draft, read_draft
@@ -48,6 +47,10 @@ from langchain_prodpatterns.verdicts import describe_errors, weigh
 
 OWN_MARKS = "the writer's own marks"
 """The note of marks that a model gave to its own draft."""
+_TAKES = (
+    "RefineChain(mode='single_prompt') takes what a chat model takes, a str, messages "
+    "or a prompt value"
+)
 NOT_JUDGED = "not judged: there was one call"
 """The note of criteria that nobody judged."""
 
@@ -120,7 +123,10 @@ class SinglePrompt:
 
     def _ask(self) -> Steps[tuple[SelfRefined, Any, Usage]]:
         """Ask once, and once more where the answer cannot be read."""
-        messages = [*_messages(self.value), HumanMessage(_instructions(self.panel))]
+        messages = [
+            *as_messages(self.value, _TAKES),
+            HumanMessage(_instructions(self.panel)),
+        ]
         outcome = yield from self._call(messages)
         used = outcome.usage
         try:
@@ -180,23 +186,6 @@ def _entry(
         usage=usage,
         seconds=seconds,
     )
-
-
-def _messages(value: Any) -> list[BaseMessage]:
-    """Return what a chat model would be sent."""
-    if isinstance(value, PromptValue):
-        return value.to_messages()
-    if isinstance(value, str):
-        return [HumanMessage(value)]
-    if isinstance(value, BaseMessage):
-        return [value]
-    if isinstance(value, Sequence):
-        return convert_to_messages(value)
-    msg = (
-        "RefineChain(mode='single_prompt') takes what a chat model takes, a str, "
-        f"messages or a prompt value, got {type(value).__name__}"
-    )
-    raise TypeError(msg)
 
 
 def _instructions(panel: Panel) -> str:

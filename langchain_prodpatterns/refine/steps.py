@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 from langchain_core.runnables import Runnable, RunnableConfig
-from langchain_core.runnables.config import ContextThreadPoolExecutor
 from langchain_core.runnables.utils import gather_with_concurrency
 
 from langchain_prodpatterns.budget import BudgetMeter, Ticket
@@ -216,7 +215,9 @@ def performing(steps: Steps[T], run: PatternRun, meter: BudgetMeter) -> Iterator
         elif isinstance(step, Step):
             made = _make(step, run, meter)
         else:
-            made = _make_together(step, run, meter)
+            made = run.in_threads(
+                lambda story: perform(story, run, meter), step.stories
+            )
 
 
 async def aperforming(
@@ -248,20 +249,6 @@ async def aperforming(
             stories = (aperform(story, run, meter) for story in step.stories)
             limit = run.config.get("max_concurrency")
             made = await gather_with_concurrency(limit, *stories)
-
-
-def _make_together(step: _Together, run: PatternRun, meter: BudgetMeter) -> list[Any]:
-    executor = ContextThreadPoolExecutor(run.config.get("max_concurrency"))
-    try:
-        made = list(
-            executor.map(lambda story: perform(story, run, meter), step.stories)
-        )
-    except BaseException:
-        # An interrupt does not wait for the calls that are running.
-        executor.shutdown(wait=False, cancel_futures=True)
-        raise
-    executor.shutdown()
-    return made
 
 
 def _make(step: Step, run: PatternRun, meter: BudgetMeter) -> Outcome:

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 from langchain_core.language_models import LanguageModelInput
-from langchain_core.messages import BaseMessage, HumanMessage, convert_to_messages
-from langchain_core.prompt_values import PromptValue
+from langchain_core.messages import BaseMessage
 
+from langchain_prodpatterns import models
 from langchain_prodpatterns.arguments import refuse_unknown
 from langchain_prodpatterns.budget import Budget
 from langchain_prodpatterns.errors import ConfigurationError
@@ -29,19 +29,11 @@ def as_messages(value: LanguageModelInput | BaseMessage) -> list[BaseMessage]:
     Raises:
         TypeError: When it is none of these.
     """
-    if isinstance(value, PromptValue):
-        return value.to_messages()
-    if isinstance(value, str):
-        return [HumanMessage(value)]
-    if isinstance(value, BaseMessage):
-        return [value]
-    if isinstance(value, Sequence):
-        return convert_to_messages(value)
-    msg = (
+    return models.as_messages(
+        value,
         "a StructuredRetryParser takes a prompt value, messages, a text or a "
-        f"completion, got {type(value).__name__}"
+        "completion",
     )
-    raise TypeError(msg)
 
 
 def rendered_examples(target: Target, examples: Sequence[Any]) -> list[str]:
