@@ -4,10 +4,12 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from operator import index
 
 from langchain_prodpatterns.guard.detectors import BoundedDetector, Detector
-from langchain_prodpatterns.guard.detectors.patterns import LOOKBACK
+from langchain_prodpatterns.guard.detectors.patterns import LOOKBACK, Shape
+from langchain_prodpatterns.guard.frontiers import shapes_of
 from langchain_prodpatterns.guard.normalizing import view_of
 from langchain_prodpatterns.guard.policy import Handling, replacement
 from langchain_prodpatterns.guard.spans import Span, resolve
@@ -92,6 +94,11 @@ class Scanner:
         self._bounded = [
             isinstance(detector, BoundedDetector) for detector, _ in self.detectors
         ]
+
+    @cached_property
+    def shapes(self) -> Sequence[Shape] | None:
+        """What decides a stream; `None` where a detector has no bound."""
+        return shapes_of(detector for detector, _ in self.detectors)
 
     def find(
         self, text: str, record: Record, *, since: int = 0, label: str = ""

@@ -11,15 +11,12 @@ whole text finds.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from copy import copy
 
-from langchain_prodpatterns.guard.detectors import (
-    AsyncDetector,
-    BoundedDetector,
-    Detector,
-)
-from langchain_prodpatterns.guard.detectors.patterns import LOOKBACK, Shape
+from langchain_prodpatterns.guard.detectors import AsyncDetector
+from langchain_prodpatterns.guard.detectors.patterns import LOOKBACK
+from langchain_prodpatterns.guard.frontiers import Frontier
 from langchain_prodpatterns.guard.normalizing import plain_text, view_of
 from langchain_prodpatterns.guard.policy import replacement
 from langchain_prodpatterns.guard.scanning import (
@@ -31,77 +28,10 @@ from langchain_prodpatterns.guard.scanning import (
 )
 from langchain_prodpatterns.guard.spans import Span
 
-_STRIDE = 256
-"""A run longer than the longest match is let go in steps of this many characters, so
-that a long word does not cost one look a character."""
-
-
 _PATIENT = 1024
 """Above this many held characters that a look could not let go, the next look waits
 until there are a quarter more: else a long chain of values would be looked at anew
 with every chunk."""
-
-
-class Frontier:
-    """From where on a text may still become a match of one shape."""
-
-    def __init__(self, shape: Shape) -> None:
-        """Begin with an empty text.
-
-        Args:
-            shape: The shape of the matches.
-        """
-        self._shape = shape
-        self._run = 0
-        self._length = 0
-        self._searched = 0
-        self._prefix_at = -1
-
-    def feed(self, chunk: str, window: str, offset: int) -> int:
-        """Go on by one chunk.
-
-        Args:
-            chunk: What was added to the text.
-            window: The end of the text, the chunk included.
-            offset: Where the window starts in the text.
-
-        Returns:
-            The first position that is undecided.
-        """
-        for index in range(len(chunk) - 1, -1, -1):
-            if not self._shape.holds(chunk[index]):
-                self._run = self._length + index + 1
-                break
-        self._length += len(chunk)
-        oldest = self._length - self._shape.width - 1
-        if oldest > self._run:
-            self._run = max(self._run, oldest - oldest % _STRIDE)
-        return self._with_prefix(window, offset)
-
-    def _with_prefix(self, window: str, offset: int) -> int:
-        """Return where in the run the literal that begins every match stands."""
-        prefix = self._shape.prefix
-        if not prefix:
-            return self._run
-        if self._prefix_at < self._run:
-            since = max(self._run, self._searched)
-            self._prefix_at = window.find(prefix, max(0, since - offset)) + offset
-            if self._prefix_at < offset:
-                self._prefix_at = -1
-        if self._prefix_at >= self._run:
-            return self._prefix_at
-        return self._part_of_prefix(window)
-
-    def _part_of_prefix(self, window: str) -> int:
-        """Return where the text ends with the beginning of the prefix."""
-        prefix = self._shape.prefix
-        longest = min(len(prefix) - 1, self._length - self._run)
-        for size in range(longest, 0, -1):
-            if window.endswith(prefix[:size]):
-                self._searched = self._length - size
-                return self._searched
-        self._searched = self._length
-        return self._length
 
 
 class Plain:
@@ -177,7 +107,7 @@ class TextStream:
         self._scanner = scanner
         self._write = write
         self._record = record
-        shapes = _shapes(detector for detector, _ in scanner.detectors)
+        shapes = scanner.shapes
         self._frontiers = (
             None if shapes is None else [Frontier(each) for each in shapes]
         )
@@ -268,13 +198,3 @@ def _before_values(spans: Sequence[Span], end: int) -> int:
         if span.start < end < span.end:
             return span.start
     return end
-
-
-def _shapes(detectors: Iterable[Detector]) -> list[Shape] | None:
-    """Return the shapes of all values, or `None` where a detector has no bound."""
-    shapes: list[Shape] = []
-    for detector in detectors:
-        if not isinstance(detector, BoundedDetector):
-            return None
-        shapes += detector.shapes
-    return shapes

@@ -33,6 +33,7 @@ MAX_WAYS = 10_000
 LOOKBACK = 64
 """Characters before a match that may decide whether it is one."""
 
+_FEW = 1024
 _REPEATS = (_ops.MAX_REPEAT, _ops.MIN_REPEAT)
 _CLASSES = {
     _ops.CATEGORY_DIGIT: r"\d",
@@ -58,6 +59,32 @@ class Shape:
     """The literal that every match begins with; empty where there is none."""
     required: tuple[str, ...]
     """Literals that occur in every match."""
+
+    @cached_property
+    def characters(self) -> frozenset[str] | None:
+        """The alphabet one by one; `None` where it is not a list of some hundreds."""
+        if self.flags & re.IGNORECASE:
+            return None
+        found: set[str] = set()
+        for item in _flat(_parser.parse(self.alphabet, self.flags)):
+            members = _listed(item)
+            if members is None:
+                return None
+            found.update(map(chr, members))
+        return frozenset(found)
+
+    def covers(self, other: "Shape") -> bool:
+        """Whether what is undecided of another shape is undecided of this one too.
+
+        That is so where each match of the other is as long as one of these at most and
+        of no other characters, and these may begin with any of them.
+        """
+        return (
+            not self.prefix
+            and self.width >= other.width
+            and other.characters is not None
+            and all(map(self.holds, other.characters))
+        )
 
     @cached_property
     def _members(self) -> dict[str, bool]:
@@ -226,6 +253,28 @@ def _members(items: Any) -> Iterator[str]:
             yield f"{re.escape(chr(value[0]))}-{re.escape(chr(value[1]))}"
         else:
             yield _CLASSES[value]
+
+
+def _flat(tree: Any) -> Iterator[Any]:
+    """Yield the items of an alphabet, in classes and alternatives too."""
+    for op, value in tree:
+        if op is _ops.IN:
+            yield from value
+        elif op is _ops.BRANCH:
+            for branch in value[1]:
+                yield from _flat(branch)
+        else:
+            yield op, value
+
+
+def _listed(item: Any) -> range | None:
+    """Return the characters that an item of an alphabet stands for, if few."""
+    op, value = item
+    if op is _ops.LITERAL:
+        return range(value, value + 1)
+    if op is _ops.RANGE and value[1] - value[0] < _FEW:
+        return range(value[0], value[1] + 1)
+    return None
 
 
 def _prefix(tree: Any) -> str:

@@ -12,9 +12,8 @@ from langchain_core.messages import AIMessageChunk
 
 from langchain_prodpatterns.guard import GuardRunnable, PatternDetector
 from langchain_prodpatterns.guard.detectors import resolve_detectors
-from langchain_prodpatterns.guard.detectors.patterns import prove
 from langchain_prodpatterns.guard.scanning import Record, Scanner, note, replaced
-from langchain_prodpatterns.guard.streaming import Frontier, TextStream
+from langchain_prodpatterns.guard.streaming import TextStream
 from tests.unit_tests.guard.planted import JWT, LONG_URL, PEM, VALUES, leaks
 
 OWN = PatternDetector("own", r"ab{1,5}(?:-[0-9]{2}){0,3}c?")
@@ -140,28 +139,6 @@ def test_a_detector_without_bounds_holds_the_text_to_its_end() -> None:
     assert guard.feed("I met Ann") == ""
     assert guard.feed(" Lee yesterday") == ""
     assert guard.finish() == "I met *** *** yesterday"
-
-
-@pytest.mark.parametrize(
-    ("pattern", "text", "undecided"),
-    [
-        ("[0-9]{4}", "abc 12", 4),
-        ("[0-9]{4}", "abc 12 ", 7),
-        ("[0-9]{4}", "1234", 0),
-        ("key-[a-z0-9]{9}", "my ke", 3),
-        ("key-[a-z0-9]{9}", "my key-abc", 3),
-        ("key-[a-z0-9]{9}", "my kex", 6),
-        ("key-[a-z0-9]{9}", "key-key-a", 0),
-        ("key-[a-z0-9]{9}", "k-e-ke", 4),
-    ],
-)
-def test_where_the_undecided_begins(pattern: str, text: str, undecided: int) -> None:
-    shape = prove(re.compile(pattern))
-    assert Frontier(shape).feed(text, text, 0) == undecided
-    letter_by_letter = Frontier(shape)
-    for end in range(1, len(text) + 1):
-        last = letter_by_letter.feed(text[end - 1], text[:end], 0)
-    assert last == undecided
 
 
 def total(chunks: list[Any]) -> Any:
