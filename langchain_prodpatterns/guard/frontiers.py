@@ -4,10 +4,16 @@ Every shape has its frontier, but few need to be asked: the longest match of a w
 without blanks is undecided wherever a key of some vendor is.
 """
 
+import re
 from collections.abc import Iterable
+from functools import cache
+from typing import TYPE_CHECKING
 
 from langchain_prodpatterns.guard.detectors import BoundedDetector, Detector
 from langchain_prodpatterns.guard.detectors.patterns import Shape
+
+if TYPE_CHECKING:
+    import regex
 
 _STRIDE = 256
 """A run longer than the longest match is let go in steps of this many characters, so
@@ -74,6 +80,60 @@ class Frontier:
                 return self._searched
         self._searched = self._length
         return self._length
+
+
+class SharpFrontier:
+    """From where on a text may become a match, by trying the pattern itself."""
+
+    def __init__(self, shape: Shape) -> None:
+        """Begin with an empty text.
+
+        Args:
+            shape: The shape of the matches.
+        """
+        self._pattern = _partial(shape.pattern, shape.flags)
+        self._undecided = 0
+
+    def feed(self, chunk: str, window: str, offset: int) -> int:
+        """Go on by one chunk.
+
+        A start from which the text so far is no beginning of a match is done with, so
+        each is tried once, but for the one at which the text waits.
+
+        Args:
+            chunk: What was added to the text.
+            window: The end of the text, the chunk included.
+            offset: Where the window starts in the text.
+
+        Returns:
+            The first position that is undecided.
+        """
+        at = max(self._undecided - offset, 0)
+        while at < len(window):
+            if self._pattern.fullmatch(window, at, partial=True) is not None:
+                break
+            at += 1
+        self._undecided = offset + at
+        return self._undecided
+
+
+AnyFrontier = Frontier | SharpFrontier
+
+
+def frontier_of(shape: Shape) -> AnyFrontier:
+    """Return the frontier of a shape, for a text that is still empty."""
+    return SharpFrontier(shape) if shape.sharp else Frontier(shape)
+
+
+@cache
+def _partial(pattern: str, flags: int) -> "regex.Pattern[str]":
+    """Compile a pattern with the one engine that knows beginnings of matches."""
+    import regex
+
+    known = (regex.IGNORECASE if flags & re.IGNORECASE else 0) | (
+        regex.ASCII if flags & re.ASCII else 0
+    )
+    return regex.compile(pattern, known)
 
 
 def shapes_of(detectors: Iterable[Detector]) -> list[Shape] | None:

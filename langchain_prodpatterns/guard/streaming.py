@@ -16,7 +16,7 @@ from copy import copy
 
 from langchain_prodpatterns.guard.detectors import AsyncDetector
 from langchain_prodpatterns.guard.detectors.patterns import LOOKBACK
-from langchain_prodpatterns.guard.frontiers import Frontier
+from langchain_prodpatterns.guard.frontiers import AnyFrontier, frontier_of
 from langchain_prodpatterns.guard.normalizing import plain_text, view_of
 from langchain_prodpatterns.guard.policy import replacement
 from langchain_prodpatterns.guard.scanning import (
@@ -37,7 +37,9 @@ with every chunk."""
 class Plain:
     """The view of a text that is still being written, and what is undecided in it."""
 
-    def __init__(self, frontiers: Sequence[Frontier], text: str, offset: int) -> None:
+    def __init__(
+        self, frontiers: Sequence[AnyFrontier], text: str, offset: int
+    ) -> None:
         """Begin where the text was its own view so far.
 
         Args:
@@ -109,7 +111,7 @@ class TextStream:
         self._record = record
         shapes = scanner.shapes
         self._frontiers = (
-            None if shapes is None else [Frontier(each) for each in shapes]
+            None if shapes is None else [frontier_of(each) for each in shapes]
         )
         self._plain: Plain | None = None
         self._window = ""

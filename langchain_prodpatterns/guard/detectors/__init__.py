@@ -6,6 +6,7 @@ from functools import cache
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.guard.detectors.api_key import api_key_detector
 from langchain_prodpatterns.guard.detectors.base import (
+    AnyOf,
     AsyncDetector,
     BoundedDetector,
     Detector,
@@ -28,6 +29,7 @@ from langchain_prodpatterns.guard.detectors.national_id import NationalIdDetecto
 from langchain_prodpatterns.guard.detectors.phone import PhoneDetector
 from langchain_prodpatterns.guard.detectors.presidio import PresidioDetector
 from langchain_prodpatterns.guard.detectors.secret import SecretDetector
+from langchain_prodpatterns.guard.detectors.spelled import SpelledEmail
 from langchain_prodpatterns.guard.detectors.ssn import SsnDetector
 from langchain_prodpatterns.guard.detectors.url import UrlDetector, url_detector
 from langchain_prodpatterns.guard.policy import INJECTION
@@ -64,7 +66,7 @@ _FAMILIES: Mapping[str, Callable[[], Detector]] = {
     "birth_date": birth_date_detector,
     "card": CardDetector,
     "crypto": crypto_detector,
-    "email": EmailDetector,
+    "email": lambda: AnyOf("email", [EmailDetector(), SpelledEmail()]),
     "iban": iban_detector,
     "ip": ip_detector,
     "mac": mac_detector,

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 from langchain_prodpatterns.errors import ConfigurationError
@@ -112,6 +113,7 @@ class PatternDetector:
         validate: Callable[[str], bool] | None = None,
         *,
         near: Sequence[str] = (),
+        sharp: bool = False,
     ) -> None:
         """Check and compile the pattern.
 
@@ -121,6 +123,9 @@ class PatternDetector:
             validate: Says whether a match is a value, such as by a checksum.
             near: Words in lower case; a match is a value only where one of them stands
                 alone in the `LOOKBACK` characters before it.
+            sharp: Whether a stream tries from every start how far the pattern goes. It
+                costs more than to ask for the characters of the values, but where these
+                are those of all prose only so a stream flows.
 
         Raises:
             ConfigurationError: When the pattern is invalid or not provably bounded, or
@@ -128,7 +133,7 @@ class PatternDetector:
         """
         self._name = check_name(name)
         self._regex = _compile(pattern)
-        self._shape = prove(self._regex)
+        self._shape = replace(prove(self._regex), sharp=sharp)
         if validate is not None and not callable(validate):
             msg = f"validate must be a callable from text to bool, got {validate!r}"
             raise ConfigurationError(msg)

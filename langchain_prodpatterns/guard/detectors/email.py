@@ -15,9 +15,10 @@ _PATTERN = (
     rf"(?:[{_LETTER}-]{{1,63}}+\.){{1,8}}"
     r"[A-Za-z\u00c0-\u024f\u0370-\u052f]{2,24}+"
 )
-_FILES = frozenset(
+FILES = frozenset(
     ["png", "jpg", "jpeg", "gif", "svg", "webp", "js", "css", "html", "json", "txt"]
 )
+"""Endings of files, which no domain has."""
 
 
 # The address of a repository, `git@github.com:org/repo.git`, is nobody's.
@@ -33,7 +34,7 @@ class EmailDetector(PatternDetector):
     def refine(self, text: str, start: int, end: int) -> Iterable[Place]:
         """Leave out files such as `logo@2x.png`, and repositories."""
         ending = text[start:end].rpartition(".")[2].lower()
-        if ending in _FILES or is_in_escape(text, start, end):
+        if ending in FILES or is_in_escape(text, start, end):
             return []
         return [] if _is_repository(text, start, end) else [(start, end)]
 

@@ -59,6 +59,10 @@ class Shape:
     """The literal that every match begins with; empty where there is none."""
     required: tuple[str, ...]
     """Literals that occur in every match."""
+    pattern: str
+    """The pattern itself."""
+    sharp: bool = False
+    """Whether a stream tries the pattern itself to see what may still match."""
 
     @cached_property
     def characters(self) -> frozenset[str] | None:
@@ -80,7 +84,7 @@ class Shape:
         of no other characters, and these may begin with any of them.
         """
         return (
-            not self.prefix
+            not (self.prefix or self.sharp)
             and self.width >= other.width
             and other.characters is not None
             and all(map(self.holds, other.characters))
@@ -138,6 +142,7 @@ def prove(pattern: re.Pattern[str]) -> Shape:
         flags=pattern.flags & (re.IGNORECASE | re.ASCII),
         prefix=_prefix(tree) if exact else "",
         required=_literals(tree) if exact else (),
+        pattern=pattern.pattern,
     )
 
 

@@ -13,7 +13,7 @@ from langchain_prodpatterns.guard.detectors import (
     resolve_detectors,
 )
 from langchain_prodpatterns.guard.detectors.patterns import Shape, prove
-from langchain_prodpatterns.guard.frontiers import Frontier, shapes_of
+from langchain_prodpatterns.guard.frontiers import Frontier, frontier_of, shapes_of
 from tests.unit_tests.guard.planted import VALUES
 
 
@@ -68,6 +68,41 @@ def test_letters_of_either_case_are_no_list() -> None:
     assert not shape("[a-z]{9}").covers(shape("k{2}", re.IGNORECASE))
 
 
+def test_a_sharp_shape_covers_nothing() -> None:
+    sharp = PatternDetector("one", "[a-z]{9}", sharp=True).shapes[0]
+    assert not sharp.covers(shape("[a-z]{3}"))
+    assert shape("[a-z]{9}").covers(sharp)
+
+
+@pytest.mark.parametrize(
+    ("text", "undecided"),
+    [
+        ("my sister", 9),
+        ("to jane", 3),
+        ("to jane b", 9),
+        ("jane at", 0),
+        ("jane at jane at ho", 8),
+        ("jane at home", 0),
+        ("jane at home.", 13),
+        ("", 0),
+    ],
+)
+def test_a_sharp_frontier_tries_the_pattern(text: str, undecided: int) -> None:
+    words = PatternDetector("words", r"\bjane at [a-z]{2,8}+", sharp=True).shapes[0]
+    assert frontier_of(words).feed(text, text, 0) == undecided
+    by_letter = frontier_of(words)
+    decided = [
+        by_letter.feed(char, text[: end + 1], 0) for end, char in enumerate(text)
+    ]
+    assert decided == sorted(decided)
+    assert [*decided, 0][len(text) - 1 if text else 0] == undecided
+
+
+def test_a_sharp_pattern_keeps_its_flags() -> None:
+    words = PatternDetector("w", re.compile("an{1,3}a", re.IGNORECASE), sharp=True)
+    assert frontier_of(words.shapes[0]).feed("x ANN", "x ANN", 0) == 2
+
+
 def test_of_two_equal_shapes_one_stays() -> None:
     twins = [PatternDetector(name, "[0-9]{4}") for name in ("one", "two")]
     assert len(shapes_of(twins) or []) == 1
@@ -101,8 +136,8 @@ TEXTS = st.lists(
 @settings(max_examples=40, deadline=None)
 @given(TEXTS, st.integers(3, 40))
 def test_few_frontiers_hold_back_what_all_do(text: str, size: int) -> None:
-    some = [Frontier(each) for each in KEPT]
-    every = [Frontier(each) for each in ALL]
+    some = [frontier_of(each) for each in KEPT]
+    every = [frontier_of(each) for each in ALL]
     for start in range(0, len(text), size):
         chunk, window = text[start : start + size], text[: start + size]
         assert min(each.feed(chunk, window, 0) for each in some) == min(

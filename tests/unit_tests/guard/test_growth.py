@@ -54,6 +54,9 @@ WORST = {
     "birth dates": "born 1980-03-12 ",
     "identity numbers": "BSN 111222333 ",
     "spaces": " ",
+    "spelled dots": "a dot ",
+    "spelled addresses": "a [at] b (dot) ",
+    "bare addresses": "jo at b dot c ",
     "new lines": "\n",
 }
 
@@ -101,7 +104,9 @@ def test_a_character_costs_few_calls(kind: str) -> None:
     assert work(lambda: guard.find(unit * (size // len(unit)), Record())) <= 150 * size
 
 
-@pytest.mark.parametrize("kind", ["letters", "digits", "links", "cards"])
+@pytest.mark.parametrize(
+    "kind", ["letters", "digits", "links", "cards", "spelled dots"]
+)
 def test_a_stream_twice_as_long_is_at_most_twice_the_work(kind: str) -> None:
     unit, guard = WORST[kind], scanner()
 

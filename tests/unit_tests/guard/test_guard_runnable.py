@@ -583,10 +583,10 @@ async def test_what_was_let_go_of_a_stream_that_is_cut_off_is_recorded() -> None
     cut = Cut("Mail ann@example.com now and ", "then ", "card")
     with track() as ledger:
         stream = guard.transform(iter(cut))
-        assert next(stream) == "Mail [EMAIL] now and"
+        assert next(stream) == "Mail [EMAIL] now "
         stream.close()  # type: ignore[attr-defined]  # it is a generator
         astream = guard.atransform(aiter(cut))
-        assert await anext(astream) == "Mail [EMAIL] now and"
+        assert await anext(astream) == "Mail [EMAIL] now "
         await astream.aclose()  # type: ignore[attr-defined]  # it is a generator
     rows = [(row.decision, row.reason) for row in ledger.to_records()]
     assert rows == [("redacted", "redacted email 1; cut off")] * 2

@@ -199,7 +199,7 @@ def test_the_text_of_a_message_flows_and_its_calls_wait() -> None:
         for each in guard.transform(iter(chunks))
         if isinstance(each, AIMessageChunk)
     ]
-    assert [chunk.content for chunk in out] == ["Mailing", " ", "[EMAIL] ", "now"]
+    assert [chunk.content for chunk in out] == ["", "Mailing ", "[EMAIL] ", "now"]
     assert [bool(chunk.tool_call_chunks) for chunk in out] == [
         False,
         False,
