@@ -6,6 +6,7 @@ It is decoded twice at most, and nothing that is not plain text then counts.
 
 import base64
 import binascii
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from urllib.parse import unquote_to_bytes
 
@@ -15,6 +16,7 @@ from langchain_prodpatterns.guard.detectors.base import (
     PatternDetector,
     Place,
 )
+from langchain_prodpatterns.guard.detectors.patterns import LOOKBACK
 from langchain_prodpatterns.guard.detectors.surroundings import before
 
 NAME = "encoded"
@@ -22,6 +24,10 @@ _BASE64 = r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{12,2048}+={0,2}"
 _HEX = r"(?<![A-Za-z0-9])(?:[0-9A-Fa-f]{2}){8,512}+(?![A-Za-z0-9])"
 _PERCENT = r"(?<![A-Za-z0-9._~+%-])(?:%[0-9A-Fa-f]{2}|[A-Za-z0-9._~+-]){6,600}+"
 _FILL = 4
+_NO_DIGITS = str.maketrans("0123456789", "x" * 10)
+"""Words tell what follows; digits there would be looked at as if they were values."""
+_APART = "\n\x00\n"
+"""No value of ours holds both a line end and a zero."""
 _TO_URL_SAFE = str.maketrans("+/", "-_")
 
 
@@ -33,7 +39,7 @@ class _Decoded(PatternDetector):
         pattern: str,
         decode: Callable[[str], str | None],
         inner: Sequence[Detector],
-        deeper: Sequence["_Decoded"] = (),
+        deeper: "Sequence[_Decoded]",
         *,
         needs: str = "",
     ) -> None:
@@ -47,34 +53,51 @@ class _Decoded(PatternDetector):
         """Find what may be decoded; texts without what that needs cost nothing."""
         return super().matches(text) if self._needs in text else iter(())
 
-    def refine(self, text: str, start: int, end: int) -> Iterator[Place]:
-        """Take the whole match where a value is in it."""
-        plain = self._decode(text[start:end])
+    def find(self, text: str) -> Iterator[Place]:
+        """Find the matches that hold a value, whole.
+
+        All that is decoded is laid out in one text, since a look costs much more than
+        the few characters that it is at. What sets the parts apart is in no value.
+        """
+        places, parts, starts, size = list[Place](), list[str](), list[int](), 0
+        for start, end in self.matches(text):
+            for context, plain in self.decoded(before(text, start), text[start:end]):
+                lead = _APART + context.rjust(LOOKBACK).translate(_NO_DIGITS)
+                places.append((start, end))
+                starts.append(size + len(lead))
+                size += len(lead) + len(plain)
+                parts += lead, plain
+        if places:
+            hits = self._hits("".join(parts) + _APART, starts)
+            yield from dict.fromkeys(places[index] for index in sorted(hits))
+
+    def decoded(self, context: str, value: str) -> Iterator[tuple[str, str]]:
+        """Yield what a value decodes to, once and twice, and the words before it.
+
+        Args:
+            context: The words before the value.
+            value: What is encoded.
+        """
+        plain = self._decode(value)
         if plain is None:
             return
-        context = before(text, start)
-        if self._holds_value(context + plain, len(context)):
-            yield start, end
+        yield context, plain
+        for decoder in self._deeper:
+            for start, end in decoder.matches(plain):
+                words = before(context + plain, len(context) + start)
+                for _, deeper in decoder.decoded(words, plain[start:end]):
+                    yield words, deeper
 
-    def _holds_value(self, text: str, since: int) -> bool:
-        """Whether a value starts behind the context."""
-        found = (place for each in self._inner for place in each.find(text))
-        return any(start >= since for start, _ in found) or any(
-            each.occurs(text, since) for each in self._deeper
-        )
-
-    def occurs(self, text: str, since: int) -> bool:
-        """Whether such a value starts at a place or after it.
-
-        What comes before is only context. It is not decoded: else each of many encoded
-        words would decode all those before it once more.
-        """
-        return any(
-            True
-            for start, end in self.matches(text)
-            if start >= since
-            for _ in self.refine(text, start, end)
-        )
+    def _hits(self, laid_out: str, starts: Sequence[int]) -> set[int]:
+        """Return in which parts values begin, not in the words before them."""
+        ends = [start - LOOKBACK - len(_APART) for start in starts[1:]]
+        hits: set[int] = set()
+        for detector in self._inner:
+            for start, _ in detector.find(laid_out):
+                index = bisect_right(starts, start) - 1
+                if index >= 0 and (index == len(ends) or start < ends[index]):
+                    hits.add(index)
+        return hits
 
 
 def _from_base64(value: str) -> str | None:
@@ -110,12 +133,11 @@ def encoded_detector(inner: Sequence[Detector]) -> AnyOf:
     Args:
         inner: What finds them when they are decoded.
     """
-    return AnyOf(NAME, _decoders(inner, _decoders(inner)))
+    again = _decoders(inner, [])
+    return AnyOf(NAME, _decoders(inner, again))
 
 
-def _decoders(
-    inner: Sequence[Detector], deeper: Sequence[_Decoded] = ()
-) -> list[_Decoded]:
+def _decoders(inner: Sequence[Detector], deeper: Sequence[_Decoded]) -> list[_Decoded]:
     return [
         _Decoded(_BASE64, _from_base64, inner, deeper),
         _Decoded(_HEX, _from_hex, inner, deeper),

@@ -57,6 +57,13 @@ WORST = {
     "spelled dots": "a dot ",
     "spelled addresses": "a [at] b (dot) ",
     "bare addresses": "jo at b dot c ",
+    "short hex": "6162636431323334 ",
+    "percent words": "%61%62%63%64%65%66 ",
+    "percent twice": "%2541%2542%2543%2544%2545%2546 ",
+    "base64 words": "amFuZSBhdCBleGFtcGxlIDQxMTE= ",
+    "percent signs": "%",
+    "hidden marks": "1\u200b",
+    "tags": "\U000e0031",
     "new lines": "\n",
 }
 

@@ -60,3 +60,36 @@ def test_random_tokens_are_no_values_by_chance(seed: int) -> None:
     token = "".join(rng.choice(alphabet) for _ in range(rng.randint(12, 90)))
     found = GuardRunnable(["encoded"]).invoke(f"id {token} ok")
     assert found == f"id {token} ok"
+
+
+def test_of_many_codes_only_those_with_values_go() -> None:
+    rows = ["hello you there", "4111 1111 1111 1111", "nothing at all", "a@b.example"]
+    coded = [base64.b64encode(row.encode()).decode().rstrip("=") for row in rows]
+    assert GUARD.invoke(" ".join(coded)) == f"{coded[0]} [ENCODED] {coded[2]} [ENCODED]"
+
+
+@given(st.lists(st.sampled_from(SHORT), min_size=2, max_size=5), st.booleans())
+def test_codes_do_not_know_each_other(
+    values: list[tuple[str, str]], twice: bool
+) -> None:
+    coded = [value.encode().hex() for _, value in values]
+    if twice:
+        coded = [base64.b64encode(each.encode()).decode() for each in coded]
+    lines = [
+        f"the {name}: {each}\n" for (name, _), each in zip(values, coded, strict=True)
+    ]
+    alone = "".join(str(GUARD.invoke(line)) for line in lines)
+    assert GUARD.invoke("".join(lines)) == alone
+
+
+def test_digits_in_front_are_no_part_of_what_is_decoded() -> None:
+    coded = base64.b64encode(b"1111 1111 is ok").decode()
+    assert GUARD.invoke(f"4111 1111 {coded}") == f"4111 1111 {coded}"
+
+
+def test_words_inside_tell_what_is_encoded_again() -> None:
+    inner = base64.b64encode(b"078051120").decode()
+    outer = base64.b64encode(f"the ssn is {inner}".encode()).decode()
+    assert GUARD.invoke(outer) == "[ENCODED]"
+    other = base64.b64encode(f"the sum is {inner}".encode()).decode()
+    assert GUARD.invoke(other) == other
