@@ -48,7 +48,8 @@ class Plain:
             offset: Where that starts.
         """
         self._frontiers = [copy(each) for each in frontiers]
-        self._window = text
+        self.window = text
+        """The end of the view."""
         self._base = offset
         self._origins = list(range(offset, offset + len(text)))
 
@@ -65,13 +66,12 @@ class Plain:
         view = view_of(chunk)
         text = chunk if view is None else view.text
         origins = range(len(chunk)) if view is None else view.origins
-        self._window += text
+        self.window += text
         self._origins += [at + origin for origin in origins]
         decided = min(
-            frontier.feed(text, self._window, self._base)
-            for frontier in self._frontiers
+            frontier.feed(text, self.window, self._base) for frontier in self._frontiers
         )
-        if decided >= self._base + len(self._window):
+        if decided >= self._base + len(self.window):
             return at + len(chunk)
         return self._origins[max(decided - self._base, 0)]
 
@@ -88,7 +88,7 @@ class Plain:
     def forget(self, start: int) -> None:
         """Forget what comes before a place in the text."""
         index = bisect_left(self._origins, start)
-        self._window = self._window[index:]
+        self.window = self.window[index:]
         self._origins = self._origins[index:]
         self._base += index
 
@@ -191,6 +191,9 @@ class TextStream:
             kept = max(0, min(kept, needed))
             self._plain.forget(self._offset + kept)
         self._window, self._offset = window[kept:], self._offset + kept
+        # What came before decides nothing any more: one look is enough again.
+        if self._plain is not None and self._plain.window == self._window:
+            self._plain = None
         return text
 
 

@@ -80,6 +80,7 @@ PIECES = st.sampled_from(
 
 @given(st.lists(PIECES, max_size=12), st.lists(st.integers(1, 7), max_size=80))
 @example(["\u200b" * 70, "ann@example.com"], [1] * 80)
+@example(["\u200ba", " to" * 40, "ann@\u200bexample.com " * 2], [9] * 20)
 @example(["an\u200bn@exam\u00adple.com", "\u0430"], [30, 1, 1])
 def test_a_stream_equals_one_look(pieces: list[str], sizes: list[int]) -> None:
     text = "".join(pieces)

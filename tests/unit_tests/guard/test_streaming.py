@@ -113,6 +113,16 @@ def test_prose_flows_word_by_word() -> None:
     assert not guard.touched
 
 
+def test_a_text_that_was_hidden_is_looked_at_once_again() -> None:
+    guard = TextStream(scanner(), Record())
+    guard.feed("It is \uff21nn, ")
+    assert guard._plain is not None
+    out = [guard.feed("some words that flow by, ") for _ in range(6)]
+    assert guard._plain is None
+    out += [guard.feed("\uff41nn@exam"), guard.feed("ple.com"), guard.finish()]
+    assert "".join(out).endswith("flow by, [EMAIL]")
+
+
 def test_a_word_longer_than_any_value_flows_on() -> None:
     own = Scanner([OWN], {"own": "redact"})
     guard = TextStream(own, Record())
