@@ -5,9 +5,12 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from langchain_core.documents import Document
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import set_config_context
 from langchain_core.runnables.utils import gather_with_concurrency
 
 from langchain_prodpatterns.errors import GuardBlocked
+from langchain_prodpatterns.guard.asking import ask_all, questions
 from langchain_prodpatterns.guard.carriers import (
     Guarded,
     Visit,
@@ -131,7 +134,7 @@ class Examination:
     def _examine(
         self, value: V, rewriting: Rewriting[V], direction: str
     ) -> Examined[V]:
-        guarded, look = self._look(value, rewriting)
+        guarded, look = self._look_and_ask(value, rewriting)
         blocked = objection(look.record, self.on_error, direction)
         blocked = blocked or plain_attack(look.attack, direction)
         if self.judge is not None and blocked is None and look.seen:
@@ -144,9 +147,9 @@ class Examination:
     async def _aexamine(
         self, value: V, rewriting: Rewriting[V], direction: str
     ) -> Examined[V]:
-        size = length(value)
+        told = await self._ask_first(value, rewriting)
         guarded, look = await off_the_loop(
-            size, self._look, value, rewriting, waits=self.lookout.scanners.waits
+            length(value), self._look, value, rewriting, told
         )
         blocked = objection(look.record, self.on_error, direction)
         blocked = blocked or plain_attack(look.attack, direction)
@@ -157,9 +160,35 @@ class Examination:
             blocked = self._weigh(judgement, look, direction)
         return guarded, look.record, blocked
 
-    def _look(self, value: V, rewriting: Rewriting[V]) -> tuple[V, Look]:
-        """Find and replace what the patterns see."""
-        look = Look(self.lookout, self.lookout.record())
+    def _look_and_ask(self, value: V, rewriting: Rewriting[V]) -> tuple[V, Look]:
+        """Find and replace what the detectors see, those that wait as well."""
+        if not self.lookout.scanners.waits:
+            return self._look(value, rewriting, self.lookout)
+        with set_config_context(self._asking) as context:
+            return context.run(self._look, value, rewriting, self.lookout)
+
+    async def _ask_first(self, value: V, rewriting: Rewriting[V]) -> Lookout:
+        """Ask the detectors that wait, and return who looks with their answers."""
+        if not self.lookout.scanners.waits:
+            return self.lookout
+        asked = await off_the_loop(
+            length(value), questions, self.lookout, value, rewriting
+        )
+        answers = await ask_all(asked, self._asking)
+        return replace(self.lookout, told=answers.within)
+
+    @property
+    def _asking(self) -> RunnableConfig:
+        """In whose context the detectors that wait are asked."""
+        config = self.run.child("detect", hidden=True)
+        config.pop("run_name")  # what is called within keeps its own
+        return config
+
+    def _look(
+        self, value: V, rewriting: Rewriting[V], lookout: Lookout
+    ) -> tuple[V, Look]:
+        """Find and replace what the detectors see."""
+        look = Look(lookout, lookout.record())
         return rewriting(value, look.visit), look
 
     def _tell(self, guarded: Any) -> None:

@@ -309,6 +309,12 @@ class GuardRunnable(StreamingGuard):
             self._scanners, self.direction, configurable, write, self.classifier
         )
 
+    @property
+    def _asks(self) -> bool:
+        """Whether someone is asked about the whole of a text."""
+        asked = self._bound is not None or self.classifier is not None
+        return asked or self._scanners.waits
+
     def _objection(self, record: Record) -> GuardBlocked | None:
         return objection(record, self.on_error, self.direction)
 
@@ -317,7 +323,7 @@ class GuardRunnable(StreamingGuard):
     ) -> tuple[TextStream | MessageStream | None, Record]:
         lookout = self._lookout(run)
         record, write = lookout.record(), lookout.write
-        if self._bound is not None or self.classifier is not None:
+        if self._asks:
             return None, record
         if isinstance(first, str):
             scanner, _ = lookout.at("text")

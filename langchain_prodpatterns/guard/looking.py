@@ -1,7 +1,7 @@
 """How one run of a guard looks at texts: by the policy, for its tenant and its user."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -99,6 +99,8 @@ class Lookout:
     """What writes in the place of values."""
     classifier: InjectionClassifier | None = None
     """Who tells what is plainly an injection, and what plainly none."""
+    told: Callable[[Scanner], Scanner] | None = None
+    """Makes of a scanner one that knows what the detectors that wait said."""
 
     @classmethod
     def of(
@@ -141,7 +143,8 @@ class Lookout:
         Args:
             role: As a carrier names it.
         """
-        return self.scanners.at(self._place(role))
+        scanner, injection = self.scanners.at(self._place(role))
+        return scanner if self.told is None else self.told(scanner), injection
 
     def _place(self, role: str) -> Place:
         if role == "document":

@@ -44,11 +44,6 @@ class MessageStream:
         self._blocks: list[AIMessageChunk] = []
 
     @property
-    def waits(self) -> bool:
-        """Whether a detector may wait, once the message is complete."""
-        return self._text.waits
-
-    @property
     def held(self) -> int:
         """How many characters came in and are not let go."""
         return self._text.held + self._waiting

@@ -14,7 +14,6 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from copy import copy
 
-from langchain_prodpatterns.guard.detectors import AsyncDetector
 from langchain_prodpatterns.guard.detectors.patterns import LOOKBACK
 from langchain_prodpatterns.guard.frontiers import AnyFrontier, frontier_of
 from langchain_prodpatterns.guard.normalizing import plain_text, view_of
@@ -120,12 +119,6 @@ class TextStream:
         self._enough = 0
         self.touched = False
         """Whether anything was replaced."""
-
-    @property
-    def waits(self) -> bool:
-        """Whether a detector may wait, once the text is complete."""
-        detectors = (detector for detector, _ in self._scanner.detectors)
-        return any(isinstance(each, AsyncDetector) for each in detectors)
 
     @property
     def held(self) -> int:

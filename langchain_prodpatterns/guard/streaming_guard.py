@@ -169,10 +169,7 @@ class StreamingGuard(PatternRunnable[Guarded, Guarded]):
         try:
             async for chunk in _achained(first, source, _END):
                 size = stream.held + (0 if chunk is _END else length(chunk))
-                waits = chunk is _END and stream.waits
-                out = await off_the_loop(
-                    size, _advance, stream, chunk, first, waits=waits
-                )
+                out = await off_the_loop(size, _advance, stream, chunk, first)
                 blocked, done = self._objection(record), chunk is _END
                 if blocked is not None or done:
                     told = True
@@ -187,21 +184,18 @@ class StreamingGuard(PatternRunnable[Guarded, Guarded]):
                 await run.adecide(*_cut_off(record), **facts(record))
 
 
-async def off_the_loop(
-    size: int, func: Callable[..., T], *args: Any, waits: bool = False
-) -> T:
+async def off_the_loop(size: int, func: Callable[..., T], *args: Any) -> T:
     """Look at a text without holding up the event loop.
 
     Args:
         size: How long the text is, in characters.
         func: What looks at it.
         *args: Its arguments.
-        waits: Whether it may wait, for a model or another process.
 
     Returns:
         What it returns.
     """
-    if size <= _LARGE and not waits:
+    if size <= _LARGE:
         return func(*args)
     return await run_in_executor(None, func, *args)
 

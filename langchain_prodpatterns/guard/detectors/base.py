@@ -53,10 +53,9 @@ class BoundedDetector(Detector, Protocol):
 class AsyncDetector(Detector, Protocol):
     """A detector that waits, for a model or another process, and can do so async.
 
-    A guard asks `find`, from a coroutine in a thread, so that the event loop is free
-    meanwhile. `afind` is for those who ask the detector themselves. Both give the same
-    places. The config is the context's (`set_config_context`): models that are called
-    within are child runs of the run that set it.
+    A guard asks `find`, or from a coroutine `afind`, about all texts at once. Both give
+    the same places. A stream is held until its end. The config is the context's: models
+    that are called within are child runs of the guard's, and count as its calls.
     """
 
     async def afind(self, text: str) -> Iterable[Place]:

@@ -655,36 +655,6 @@ async def test_what_takes_long_is_looked_at_in_a_thread(
     assert (threads[0] is not threading.current_thread()) is aside
 
 
-class Waiting:
-    """A detector that may wait, and so must not be asked on the event loop."""
-
-    name = "waiting"
-
-    def __init__(self) -> None:
-        self.threads: list[int] = []
-
-    def find(self, text: str) -> list[tuple[int, int]]:
-        self.threads.append(threading.get_ident())
-        return [(0, 3)] if text.startswith("ann") else []
-
-    async def afind(self, text: str) -> list[tuple[int, int]]:
-        return self.find(text)
-
-
-async def test_a_detector_that_may_wait_does_not_hold_up_the_loop() -> None:
-    waiting = Waiting()
-    guard = GuardRunnable(["email", waiting])
-    assert await guard.ainvoke("ann is here") == "[WAITING] is here"
-    assert [out async for out in guard.atransform(_aiter(["ann ", "is"]))] == [
-        "[WAITING] is"
-    ]
-    chunks = [AIMessageChunk(content="ann"), AIMessageChunk(content=" is")]
-    assert add_up([c async for c in guard.atransform(_aiter(chunks))]).text == (
-        "[WAITING] is"
-    )
-    assert threading.get_ident() not in waiting.threads
-
-
 CARD = 4111_1111_1111_1111
 
 
