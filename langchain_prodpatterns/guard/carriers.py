@@ -89,6 +89,10 @@ _FIELDS: Mapping[str, _Holds] = {
     "arguments": _Holds.ARGUMENTS,
     "partial_json": _Holds.ARGUMENTS,
 }
+PROSE: Mapping[str, str] = {key: key for key in ("text", "thinking", "reasoning")}
+"""The field that holds the prose of a content block, by the block's type. Its name says
+nothing of what stands there."""
+
 _PLAIN = _Holds(0)
 _TOKEN = re.compile(r"(?=[^A-Za-z]*[A-Za-z])[A-Za-z0-9_+/=.:|-]+")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_\r\n-]+={0,2}\s?")
@@ -144,6 +148,17 @@ def length(value: Guarded | Document) -> int:
     Raises:
         TypeError: As for `rewrite`.
     """
+    if isinstance(value, Document):
+        return _counted(lambda count: rewrite_document(value, count))
+    return _counted(lambda count: rewrite(value, count))
+
+
+def length_of_content(content: Any) -> int:
+    """Return how many characters there are to look at in the content of a message."""
+    return _counted(lambda count: rewrite_content(content, "", count))
+
+
+def _counted(go_over: Callable[[Visit], Any]) -> int:
     total = 0
 
     def count(text: str, _role: str, _label: str) -> str:
@@ -151,10 +166,7 @@ def length(value: Guarded | Document) -> int:
         total += len(text)
         return text
 
-    if isinstance(value, Document):
-        rewrite_document(value, count)
-    else:
-        rewrite(value, count)
+    go_over(count)
     return total
 
 
@@ -210,7 +222,7 @@ def rewrite_message(message: M, visit: Visit, *, touched: bool = False) -> M:
     """
     role = message.type.removesuffix("MessageChunk").lower()
     changes: dict[str, Any] = {
-        "content": _content(message.content, role, visit),
+        "content": rewrite_content(message.content, role, visit),
         "additional_kwargs": _extras(message.additional_kwargs, role, visit),
         "response_metadata": _data(message.response_metadata, METADATA, visit),
     }
@@ -231,7 +243,17 @@ def rewrite_message(message: M, visit: Visit, *, touched: bool = False) -> M:
     return _with(message, **changes)
 
 
-def _content(content: Any, role: str, visit: Visit) -> Any:
+def rewrite_content(content: Any, role: str, visit: Visit) -> Any:
+    """Visit the content of a message.
+
+    Args:
+        content: A text, or a list of texts and content blocks.
+        role: The type of the message.
+        visit: Called with each text.
+
+    Returns:
+        The same with what `visit` returned.
+    """
     if isinstance(content, str):
         return visit(content, role, "")
     return [
@@ -265,6 +287,8 @@ def _block(block: Any, role: str, visit: Visit, label: str = "") -> Any:
 
 def _field(key: str, value: Any, role: str, visit: Visit) -> Any:
     holds = _FIELDS.get(key, _PLAIN)
+    if key in PROSE and isinstance(value, str):
+        return visit(value, role, "")
     if _Holds.ARGUMENTS in holds:
         return _arguments(value, role, visit)
     if _Holds.WORD in holds:

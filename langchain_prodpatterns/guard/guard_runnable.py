@@ -69,10 +69,11 @@ class GuardRunnable(StreamingGuard):
     documents), or about those that the classifier is in doubt of; every value that was
     found is taken out before.
 
-    **Streams.** Strings and message chunks are guarded as they come: no part of a value
-    is ever let go, and the whole equals what `invoke` gives. Tool calls and content
-    blocks come at the end. With a judge, a classifier, or a detector of your own that
-    is no `PatternDetector`, the text is held until it is complete.
+    **Streams.** Strings, message chunks and the prose of content blocks are guarded as
+    they come: no part of a value is ever let go, and the whole equals what `invoke`
+    gives. Tool calls and all else come at the end. With a judge, a classifier, or a
+    detector of your own that is no `PatternDetector`, the text is held until it is
+    complete.
 
     **Records.** The decision (`clean`, `redacted`, `blocked`, `flagged`, `error`) and
     the counts of each type are in the ledger; `prodpatterns.findings` in the run's

@@ -175,6 +175,12 @@ class Policy:
                 f"Rules, got one that holds {rule!r}"
             )
             raise ConfigurationError(msg)
+        if not _names_types(rule.types):
+            msg = (
+                "a rule's types are a name such as 'email', '*', or a list of names "
+                f"that is not empty, got {rule.types!r}"
+            )
+            raise ConfigurationError(msg)
         for name in rule.names():
             self._check_type(name, rule.action)
         if rule.direction not in (None, *get_args(Direction)):
@@ -217,6 +223,13 @@ def _read(given: PolicyLike | None) -> Iterator[Any]:
             f"got {given!r}"
         )
         raise ConfigurationError(msg)
+
+
+def _names_types(types: Any) -> bool:
+    if isinstance(types, str):
+        return True
+    several = isinstance(types, Collection) and not isinstance(types, Mapping)
+    return several and bool(types) and all(isinstance(each, str) for each in types)
 
 
 def _applies(rule: Rule, place: Place) -> bool:

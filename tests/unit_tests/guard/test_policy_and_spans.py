@@ -97,6 +97,9 @@ def test_places_that_are_not_told_apart_are_alike(
         ({"email": "drop"}, "no action 'drop' for 'email'; known: block, redact, hash"),
         ({"injection": "flag"}, "'injection' needs a judge"),
         ([Rule("mask", types="emial")], "no type 'emial'"),
+        ([Rule("mask", types=())], r"types are a name .* not empty, got \(\)"),
+        ([Rule("mask", types=5)], "types are a name .* got 5"),  # type: ignore[arg-type]  # the point
+        ([Rule("mask", types=["email", 5])], r"got \['email', 5\]"),  # type: ignore[list-item]  # the point
         ([Rule("drop")], "no action 'drop'"),  # type: ignore[arg-type]  # the point
         ([Rule("mask", direction="in")], "no direction 'in'; known: input, output"),  # type: ignore[arg-type]  # the point
         ([Rule("mask", trust="")], "a rule's trust is a text"),

@@ -219,46 +219,6 @@ def test_the_text_of_a_message_flows_and_its_calls_wait() -> None:
     assert total(out).tool_calls[0]["args"] == {"to": "[EMAIL]"}
 
 
-def test_content_in_blocks_waits_for_the_end() -> None:
-    guard = GuardRunnable(direction="output")
-
-    def block(text: str) -> AIMessageChunk:
-        return AIMessageChunk(
-            content=[{"type": "text", "text": text, "index": 0}], id="m"
-        )
-
-    chunks = [
-        AIMessageChunk(content="so ", id="m"),
-        block("jane@exam"),
-        block("ple.com"),
-    ]
-    out = list(guard.transform(iter(chunks)))
-    assert total(out) == guard.invoke(total(chunks))
-    assert total(out).content == [
-        "so ",
-        {"type": "text", "text": "[EMAIL]", "index": 0},
-    ]
-
-
-def test_blocks_from_the_first_chunk_on() -> None:
-    guard = GuardRunnable(direction="output")
-    chunks = [
-        AIMessageChunk(content=[], id="m"),
-        AIMessageChunk(
-            content=[{"type": "text", "text": "a@b.example", "index": 0}], id="m"
-        ),
-        AIMessageChunk(content=" tail", id="m"),
-    ]
-    assert total(list(guard.transform(iter(chunks)))) == guard.invoke(total(chunks))
-    with_empty = [
-        AIMessageChunk(content="ann@", id="m"),
-        AIMessageChunk(content=[], id="m"),
-    ]
-    with_empty.append(AIMessageChunk(content="example.com", id="m"))
-    out: list[Any] = list(guard.transform(iter(with_empty)))
-    assert "".join(str(each.content) for each in out) == "[EMAIL]"
-
-
 def test_streamed_log_probabilities_go_with_the_value() -> None:
     guard = GuardRunnable(direction="output")
     chunks = [
