@@ -14,6 +14,8 @@ from langchain_prodpatterns.guard.detectors.base import (
     is_mixed,
     is_wordy,
 )
+from langchain_prodpatterns.guard.detectors.hints import matches_near, words_in
+from langchain_prodpatterns.guard.detectors.patterns import LOOKBACK
 from langchain_prodpatterns.guard.detectors.surroundings import before, opening
 
 _START = opening()
@@ -71,7 +73,8 @@ _PEM = (
     rf"(?:{_BREAK}[A-Za-z0-9+/=]{{1,15}}+){{0,2}}+)?"
     rf"(?:{_BREAK}-----END (?:[A-Z0-9]{{1,12}}+ ){{0,3}}PRIVATE KEY(?: BLOCK)?-----)?"
 )
-_NEAR_SECRET = re.compile(r"aws|secret|amazon")
+_SECRETS = ("aws", "secret", "amazon")
+_NEAR_SECRET = re.compile("|".join(_SECRETS))
 
 
 class _MixedKey(PatternDetector):
@@ -86,8 +89,9 @@ class _AwsSecret(PatternDetector):
     """40 characters of base64, which are a secret only where something says so."""
 
     def matches(self, text: str) -> Iterator[Place]:
-        """Look for what says so first: it is seldom there."""
-        return super().matches(text) if _NEAR_SECRET.search(text.lower()) else iter(())
+        """Look behind what says so: it is seldom there."""
+        hints, width = words_in(text, _SECRETS), self._shape.width
+        return matches_near(self._regex, text, hints, width=width, behind=LOOKBACK)
 
     def refine(self, text: str, start: int, end: int) -> Iterable[Place]:
         near = _NEAR_SECRET.search(before(text, start))

@@ -20,8 +20,16 @@ from langchain_prodpatterns.guard.detectors.patterns import LOOKBACK
 from langchain_prodpatterns.guard.detectors.surroundings import before
 
 NAME = "encoded"
-_BASE64 = r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{12,2048}+={0,2}"
-_HEX = r"(?<![A-Za-z0-9])(?:[0-9A-Fa-f]{2}){8,512}+(?![A-Za-z0-9])"
+# Only what can be plain text counts, which few words can: four characters of base64 for
+# three below 0x80, the first two of them no controls; two of hexadecimal digits for
+# one that is no control.
+_FOUR = "[I-Za-f][C-HS-Xi-nyz0-3][ABEFIJMNQRUVYZcdghklopstwx014589][A-Za-z0-9+/_-]"
+_BASE64 = (
+    rf"{_FOUR}(?<![A-Za-z0-9+/_-]{_FOUR}){_FOUR}{_FOUR}"
+    r"[A-Za-z0-9+/_-]{0,2036}+={0,2}"
+)
+_PAIR = "[2-7][0-9A-Fa-f]"
+_HEX = rf"{_PAIR}(?<![A-Za-z0-9]{_PAIR})(?:{_PAIR}){{7,511}}+(?![A-Za-z0-9])"
 _PERCENT = r"(?<![A-Za-z0-9._~+%-])(?:%[0-9A-Fa-f]{2}|[A-Za-z0-9._~+-]){6,600}+"
 _FILL = 4
 _NO_DIGITS = str.maketrans("0123456789", "x" * 10)

@@ -8,6 +8,7 @@ from langchain_prodpatterns.guard.detectors.base import (
     PatternDetector,
     Place,
 )
+from langchain_prodpatterns.guard.detectors.hints import matches_near, places_of
 from langchain_prodpatterns.guard.detectors.surroundings import (
     GAPS,
     goes_on,
@@ -17,6 +18,8 @@ from langchain_prodpatterns.guard.detectors.surroundings import (
 # Groups only in upper case: else every text in lower case could be a part of one.
 _GROUPED = opening("[A-Z]{2}[0-9]{2}") + rf"(?:[{GAPS}]?[0-9A-Z]){{11,30}}+"
 _PLAIN = opening("[A-Za-z]{2}[0-9]{2}") + "[0-9A-Za-z]{11,30}+"
+# The head of both, seen by its digits: a text has fewer of them than letters.
+_HEAD = re.compile("[0-9](?<=[A-Za-z]{2}[0-9])(?=[0-9])")
 _GROUP = re.compile("[0-9A-Za-z]+")
 _SHORTEST = 15
 
@@ -24,6 +27,11 @@ _SHORTEST = 15
 class _IbanPattern(PatternDetector):
     def __init__(self, pattern: str) -> None:
         super().__init__("iban", pattern)
+
+    def matches(self, text: str) -> Iterator[Place]:
+        """Find what may be one by the digits of its head."""
+        hints, width = places_of(_HEAD, text), self._shape.width
+        return matches_near(self._regex, text, hints, width=width, before=2)
 
     def refine(self, text: str, start: int, end: int) -> Iterator[Place]:
         """Try every length that ends with a group."""

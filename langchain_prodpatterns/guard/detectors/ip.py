@@ -1,7 +1,7 @@
 """IP addresses."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 from langchain_prodpatterns.guard.detectors.base import (
@@ -10,6 +10,7 @@ from langchain_prodpatterns.guard.detectors.base import (
     Place,
 )
 from langchain_prodpatterns.guard.detectors.cues import label
+from langchain_prodpatterns.guard.detectors.hints import matches_near, places_of
 from langchain_prodpatterns.guard.detectors.surroundings import (
     before,
     is_in_escape,
@@ -21,6 +22,8 @@ _V6 = (
     opening("[0-9A-Fa-f:]", also=":.")
     + "[0-9A-Fa-f:][0-9A-Fa-f:.]{1,45}+(?![A-Za-z0-9_])"
 )
+# An address has two colons with four digits in between at most.
+_COLONS = re.compile(":(?=[0-9A-Fa-f]{0,4}:)")
 _NUMBERED = label(
     "version release section sect chapter clause paragraph appendix build firmware "
     "driver rev revision ver v \u00a7"
@@ -59,6 +62,11 @@ class _V4Pattern(PatternDetector):
 class _V6Pattern(PatternDetector):
     def __init__(self) -> None:
         super().__init__("ip", _V6)
+
+    def matches(self, text: str) -> Iterator[Place]:
+        """Find what may be an address around the colons."""
+        hints, width = places_of(_COLONS, text), self._shape.width
+        return matches_near(self._regex, text, hints, width=width, before=width)
 
     def refine(self, text: str, start: int, end: int) -> Iterable[Place]:
         """Take punctuation off; leave out code, such as `a::b` and `x[1::2]`."""

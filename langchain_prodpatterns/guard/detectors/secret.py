@@ -10,6 +10,8 @@ from langchain_prodpatterns.guard.detectors.base import (
     Place,
     is_wordy,
 )
+from langchain_prodpatterns.guard.detectors.hints import matches_near, words_in
+from langchain_prodpatterns.guard.detectors.patterns import LOOKBACK
 from langchain_prodpatterns.guard.detectors.surroundings import before, is_in_escape
 
 # Only behind what can follow the word: most starts of words are done with at once.
@@ -66,10 +68,9 @@ class SecretDetector(PatternDetector):
         super().__init__("secret", _VALUE)
 
     def matches(self, text: str) -> Iterator[Place]:
-        """Look for the words first: they are seldom there."""
-        lowered = text.lower()
-        named = any(word in lowered for word in _WORDS)
-        return super().matches(text) if named else iter(())
+        """Look behind the words: they are seldom there."""
+        hints, width = words_in(text, _WORDS), self._shape.width
+        return matches_near(self._regex, text, hints, width=width, behind=LOOKBACK)
 
     def refine(self, text: str, start: int, end: int) -> Iterable[Place]:
         """Check the word, then the value, without the punctuation of the sentence."""

@@ -96,7 +96,8 @@ def test_twice_the_text_is_at_most_twice_the_work(kind: str) -> None:
     guard.find(unit * 50, Record())  # what is compiled once is not counted
 
     def texts(size: int) -> str:
-        return (unit * (size // len(unit) + 1))[:size]
+        # Links that end with a scheme are none, which would hide the first thousands.
+        return (unit * (size // len(unit) + 1))[:size] + "x"
 
     half = work(lambda: guard.find(texts(6_000), Record()))
     whole = work(lambda: guard.find(texts(12_000), Record()))

@@ -1,0 +1,83 @@
+"""Search beside hints: what a pattern cannot match without, and few texts have.
+
+A pattern that begins with any letter is tried at every letter. What makes its matches
+rare, such as two colons in an IPv6 address, is found several times as fast, and the
+pattern is then tried only where a match could have it.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+
+_STRIDE = 64
+"""Characters beyond a hint that are searched too, so that a text full of hints is not
+searched anew for each of them."""
+
+
+def places_of(hint: re.Pattern[str], text: str) -> Iterator[int]:
+    """Yield where a hint stands in a text.
+
+    Args:
+        hint: The pattern of the hint; each place counts only if it is one character
+            and looks beyond it.
+        text: The text.
+    """
+    return (found.start() for found in hint.finditer(text))
+
+
+def matches_near(
+    regex: re.Pattern[str],
+    text: str,
+    hints: Iterable[int],
+    *,
+    width: int,
+    before: int = 0,
+    behind: int = 0,
+) -> Iterator[tuple[int, int]]:
+    """Find the matches from every start that is near a hint, and some others.
+
+    Args:
+        regex: A pattern that looks one character beyond a match at most.
+        text: The text.
+        hints: Where the hints are, in order.
+        width: Characters of the longest match.
+        before: How far before its hint a match may start.
+        behind: How far behind its hint a match may start.
+
+    Yields:
+        Where the matches are, each once, in order.
+    """
+    position = 0
+    for hint in hints:
+        if hint + behind < position:
+            continue
+        position = max(position, hint - before)
+        end = hint + behind + width + max(width, _STRIDE)
+        # A match from a later start might be cut short by the end.
+        last = end - width - 1
+        match = regex.search(text, position, end)
+        while match is not None and match.start() <= last:
+            yield match.span()
+            match = regex.search(text, match.start() + 1, end)
+        position = last + 1
+
+
+def words_in(text: str, words: Iterable[str]) -> Iterable[int]:
+    """Return where any of some words begin in a text, in order.
+
+    Args:
+        text: The text, in which case does not matter.
+        words: The words in lower case, of ASCII letters.
+
+    Returns:
+        The places.
+    """
+    lowered = text.lower()
+    if len(lowered) != len(text):  # some letters have two for one
+        lowered = "".join(char.lower()[0] for char in text)
+    found: list[int] = []
+    for word in words:
+        at = lowered.find(word)
+        while at >= 0:
+            found.append(at)
+            at = lowered.find(word, at + 1)
+    return sorted(found)
