@@ -7,9 +7,14 @@ invisible tag characters that spell ASCII. No character depends on its neighbors
 view of a part of a text is that part of the view, and streams can be looked at too.
 """
 
+import re
 import unicodedata
+from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+# No character of ASCII stands for another one.
+_FOREIGN = re.compile("[^\x00-\x7f]+")
 _HIDDEN = frozenset(
     [0x00AD, 0x034F, 0x061C, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180E, 0x3164, 0xFEFF]
     + [0xFFA0, 0xE0001, 0xE007F]
@@ -70,12 +75,27 @@ class View:
 
     text: str
     """The plain text."""
-    origins: list[int]
-    """For each of its characters, the place in the text that it comes from."""
+    changes: list[tuple[int, int]]
+    """Where in it something stands for a character that looks otherwise: start and end,
+    the same where that character is hidden."""
+    changed: list[int]
+    """For each change, the place of the character in the text."""
+
+    @property
+    def origins(self) -> list[int]:
+        """For each of its characters, the place in the text that it comes from."""
+        return [self._origin(at) for at in range(len(self.text))]
 
     def place(self, start: int, end: int) -> tuple[int, int]:
         """Return where a part of the view is in the text."""
-        return self.origins[start], self.origins[end - 1] + 1
+        return self._origin(start), self._origin(end - 1) + 1
+
+    def _origin(self, at: int) -> int:
+        index = bisect_right(self.changes, (at, len(self.text))) - 1
+        if index < 0:
+            return at
+        end = self.changes[index][1]
+        return self.changed[index] + max(at - end + 1, 0)
 
 
 def plain_text(text: str) -> str:
@@ -85,8 +105,27 @@ def plain_text(text: str) -> str:
 
 def view_of(text: str) -> View | None:
     """Return the view of a text, or nothing where the text is its own view."""
-    if all(_TABLE[ord(char)] == char for char in set(text)):
+    if text.isascii():
         return None
-    plain = plain_text(text)
-    origins = [at for at, char in enumerate(text) for _ in _TABLE[ord(char)]]
-    return View(plain, origins)
+    parts, changes, changed = list[str](), list[tuple[int, int]](), list[int]()
+    done = size = 0
+    for at in _changed(text):
+        plain = _TABLE[ord(text[at])]
+        parts += text[done:at], plain
+        size += at - done
+        changes.append((size, size + len(plain)))
+        changed.append(at)
+        size += len(plain)
+        done = at + 1
+    if not changed:
+        return None
+    return View("".join([*parts, text[done:]]), changes, changed)
+
+
+def _changed(text: str) -> Iterator[int]:
+    """Yield the places of characters that stand for others."""
+    for run in _FOREIGN.finditer(text):
+        if run[0].translate(_TABLE) != run[0]:
+            for at in range(*run.span()):
+                if _TABLE[ord(text[at])] != text[at]:
+                    yield at

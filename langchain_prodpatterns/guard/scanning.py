@@ -10,8 +10,9 @@ from operator import index
 from langchain_prodpatterns.guard.detectors import BoundedDetector, Detector
 from langchain_prodpatterns.guard.detectors.patterns import LOOKBACK, Shape
 from langchain_prodpatterns.guard.frontiers import shapes_of
-from langchain_prodpatterns.guard.normalizing import view_of
+from langchain_prodpatterns.guard.normalizing import View, view_of
 from langchain_prodpatterns.guard.policy import Handling, replacement
+from langchain_prodpatterns.guard.seams import Seams
 from langchain_prodpatterns.guard.spans import Span, resolve
 from langchain_prodpatterns.guard.stand_ins import PROCESS_KEY, digest_of
 
@@ -100,6 +101,11 @@ class Scanner:
         """What decides a stream; `None` where a detector has no bound."""
         return shapes_of(detector for detector, _ in self.detectors)
 
+    @cached_property
+    def _seams(self) -> Seams | None:
+        """Where to cut a text; `None` where a detector sees it as a whole only."""
+        return None if self.shapes is None else Seams(self.shapes)
+
     def find(
         self, text: str, record: Record, *, since: int = 0, label: str = ""
     ) -> list[Span]:
@@ -118,10 +124,22 @@ class Scanner:
         spans = self._seen(text, record, label)
         view = view_of(text)
         if view is not None:
-            for span in self._seen(view.text, record, label):
-                start, end = view.place(span.start, span.end)
-                spans.append(Span(start, end, span.type, span.action))
+            spans += self._seen_in(view, record, label)
         return resolve(span for span in spans if span.start >= since)
+
+    def _seen_in(self, view: View, record: Record, label: str) -> Iterator[Span]:
+        """Find what is seen only where looks do not matter: near what they change."""
+        whole = [(0, len(view.text))]
+        seams = self._seams
+        parts = whole if seams is None else seams.around(view.text, view.changes)
+        for start, end in parts:
+            lead = max(0, start - LOOKBACK)
+            part = view.text[lead : end + 1]
+            # Deeper in the text no value is so near to what the text stands under.
+            for span in self._seen(part, record, "" if lead else label):
+                if lead + span.start >= start:
+                    place = view.place(lead + span.start, lead + span.end)
+                    yield Span(*place, span.type, span.action)
 
     def _seen(self, text: str, record: Record, label: str) -> list[Span]:
         """Find the values in a text as it stands."""
