@@ -5,12 +5,12 @@ without blanks is undecided wherever a key of some vendor is.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
 from langchain_prodpatterns.guard.detectors import BoundedDetector, Detector
-from langchain_prodpatterns.guard.detectors.patterns import Shape
+from langchain_prodpatterns.guard.detectors.patterns import Alphabets, Shape
 
 if TYPE_CHECKING:
     import regex
@@ -74,12 +74,71 @@ class Frontier:
         """Return where the text ends with the beginning of the prefix."""
         prefix = self._shape.prefix
         longest = min(len(prefix) - 1, self._length - self._run)
-        for size in range(longest, 0, -1):
-            if window.endswith(prefix[:size]):
-                self._searched = self._length - size
-                return self._searched
-        self._searched = self._length
-        return self._length
+        end = len(window)
+        at = window.find(prefix[0], end - longest) if longest else -1
+        while at >= 0 and not prefix.startswith(window[at:]):
+            at = window.find(prefix[0], at + 1)
+        self._searched = self._length - (end - at if at >= 0 else 0)
+        return self._searched
+
+
+class Runs:
+    """From where on a text may still become a match of any of many shapes.
+
+    What a `Frontier` of each tells, for shapes without a prefix: those are most, and a
+    chunk breaks the runs of most of them with one or two of its characters.
+    """
+
+    def __init__(self, shapes: Sequence[Shape]) -> None:
+        """Begin with an empty text.
+
+        Args:
+            shapes: The shapes, none of them with a prefix.
+        """
+        self._alphabets = Alphabets(shapes)
+        self._narrowest = min(shape.width for shape in shapes)
+        self._length = 0
+        # Where runs start, the last one first, and of which shapes they are, as bits.
+        self._starts = [(0, self._alphabets.every)]
+
+    def feed(self, chunk: str, window: str, offset: int) -> int:
+        """Go on by one chunk.
+
+        Args:
+            chunk: What was added to the text.
+            window: The end of the text, the chunk included.
+            offset: Where the window starts in the text.
+
+        Returns:
+            The first position that is undecided.
+        """
+        unbroken, starts = self._alphabets.every, list[tuple[int, int]]()
+        for index in range(len(chunk) - 1, -1, -1):
+            broken = unbroken & ~self._alphabets.holding(chunk[index])
+            if broken:
+                starts.append((self._length + index + 1, broken))
+                unbroken ^= broken
+                if not unbroken:
+                    break
+        for start, shapes in self._starts if unbroken else ():
+            if shapes & unbroken:
+                starts.append((start, shapes & unbroken))
+        self._length += len(chunk)
+        if self._length - starts[-1][0] > self._narrowest + 1:
+            starts = self._shortened(starts)
+        self._starts = starts
+        return starts[-1][0]
+
+    def _shortened(self, starts: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Let the starts go from which a match would be too long, in steps."""
+        kept: dict[int, int] = {}
+        for start, shapes in starts:
+            for index, shape in enumerate(self._alphabets.shapes):
+                if shapes >> index & 1:
+                    oldest = self._length - shape.width - 1
+                    at = max(start, oldest - oldest % _STRIDE)
+                    kept[at] = kept.get(at, 0) | 1 << index
+        return sorted(kept.items(), reverse=True)
 
 
 class SharpFrontier:
@@ -117,12 +176,26 @@ class SharpFrontier:
         return self._undecided
 
 
-AnyFrontier = Frontier | SharpFrontier
+AnyFrontier = Frontier | Runs | SharpFrontier
 
 
 def frontier_of(shape: Shape) -> AnyFrontier:
     """Return the frontier of a shape, for a text that is still empty."""
     return SharpFrontier(shape) if shape.sharp else Frontier(shape)
+
+
+def frontiers_of(shapes: Sequence[Shape]) -> list[AnyFrontier]:
+    """Return few frontiers that tell what those of all shapes tell.
+
+    Args:
+        shapes: The shapes.
+
+    Returns:
+        The frontiers, for a text that is still empty.
+    """
+    runs = [shape for shape in shapes if not (shape.prefix or shape.sharp)]
+    others = [frontier_of(shape) for shape in shapes if shape.prefix or shape.sharp]
+    return [Runs(runs), *others] if runs else others
 
 
 @cache

@@ -9,7 +9,7 @@ from operator import index
 
 from langchain_prodpatterns.guard.detectors import BoundedDetector, Detector
 from langchain_prodpatterns.guard.detectors.patterns import LOOKBACK, Shape
-from langchain_prodpatterns.guard.frontiers import shapes_of
+from langchain_prodpatterns.guard.frontiers import AnyFrontier, frontiers_of, shapes_of
 from langchain_prodpatterns.guard.normalizing import View, view_of
 from langchain_prodpatterns.guard.policy import Handling, replacement
 from langchain_prodpatterns.guard.seams import Seams
@@ -100,6 +100,11 @@ class Scanner:
     def shapes(self) -> Sequence[Shape] | None:
         """What decides a stream; `None` where a detector has no bound."""
         return shapes_of(detector for detector, _ in self.detectors)
+
+    @cached_property
+    def frontiers(self) -> Sequence[AnyFrontier] | None:
+        """What is asked for it, at the start of a stream: to be copied for each."""
+        return None if self.shapes is None else frontiers_of(self.shapes)
 
     @cached_property
     def _seams(self) -> Seams | None:

@@ -7,7 +7,11 @@ without the other, but for the `LOOKBACK` before it and one character after it.
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from langchain_prodpatterns.guard.detectors.patterns import LOOKBACK, Shape
+from langchain_prodpatterns.guard.detectors.patterns import (
+    LOOKBACK,
+    Alphabets,
+    Shape,
+)
 
 
 class Seams:
@@ -19,8 +23,7 @@ class Seams:
         Args:
             shapes: The shapes of all matches.
         """
-        self._shapes = tuple(shapes)
-        self._known: dict[str, int] = {}
+        self._alphabets = Alphabets(shapes)
 
     def around(
         self, text: str, changes: Iterable[tuple[int, int]]
@@ -53,32 +56,21 @@ class Seams:
         """Return which shapes may match, as bits."""
         return sum(
             1 << index
-            for index, shape in enumerate(self._shapes)
+            for index, shape in enumerate(self._alphabets.shapes)
             if not shape.prefix or shape.prefix in text
         )
 
-    def _holders(self, char: str) -> int:
-        """Return which shapes hold a character, as bits."""
-        known = self._known.get(char)
-        if known is None:
-            known = self._known[char] = sum(
-                1 << index
-                for index, shape in enumerate(self._shapes)
-                if shape.holds(char)
-            )
-        return known
-
     def _before(self, text: str, at: int, least: int, active: int) -> int:
         """Return the nearest seam at or before a place."""
-        holders = self._holders
-        while at > least and holders(text[at - 1]) & holders(text[at]) & active:
+        holding = self._alphabets.holding
+        while at > least and holding(text[at - 1]) & holding(text[at]) & active:
             at -= 1
         return at
 
     def _behind(self, text: str, at: int, active: int) -> int:
         """Return the nearest seam at or behind a place."""
-        holders = self._holders
-        while at < len(text) and holders(text[at - 1]) & holders(text[at]) & active:
+        holding = self._alphabets.holding
+        while at < len(text) and holding(text[at - 1]) & holding(text[at]) & active:
             at += 1
         return at
 

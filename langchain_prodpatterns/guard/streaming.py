@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from copy import copy
 
 from langchain_prodpatterns.guard.detectors.patterns import LOOKBACK
-from langchain_prodpatterns.guard.frontiers import AnyFrontier, frontier_of
+from langchain_prodpatterns.guard.frontiers import AnyFrontier
 from langchain_prodpatterns.guard.normalizing import plain_text, view_of
 from langchain_prodpatterns.guard.policy import replacement
 from langchain_prodpatterns.guard.scanning import (
@@ -108,10 +108,8 @@ class TextStream:
         self._scanner = scanner
         self._write = write
         self._record = record
-        shapes = scanner.shapes
-        self._frontiers = (
-            None if shapes is None else [frontier_of(each) for each in shapes]
-        )
+        first = scanner.frontiers
+        self._frontiers = None if first is None else [copy(each) for each in first]
         self._plain: Plain | None = None
         self._window = ""
         self._offset = 0

@@ -13,7 +13,7 @@ accepted when all of this can be shown:
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
@@ -103,6 +103,31 @@ class Shape:
         known = self._members.get(char)
         if known is None:
             known = self._members[char] = self._alphabet.match(char) is not None
+        return known
+
+
+class Alphabets:
+    """Tells which of some shapes hold a character: all are asked at once."""
+
+    def __init__(self, shapes: Sequence[Shape]) -> None:
+        """Set the shapes.
+
+        Args:
+            shapes: The shapes; each is a bit, the first one the lowest.
+        """
+        self.shapes = tuple(shapes)
+        """The shapes."""
+        self.every = (1 << len(self.shapes)) - 1
+        """All of them, as bits."""
+        self._known: dict[str, int] = {}
+
+    def holding(self, char: str) -> int:
+        """Return which shapes have matches that hold the character, as bits."""
+        known = self._known.get(char)
+        if known is None:
+            known = self._known[char] = sum(
+                shape.holds(char) << index for index, shape in enumerate(self.shapes)
+            )
         return known
 
 

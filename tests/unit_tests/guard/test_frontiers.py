@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from langchain_prodpatterns.guard import PatternDetector
@@ -13,7 +13,12 @@ from langchain_prodpatterns.guard.detectors import (
     resolve_detectors,
 )
 from langchain_prodpatterns.guard.detectors.patterns import Shape, prove
-from langchain_prodpatterns.guard.frontiers import Frontier, frontier_of, shapes_of
+from langchain_prodpatterns.guard.frontiers import (
+    Frontier,
+    frontier_of,
+    frontiers_of,
+    shapes_of,
+)
 from tests.unit_tests.guard.planted import VALUES
 
 
@@ -143,6 +148,25 @@ def test_few_frontiers_hold_back_what_all_do(text: str, size: int) -> None:
         assert min(each.feed(chunk, window, 0) for each in some) == min(
             each.feed(chunk, window, 0) for each in every
         )
+
+
+@settings(max_examples=60, deadline=None)
+@given(TEXTS, st.integers(1, 40))
+@example("a" * 700 + " 1 " + "2" * 300, 7)
+@example("-----BEGI-----BEGIN E eyeyJ", 2)
+def test_runs_tell_what_a_frontier_of_each_shape_tells(text: str, size: int) -> None:
+    joined = frontiers_of(KEPT)
+    each_alone = [frontier_of(each) for each in KEPT]
+    for start in range(0, len(text), size):
+        chunk, window = text[start : start + size], text[: start + size]
+        assert min(each.feed(chunk, window, 0) for each in joined) == min(
+            each.feed(chunk, window, 0) for each in each_alone
+        )
+
+
+def test_shapes_with_a_prefix_alone_need_no_runs() -> None:
+    (only,) = frontiers_of([shape("key-[a-z]{9}")])
+    assert isinstance(only, Frontier)
 
 
 def test_the_default_detectors_need_few_frontiers() -> None:
