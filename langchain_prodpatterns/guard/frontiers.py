@@ -46,6 +46,10 @@ class Frontier:
         Returns:
             The first position that is undecided.
         """
+        if self._is_far_from_prefix(chunk):
+            self._length += len(chunk)
+            self._searched = self._length
+            return self._length
         for index in range(len(chunk) - 1, -1, -1):
             if not self._shape.holds(chunk[index]):
                 self._run = self._length + index + 1
@@ -55,6 +59,16 @@ class Frontier:
         if oldest > self._run:
             self._run = max(self._run, oldest - oldest % _STRIDE)
         return self._with_prefix(window, offset)
+
+    def _is_far_from_prefix(self, chunk: str) -> bool:
+        """Whether no prefix has begun, nor can in a chunk: no run matters then."""
+        prefix = self._shape.prefix
+        return (
+            prefix != ""
+            and prefix[0] not in chunk
+            and self._searched == self._length
+            and self._prefix_at < self._run
+        )
 
     def _with_prefix(self, window: str, offset: int) -> int:
         """Return where in the run the literal that begins every match stands."""

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import inf
 from operator import index
 
 from langchain_prodpatterns.guard.detectors import BoundedDetector, Detector
@@ -105,6 +106,19 @@ class Scanner:
     def frontiers(self) -> Sequence[AnyFrontier] | None:
         """What is asked for it, at the start of a stream: to be copied for each."""
         return None if self.shapes is None else frontiers_of(self.shapes)
+
+    @cached_property
+    def calm(self) -> float:
+        """Calm texts that are shorter hold no value; 0 where that is not known."""
+        shapes = [
+            shape
+            for detector, _ in self.detectors
+            if isinstance(detector, BoundedDetector)
+            for shape in detector.shapes
+        ]
+        if self.shapes is None:
+            return 0
+        return min((shape.calm for shape in shapes), default=inf)
 
     @cached_property
     def _seams(self) -> Seams | None:

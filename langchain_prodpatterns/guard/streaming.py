@@ -14,7 +14,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from copy import copy
 
-from langchain_prodpatterns.guard.detectors.patterns import LOOKBACK
+from langchain_prodpatterns.guard.detectors.patterns import CALM, LOOKBACK
 from langchain_prodpatterns.guard.frontiers import AnyFrontier
 from langchain_prodpatterns.guard.normalizing import plain_text, view_of
 from langchain_prodpatterns.guard.policy import replacement
@@ -142,7 +142,7 @@ class TextStream:
         # What is hidden decides nothing: whoever floods a stream with it must wait.
         if (chunk and not plain) or decided <= self._done or self.held < self._enough:
             return ""
-        return self._release(decided)
+        return self._release(decided, [] if self._is_calm() else self._look())
 
     def _decided(self, chunk: str) -> int:
         """Go on by one chunk; return the first position that is undecided."""
@@ -161,12 +161,25 @@ class TextStream:
         Returns:
             The rest of it, guarded.
         """
-        return self._release(self._offset + len(self._window))
+        # Even of what is calm: a detector that fails is to be noticed.
+        return self._release(self._offset + len(self._window), self._look())
 
-    def _release(self, decided: int) -> str:
+    def _is_calm(self) -> bool:
+        """Whether no value can be in what is held, as it is short and without signs."""
+        return (
+            self._plain is None
+            and self.held < self._scanner.calm
+            and CALM.issuperset(self._window[self._done - self._offset :])
+        )
+
+    def _look(self) -> list[Span]:
+        """Find the values in what is held."""
+        start = self._done - self._offset
+        return self._scanner.find(self._window, self._record, since=start)
+
+    def _release(self, decided: int, spans: Sequence[Span]) -> str:
         """Let all before a position go, but for a value that it would cut in two."""
         window, start = self._window, self._done - self._offset
-        spans = self._scanner.find(window, self._record, since=start)
         end = _before_values(spans, decided - self._offset)
         ready = [span for span in spans if span.end <= end]
         for span in ready:

@@ -30,7 +30,11 @@ _BASE64 = (
 )
 _PAIR = "[2-7][0-9A-Fa-f]"
 _HEX = rf"{_PAIR}(?<![A-Za-z0-9]{_PAIR})(?:{_PAIR}){{7,511}}+(?![A-Za-z0-9])"
-_PERCENT = r"(?<![A-Za-z0-9._~+%-])(?:%[0-9A-Fa-f]{2}|[A-Za-z0-9._~+-]){6,600}+"
+_PERCENT = (
+    r"(?<![A-Za-z0-9._~+%-])[A-Za-z0-9._~+-]{0,599}+%[0-9A-Fa-f]{2}"
+    r"(?:%[0-9A-Fa-f]{2}|[A-Za-z0-9._~+-]){0,599}+"
+)
+_FEWEST = 6
 _FILL = 4
 _NO_DIGITS = str.maketrans("0123456789", "x" * 10)
 """Words tell what follows; digits there would be looked at as if they were values."""
@@ -121,10 +125,8 @@ def _from_hex(value: str) -> str | None:
 
 
 def _from_percent(value: str) -> str | None:
-    if "%" not in value:
-        return None
     plain = _readable(unquote_to_bytes(value))
-    return plain if plain != value else None
+    return plain if plain is not None and len(plain) >= _FEWEST else None
 
 
 def _readable(data: bytes) -> str | None:

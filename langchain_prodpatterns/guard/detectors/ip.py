@@ -18,10 +18,8 @@ from langchain_prodpatterns.guard.detectors.surroundings import (
 )
 
 _V4 = opening("[0-9]", also="_.") + "[0-9.]{6,30}+(?![A-Za-z0-9_])"
-_V6 = (
-    opening("[0-9A-Fa-f:]", also=":.")
-    + "[0-9A-Fa-f:][0-9A-Fa-f:.]{1,45}+(?![A-Za-z0-9_])"
-)
+_FIRST_COLON = rf"(?:{opening(':', also=':.')}|{opening('[0-9A-Fa-f]', also=':.')}"
+_V6 = rf"{_FIRST_COLON}[0-9A-Fa-f]{{0,3}}+:)[0-9A-Fa-f:.]{{1,45}}+(?![A-Za-z0-9_])"
 # An address has two colons with four digits in between at most.
 _COLONS = re.compile(":(?=[0-9A-Fa-f]{0,4}:)")
 _NUMBERED = label(

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -26,6 +26,8 @@ _PATTERN = (
 )
 _GROUP_END = re.compile(r"(?=[ ./+-]|$)")
 _MOST_ENDS = 5
+_FEWEST_LETTERS = 16
+"""In an Italian tax code all may be letters; in any other number there are digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,7 @@ class NationalIdDetector(PatternDetector):
             raise ConfigurationError(msg)
         self._numbers = tuple(numbers)
         super().__init__(name, _PATTERN)
+        self._shape = replace(self._shape, calm=_FEWEST_LETTERS)
 
     def refine(self, text: str, start: int, end: int) -> Iterator[Place]:
         """Try the ends of the last groups, the longest first."""

@@ -13,10 +13,12 @@ accepted when all of this can be shown:
 """
 
 import re
+import string
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import import_module
+from math import inf
 from typing import Any
 
 from langchain_prodpatterns.errors import ConfigurationError
@@ -32,6 +34,9 @@ MAX_WAYS = 10_000
 """Ways in which one start may be tried."""
 LOOKBACK = 64
 """Characters before a match that may decide whether it is one."""
+
+CALM = frozenset(f"{string.ascii_letters} \n")
+"""What prose is mostly made of, and few values: these have a digit or a sign."""
 
 _FEW = 1024
 _REPEATS = (_ops.MAX_REPEAT, _ops.MIN_REPEAT)
@@ -63,6 +68,8 @@ class Shape:
     """The pattern itself."""
     sharp: bool = False
     """Whether a stream tries the pattern itself to see what may still match."""
+    calm: float = 0
+    """Characters of the shortest match that is made of `CALM` ones; may be infinite."""
 
     @cached_property
     def characters(self) -> frozenset[str] | None:
@@ -168,6 +175,7 @@ def prove(pattern: re.Pattern[str]) -> Shape:
         prefix=_prefix(tree) if exact else "",
         required=_literals(tree) if exact else (),
         pattern=pattern.pattern,
+        calm=_calm(tree, pattern.flags),
     )
 
 
@@ -271,6 +279,31 @@ def _leaves(tree: Any) -> Iterator[str]:
             yield from _leaves(value[2])
         elif op is _ops.ATOMIC_GROUP:
             yield from _leaves(value)
+
+
+def _calm(tree: Any, flags: int) -> float:
+    """Return the characters of the shortest calm match of a sequence."""
+    return sum(_calm_of(item, flags) for item in tree)
+
+
+def _calm_of(item: Any, flags: int) -> float:
+    op, value = item
+    if op is _ops.BRANCH:
+        return min(_calm(branch, flags) for branch in value[1])
+    if op is _ops.SUBPATTERN:
+        return _calm(value[3], flags)
+    if op in (*_REPEATS, _ops.POSSESSIVE_REPEAT):
+        low, _, inner = value
+        return low * _calm(inner, flags) if low else 0
+    if op is _ops.ATOMIC_GROUP:
+        return _calm(value, flags)
+    # Of one character, or a look around.
+    return sum(1 if _holds_calm(leaf, flags) else inf for leaf in _leaves([item]))
+
+
+@cache
+def _holds_calm(leaf: str, flags: int) -> bool:
+    return any(map(re.compile(leaf, flags).match, CALM))
 
 
 def _members(items: Any) -> Iterator[str]:

@@ -4,6 +4,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from langchain_prodpatterns.guard.detectors.base import (
     PatternDetector,
@@ -66,6 +67,8 @@ class SecretDetector(PatternDetector):
 
     def __init__(self) -> None:
         super().__init__("secret", _VALUE)
+        # Of letters alone it is a name.
+        self._shape = replace(self._shape, calm=math.inf)
 
     def matches(self, text: str) -> Iterator[Place]:
         """Look behind the words: they are seldom there."""

@@ -123,6 +123,67 @@ def test_a_text_that_was_hidden_is_looked_at_once_again() -> None:
     assert "".join(out).endswith("flow by, [EMAIL]")
 
 
+CALM_PIECES = st.sampled_from(
+    [
+        "jane at example dot com", "at", "dot", "com", "password is ", "Correcthorse",
+        "RSSMRAUR", "AURMRURR", "the ", "MAC ", "dead", "ZXhhb", "XBsZUBleGFtcGxl",
+        "LmNvbQ", "aws secret ", "x", "\n", " ", "7", "@", ".", "key ", "akia",
+    ]
+)  # fmt: skip
+
+
+@cache
+def default_scanner() -> Scanner:
+    detectors = resolve_detectors(None)
+    return Scanner(detectors, {each.name: "redact" for each in detectors})
+
+
+@given(st.lists(CALM_PIECES, max_size=12), st.lists(st.integers(1, 9), min_size=1))
+@example(["jane at example dot com", " "], [5])
+@example(["MAC ", "dead", ".", "dead", ".", "dead"], [3])
+def test_what_is_calm_is_let_go_as_one_look_would(
+    pieces: list[str], sizes: list[int]
+) -> None:
+    text, using = "".join(pieces), default_scanner()
+    out, record = stream(cut(text, sizes), using)
+    expected, seen = one_shot(text, using)
+    assert "".join(out) == expected
+    assert record == seen
+
+
+def test_calm_words_are_not_looked_at() -> None:
+    looks: list[str] = []
+
+    class Watching(Scanner):
+        def find(self, text: str, *rest: Any, **more: Any) -> Any:
+            looks.append(text)
+            return super().find(text, *rest, **more)
+
+    detectors = resolve_detectors(None)
+    using = Watching(detectors, {each.name: "redact" for each in detectors})
+    guard = TextStream(using, Record())
+    for word in ["the", "fox", "and", "the", "dog", "go", "to", "the", "sea"]:
+        guard.feed(f"{word} ")
+    assert looks == []
+    guard.feed("in 1998 ")
+    assert len(looks) == 1
+
+
+def test_of_own_patterns_calm_words_may_be_values() -> None:
+    fox = Scanner([PatternDetector("fox", r"\bfox\b")], {"fox": "redact"})
+    assert "".join(stream(["a f", "ox ", "i", "s"], fox)[0]) == "a [FOX] is"
+
+
+def test_a_detector_that_fails_is_noticed_though_all_is_calm() -> None:
+    class Failing(PatternDetector):
+        def find(self, text: str) -> Any:
+            raise RuntimeError
+
+    using = Scanner([Failing("own", "[0-9]{9}")], {"own": "redact"})
+    _, record = stream(["a ", "b "], using)
+    assert record.failures == ["own (RuntimeError)"]
+
+
 def test_a_word_longer_than_any_value_flows_on() -> None:
     own = Scanner([OWN], {"own": "redact"})
     guard = TextStream(own, Record())

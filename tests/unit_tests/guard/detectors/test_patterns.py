@@ -1,5 +1,6 @@
 import re
 import time
+from math import inf
 from typing import Any
 
 import pytest
@@ -199,3 +200,26 @@ def test_wrong_words_and_validators_are_refused(
 ) -> None:
     with pytest.raises(ConfigurationError, match=match):
         PatternDetector("badge", "[0-9]{6}", **wrong)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "flags", "least"),
+    [
+        ("[a-z]{4}", 0, 4),
+        ("[a-z]{4}7", 0, inf),
+        ("a@?b", 0, 2),
+        ("[0-9a]{3,9}+", 0, 3),
+        ("(?:7|ab|abc)d", 0, 3),
+        ("(?>a|7)(?:bc){2}", 0, 5),
+        (r"\bkey (?=1)x", 0, 5),
+        (r"\bkey [^a-zA-Z\s]", 0, inf),
+        (r"k\d", 0, inf),
+        (r"k\D\n", 0, 3),
+        ("\u017f{3}", re.IGNORECASE, 3),
+        ("(?:-x){0,2}y", 0, 1),
+    ],
+)
+def test_the_shortest_match_of_calm_characters(
+    pattern: str, flags: int, least: float
+) -> None:
+    assert prove(re.compile(pattern, flags)).calm == least
