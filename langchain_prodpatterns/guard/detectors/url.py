@@ -23,7 +23,9 @@ LONGEST = 4096
 """Characters of the longest link; token-like parameters beyond are found alone."""
 
 _START = opening("[A-Za-z]", also="+.-") + "[0-9A-Za-z+.-]{1,39}+://"
-_URL = _START + rf"[^\s<>\"'`\\]{{1,{LONGEST}}}+"
+_REST = r"[^\s<>\"'`\\]"
+_URL = _START + rf"{_REST}{{1,{LONGEST}}}+"
+_SCHEME, _WORD = re.compile(_START), re.compile(f"{_REST}++")
 # A password may hold what should be escaped; a quote only where it closes nothing.
 _CREDENTIALS = (
     _START + r"[^\s<>\"'`\\/?#@:]{0,128}+:(?:[^\s<>\"`\\](?<!'[,;:)\]}])){1,256}@"
@@ -55,6 +57,21 @@ class UrlDetector(PatternDetector):
 
     def __init__(self, name: str = "any_url", pattern: str = _URL) -> None:
         super().__init__(name, pattern)
+
+    def matches(self, text: str) -> Iterator[Place]:
+        """Find the schemes, and only once for all of a word where that ends.
+
+        The pattern would go to the end of the word from each scheme in it anew.
+        """
+        end = 0
+        scheme = _SCHEME.search(text) if "://" in text else None
+        while scheme is not None:
+            if scheme.end() > end:
+                word = _WORD.match(text, scheme.end())
+                end = word.end() if word else scheme.end()
+            if end > scheme.end():
+                yield scheme.start(), min(end, scheme.end() + LONGEST)
+            scheme = _SCHEME.search(text, scheme.start() + 1)
 
     def refine(self, text: str, start: int, end: int) -> Iterable[Place]:
         """Take the punctuation of the sentence off."""
@@ -94,6 +111,9 @@ class _Credentials(UrlDetector):
 
     def __init__(self) -> None:
         super().__init__("url", _CREDENTIALS)
+
+    def matches(self, text: str) -> Iterator[Place]:
+        return PatternDetector.matches(self, text)
 
     def refine(self, text: str, start: int, end: int) -> Iterable[Place]:
         """Leave out a port that a path with `@` follows."""
