@@ -23,13 +23,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from langchain_prodpatterns.errors import ConfigurationError
-from langchain_prodpatterns.guard.ngrams import Window, features, windows
+from langchain_prodpatterns.guard.ngrams import Window, features_of, windows
 
 Opinion = Literal["clean", "gray", "attack"]
 """What the classifier takes a text for."""
 
 FORMAT = 1
 """The version of the features and of the file."""
+AT_ONCE = 64
+"""How many windows are looked at in one go; more take more memory and no less time."""
 _DAMAGED = (
     BadZipFile, EOFError, KeyError, OSError, RuntimeError, TypeError, ValueError,
     zlib.error,
@@ -75,8 +77,8 @@ class InjectionClassifier:
     GuardRunnable(classifier=InjectionClassifier(), judge=llm)  # asked if in doubt
     ```
 
-    It is deterministic, needs no network and no model, and takes about a millisecond a
-    kilobyte. Threads may share it.
+    It is deterministic, needs no network and no model, and takes about half a millisecond
+    a kilobyte. Threads may share it.
     """
 
     def __init__(
@@ -122,14 +124,22 @@ class InjectionClassifier:
             The opinion on the window that looks worst.
         """
         parts = windows(text)
-        scores = [self._score(text, part) for part in parts]
+        scores = self._scores(text, parts)
         worst = int(np.argmax(scores))
         bar = self.untrusted if untrusted else self.thresholds
-        score, part = scores[worst], parts[worst]
+        score, part = float(scores[worst]), parts[worst]
         return Suspicion(opinion_of(score, bar), score, part.start, part.end)
 
-    def _score(self, text: str, part: Window) -> float:
-        return self._weights.score(text[part.start : part.end])
+    def _scores(self, text: str, parts: Sequence[Window]) -> NDArray[np.float64]:
+        score = self._weights.scores
+        return np.concatenate(
+            [
+                score(
+                    [text[part.start : part.end] for part in parts[at : at + AT_ONCE]]
+                )
+                for at in range(0, len(parts), AT_ONCE)
+            ]
+        )
 
     def __repr__(self) -> str:
         return f"InjectionClassifier({self.fingerprint})"
@@ -157,15 +167,18 @@ class Weights:
         """The binary logarithm of how many features there are."""
         return len(self.slope).bit_length() - 1
 
-    def score(self, window: str) -> float:
-        """Return how much one window looks like an attack, from 0 to 1."""
-        found, counts = features(window, self.bits)
+    def scores(self, windows: Sequence[str]) -> NDArray[np.float64]:
+        """Return how much each window looks like an attack, from 0 to 1."""
+        owner, found, counts = features_of(windows, self.bits)
         values = counts * self.rarity[found]
-        norm = float(np.linalg.norm(values))
-        if norm == 0.0:
-            return 0.0
-        logit = float(values @ self.slope[found]) / norm + self.bias
-        return 1.0 / (1.0 + float(np.exp(-logit)))
+        many = len(windows)
+        norm = np.sqrt(np.bincount(owner, values * values, minlength=many))
+        total = np.bincount(owner, values * self.slope[found], minlength=many)
+        empty = norm == 0.0
+        norm[empty] = 1.0
+        scores = 1.0 / (1.0 + np.exp(-(total / norm + self.bias)))
+        scores[empty] = 0.0
+        return np.asarray(scores)
 
 
 @cache

@@ -11,6 +11,7 @@ from langchain_prodpatterns.guard.ngrams import (
     Window,
     canonical,
     features,
+    features_of,
     windows,
 )
 
@@ -66,3 +67,13 @@ def test_features_are_within_their_bits(text: str, bits: int) -> None:
     assert len(found) == len(counts)
     assert all(0 <= each < 2**bits for each in found)
     assert all(count >= 1 for count in counts)
+
+
+@given(st.lists(st.text(max_size=30), max_size=6))
+def test_windows_together_have_the_features_of_each(texts: list[str]) -> None:
+    owner, found, counts = features_of(texts, 15)
+    for number, text in enumerate(texts):
+        alone, times = features(text, 15)
+        assert found[owner == number].tolist() == alone.tolist()
+        assert counts[owner == number].tolist() == times.tolist()
+    assert len(owner) == sum(len(features(text, 15)[0]) for text in texts)
