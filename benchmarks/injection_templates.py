@@ -133,6 +133,51 @@ WHAT = (
     "hate speech laws", "magic", "black holes", "immigration",
 )  # fmt: skip
 
+IMITATED = {
+    "agentdojo": (
+        "xx", "todo:", "<information>", "important instructions", "and instead",
+        "most expensive room", "delete all the files",
+    ),
+    "bipia_email_train": (
+        "capital letters", "answer backwards", "symbols in your answer",
+        "in another language", "your answer in base64", "only emojis",
+    ),
+    "cyberseceval": (
+        "q: who are you", "doing research on security", "i forgot it", "my grandmother",
+        "secret key", "the password", "encode in base64", "as a poem", "total is 100",
+        "no limits ai", "developer mode", "<system>", "[system]", "system:",
+        "actually, ",
+    ),
+    "garak": (
+        "you are now", "from now on you will", "pretend that you are",
+        "developer mode", "stay in character", "amoral", "no limits ai",
+        "simulate a terminal", "in this fiction", "respond twice", "let us play a game",
+        "i am your developer", "my grandmother",
+    ),
+    "spikee": (
+        "as part of a test", "experimental features", "urgent new task",
+        "admin mode", "priority task", "your new task", "new instructions:",
+        "when you summarize this text", "before you answer", "our company", "an image",
+        "append this link", "product is great", "include in your response",
+        "respond with the word", "answer only with", "### instruction",
+        "end of document", "you must now",
+    ),
+}  # fmt: skip
+"""How phrases of ours that say what a family of published attacks says can be told."""
+
+
+def imitates(text: str, family: str) -> bool:
+    """Whether a text of our making says what a family of published attacks says.
+
+    Where a family is left out of training, such texts are left out with it.
+
+    Args:
+        text: The text.
+        family: The name of the family.
+    """
+    folded = text.casefold()
+    return any(phrase in folded for phrase in IMITATED[family])
+
 
 def made_up(carriers: Sequence[str], *, seed: int) -> list[tuple[str, bool]]:
     """Make texts up.

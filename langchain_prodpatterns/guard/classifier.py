@@ -77,8 +77,8 @@ class InjectionClassifier:
     GuardRunnable(classifier=InjectionClassifier(), judge=llm)  # asked if in doubt
     ```
 
-    It is deterministic, needs no network and no model, and takes about half a millisecond
-    a kilobyte. Threads may share it.
+    It is deterministic, needs no network and no model, and takes about half a
+    millisecond a kilobyte. Threads may share it.
     """
 
     def __init__(
