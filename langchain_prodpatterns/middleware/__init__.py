@@ -1,0 +1,32 @@
+"""The patterns as middleware for `langchain.agents.create_agent`.
+
+The names are imported when they are first used; `langchain` comes with them.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from langchain_prodpatterns.middleware.tool_router import ToolRouterMiddleware
+
+_MODULES = {
+    "ToolRouterMiddleware": "tool_router",
+}
+
+__all__ = [
+    "ToolRouterMiddleware",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used (PEP 562)."""
+    if name not in _MODULES:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

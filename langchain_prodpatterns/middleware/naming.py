@@ -1,0 +1,45 @@
+"""Names that middleware is given."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from langchain_prodpatterns.errors import ConfigurationError
+
+
+def read_name(name: Any) -> str:
+    """Check the name of a middleware, which graphs make the name of a node.
+
+    Args:
+        name: What was given.
+
+    Returns:
+        The name.
+
+    Raises:
+        ConfigurationError: When it is none.
+    """
+    if not isinstance(name, str) or not name or set(name) & {"|", ":"}:
+        msg = f"name must be a text without '|' and ':', got {name!r}"
+        raise ConfigurationError(msg)
+    return name
+
+
+def read_names(what: str, names: Any) -> tuple[str, ...]:
+    """Check a list of names of tools.
+
+    Args:
+        what: The argument.
+        names: What was given.
+
+    Returns:
+        The names.
+
+    Raises:
+        ConfigurationError: When it is no list of names.
+    """
+    listed = () if isinstance(names, str) or not isinstance(names, Iterable) else names
+    read = tuple(listed)
+    if listed is not names or not all(isinstance(n, str) and n for n in read):
+        msg = f"{what} must be a list of names of tools, ['search'], got {names!r}"
+        raise ConfigurationError(msg)
+    return read

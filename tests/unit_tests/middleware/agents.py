@@ -1,0 +1,56 @@
+"""Agents by the script, and the ways to run them."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from langchain.agents import create_agent
+from langchain_core.messages import AIMessage
+from langchain_core.tools import BaseTool, StructuredTool
+
+from langchain_prodpatterns.testing import ScriptedChatModel
+
+Turn = Callable[..., dict[str, Any]]
+
+
+def invoke(agent: Any, value: Any, config: Any = None) -> Any:
+    return agent.invoke(value, config)
+
+
+def ainvoke(agent: Any, value: Any, config: Any = None) -> Any:
+    return asyncio.run(agent.ainvoke(value, config))
+
+
+WAYS = (invoke, ainvoke)
+
+
+def named_tool(name: str, ran: list[str] | None = None) -> BaseTool:
+    """A tool that says its name, and puts down that it ran."""
+
+    def run(text: str = "") -> str:
+        if ran is not None:
+            ran.append(name)
+        return f"{name} says {text}"
+
+    return StructuredTool.from_function(run, name=name, description=f"Tool {name}.")
+
+
+def calling(*names: str, **args: Any) -> AIMessage:
+    """A message that calls tools."""
+    calls = [
+        {"name": name, "args": args, "id": f"{name}-{at}"}
+        for at, name in enumerate(names)
+    ]
+    return AIMessage("", tool_calls=calls)
+
+
+def agent_of(
+    replies: Sequence[Any], tools: Sequence[Any], *middleware: Any, **kwargs: Any
+) -> tuple[Any, ScriptedChatModel]:
+    model = ScriptedChatModel(replies=list(replies))
+    agent = create_agent(model, list(tools), middleware=list(middleware), **kwargs)
+    return agent, model
+
+
+def said(text: str) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": text}]}
