@@ -7,13 +7,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from langchain_prodpatterns.middleware.guard import GuardMiddleware
     from langchain_prodpatterns.middleware.tool_router import ToolRouterMiddleware
 
 _MODULES = {
+    "GuardMiddleware": "guard",
     "ToolRouterMiddleware": "tool_router",
 }
 
 __all__ = [
+    "GuardMiddleware",
     "ToolRouterMiddleware",
 ]
 

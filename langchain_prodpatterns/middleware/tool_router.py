@@ -54,7 +54,7 @@ class ToolRouterState(AgentState[ResponseT]):
     """The state of an agent with a router: one choice of tools for each."""
 
     tool_choices: NotRequired[
-        Annotated[dict[str, ToolChoice], _merge, PrivateStateAttr]
+        Annotated[dict[str, ToolChoice], PrivateStateAttr, _merge]
     ]
 
 

@@ -45,9 +45,13 @@ def calling(*names: str, **args: Any) -> AIMessage:
 
 
 def agent_of(
-    replies: Sequence[Any], tools: Sequence[Any], *middleware: Any, **kwargs: Any
+    replies: Any, tools: Sequence[Any], *middleware: Any, **kwargs: Any
 ) -> tuple[Any, ScriptedChatModel]:
-    model = ScriptedChatModel(replies=list(replies))
+    """An agent whose model answers with replies, or by a function."""
+    if callable(replies):
+        model = ScriptedChatModel(respond=replies)
+    else:
+        model = ScriptedChatModel(replies=[*replies, "never asked for"])
     agent = create_agent(model, list(tools), middleware=list(middleware), **kwargs)
     return agent, model
 

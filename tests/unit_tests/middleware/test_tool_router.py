@@ -222,8 +222,10 @@ def test_two_routers_keep_their_choices_apart(run: Turn) -> None:
     second = ToolRouterMiddleware(_router(routes=more), name="second")
     tools = [*TOOLS, named_tool("d"), named_tool("e")]
     agent, model = agent_of(["fine"], tools, first, second)
-    run(agent, said("clear"))
+    with track() as ledger:
+        run(agent, said("clear"))
     assert _offered(model) == [["a", "d"]]
+    assert ledger.summary().by_pattern["routing"].decisions == 2
 
 
 def test_tools_and_embeddings_make_a_router() -> None:

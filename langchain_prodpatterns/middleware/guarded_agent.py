@@ -1,0 +1,119 @@
+"""An agent of which nothing private is stored, and whose user sees values."""
+
+from collections.abc import AsyncIterator, Iterator
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.config import ensure_config, run_in_executor
+
+from langchain_prodpatterns.guard.vault import scope_of
+from langchain_prodpatterns.middleware.guard import OUTSIDE_KEY, GuardMiddleware
+from langchain_prodpatterns.middleware.restoring import Restoring
+
+
+class GuardedAgent(Runnable[Any, Any]):
+    """Guards what an agent is given before the graph stores it, and restores behind it.
+
+    Between the two there are stand-ins only, in every checkpoint. An input that is no
+    dict with `messages`, such as a `Command` that resumes, goes through as it is.
+    """
+
+    def __init__(
+        self, agent: Runnable[Any, Any], middleware: GuardMiddleware[Any, Any]
+    ) -> None:
+        """Put the two together.
+
+        Args:
+            agent: The agent that has the middleware.
+            middleware: The middleware.
+        """
+        self.agent = agent
+        self.middleware = middleware
+
+    def invoke(
+        self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Any:
+        """Run the agent.
+
+        Args:
+            input: As for the agent.
+            config: As for the agent.
+            **kwargs: As for the agent.
+
+        Returns:
+            Its state, with the values.
+        """
+        config, restoring = self._around(config)
+        guarded = self.middleware.guarded_input(input, config)
+        return restoring.everywhere(self.agent.invoke(guarded, config, **kwargs))
+
+    async def ainvoke(
+        self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Any:
+        """Run the agent, natively async.
+
+        Args:
+            input: As for the agent.
+            config: As for the agent.
+            **kwargs: As for the agent.
+
+        Returns:
+            Its state, with the values.
+        """
+        config, restoring = self._around(config)
+        guarded = await self._aguarded(input, config)
+        result = await self.agent.ainvoke(guarded, config, **kwargs)
+        return restoring.everywhere(result)
+
+    def stream(
+        self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Iterator[Any]:
+        """Stream what the agent streams.
+
+        Args:
+            input: As for the agent.
+            config: As for the agent.
+            **kwargs: As for the agent, such as `stream_mode`.
+
+        Yields:
+            The agent's chunks, with the values.
+        """
+        config, restoring = self._around(config)
+        guarded = self.middleware.guarded_input(input, config)
+        for chunk in self.agent.stream(guarded, config, **kwargs):
+            yield restoring.everywhere(chunk)
+
+    async def astream(
+        self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AsyncIterator[Any]:
+        """Stream what the agent streams, natively async.
+
+        Args:
+            input: As for the agent.
+            config: As for the agent.
+            **kwargs: As for the agent, such as `stream_mode`.
+
+        Yields:
+            The agent's chunks, with the values.
+        """
+        config, restoring = self._around(config)
+        guarded = await self._aguarded(input, config)
+        async for chunk in self.agent.astream(guarded, config, **kwargs):
+            yield restoring.everywhere(chunk)
+
+    def _around(
+        self, config: RunnableConfig | None
+    ) -> tuple[RunnableConfig, Restoring]:
+        config = ensure_config(config)
+        configurable = {**(config.get("configurable") or {}), OUTSIDE_KEY: True}
+        if not {"session_id", "thread_id"} & configurable.keys():
+            configurable["session_id"] = uuid4().hex
+        restoring = Restoring(self.middleware.guard.vault, scope_of(configurable, ""))
+        return {**config, "configurable": configurable}, restoring
+
+    async def _aguarded(self, value: Any, config: RunnableConfig) -> Any:
+        # A detector may wait, and a long text takes its time.
+        look = partial(self.middleware.guarded_input, value, config)
+        return await run_in_executor(None, look)
