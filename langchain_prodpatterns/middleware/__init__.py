@@ -7,15 +7,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from langchain_prodpatterns.middleware.compress_tool_output import (
+        CompressToolOutputMiddleware,
+    )
     from langchain_prodpatterns.middleware.guard import GuardMiddleware
     from langchain_prodpatterns.middleware.tool_router import ToolRouterMiddleware
 
 _MODULES = {
+    "CompressToolOutputMiddleware": "compress_tool_output",
     "GuardMiddleware": "guard",
     "ToolRouterMiddleware": "tool_router",
 }
 
 __all__ = [
+    "CompressToolOutputMiddleware",
     "GuardMiddleware",
     "ToolRouterMiddleware",
 ]

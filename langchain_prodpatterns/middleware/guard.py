@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NotRequired
 
 from langchain.agents.middleware.types import (
@@ -34,6 +34,7 @@ from langchain_prodpatterns.guard.vault import scope_of
 from langchain_prodpatterns.middleware.guarded_model import GuardedChatModel
 from langchain_prodpatterns.middleware.naming import read_name
 from langchain_prodpatterns.middleware.restoring import Restoring, put_back
+from langchain_prodpatterns.middleware.results import messages_of, with_messages
 
 BLOCKED_ANSWER = "I cannot help with this: it is against the rules of this service."
 """What an agent says by default where a block ends its run."""
@@ -264,7 +265,7 @@ class GuardMiddleware(AgentMiddleware[GuardState[ResponseT], ContextT, ResponseT
             seen = self.guard.invoke(messages, call.config) if messages else messages
         except GuardBlocked as blocked:
             return self._refused(blocked, request)
-        return _with_messages(result, seen)
+        return with_messages(result, seen)
 
     async def awrap_tool_call(
         self,
@@ -279,7 +280,7 @@ class GuardMiddleware(AgentMiddleware[GuardState[ResponseT], ContextT, ResponseT
             seen = await self.guard.ainvoke(messages, call.config) if messages else []
         except GuardBlocked as blocked:
             return self._refused(blocked, request)
-        return _with_messages(result, seen)
+        return with_messages(result, seen)
 
     def guarded_input(self, value: Any, config: RunnableConfig) -> Any:
         """Guard the messages of an agent's input, as far as patterns go.
@@ -405,33 +406,7 @@ def _kept(response: ModelResponse[Any], known: Any) -> ModelResponse[Any]:
 def _given(result: Any, call: _Call, request: ToolCallRequest) -> list[Any]:
     """Return the messages that a tool gave, with the stand-ins of its arguments."""
     asked = AIMessage("", tool_calls=[request.tool_call])
-    return put_back(_messages_of(result), call.restoring.known([asked]))
-
-
-def _messages_of(result: Any) -> list[Any]:
-    if isinstance(result, BaseMessage):
-        return [result]
-    update = result.update
-    found = update.get("messages", ()) if isinstance(update, dict) else ()
-    return [each for each in found if isinstance(each, BaseMessage)]
-
-
-def _with_messages(
-    result: ToolMessage | Command[Any], seen: Sequence[Any]
-) -> ToolMessage | Command[Any]:
-    if isinstance(result, BaseMessage):
-        guarded: ToolMessage = seen[0]
-        return guarded
-    update = result.update
-    if not seen or not isinstance(update, dict):
-        return result
-    rest = iter(seen)
-    messages = [
-        next(rest) if isinstance(each, BaseMessage) else each
-        for each in update["messages"]
-    ]
-    update = {**update, "messages": messages}
-    return replace(result, update=update)
+    return put_back(messages_of(result), call.restoring.known([asked]))
 
 
 def _withheld(message: BaseMessage) -> BaseMessage:
