@@ -5,6 +5,7 @@ Where one tool is near and no other is, it is chosen by distance; otherwise a fa
 model picks among the nearest few, or nothing is chosen.
 """
 
+from langchain_prodpatterns.routing.calling import RoutedCall
 from langchain_prodpatterns.routing.decision import DecidedBy, RouteDecision
 from langchain_prodpatterns.routing.fallback import RouteRequest, RouteVerdict
 from langchain_prodpatterns.routing.routes import Route
@@ -16,5 +17,6 @@ __all__ = [
     "RouteDecision",
     "RouteRequest",
     "RouteVerdict",
+    "RoutedCall",
     "ToolRouter",
 ]

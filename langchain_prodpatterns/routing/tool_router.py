@@ -6,10 +6,10 @@ from functools import cached_property, partial
 from typing import Any, ClassVar
 
 from langchain_core.embeddings import Embeddings
-from langchain_core.language_models import LanguageModelInput
-from langchain_core.messages import AnyMessage
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.messages import AIMessage, AnyMessage
 from langchain_core.prompt_values import ChatPromptValueConcrete, StringPromptValue
-from langchain_core.runnables import Runnable
+from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.utils import ConfigurableFieldSpec
 from pydantic import Field
 
@@ -21,6 +21,8 @@ from langchain_prodpatterns.arguments import (
 )
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.judging import Judge, JudgeLike, is_language_model
+from langchain_prodpatterns.routing.binding import bind_tools
+from langchain_prodpatterns.routing.calling import RoutedCall, acall, call
 from langchain_prodpatterns.routing.decision import (
     Policy,
     RouteDecision,
@@ -237,6 +239,77 @@ class ToolRouter(PatternRunnable[LanguageModelInput, RouteDecision]):
         matrix = await self.index.amatrix(self.embeddings.aembed_documents)
         nearest = matrix.rank(await self.embeddings.aembed_query(text), count)
         return [self.tools_by_name[each.name] for each in nearest]
+
+    def bind_tools(
+        self, model: BaseChatModel, *, k: int | None = None, **kwargs: Any
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Bind to a model, for each input, only the tools that it needs.
+
+        The tool that is decided is bound alone; otherwise the `k` nearest are, and all
+        tools where the input has no text. A `Route` is never bound; where one is
+        decided, the model is called without tools.
+
+        Args:
+            model: A chat model that binds tools.
+            k: How many tools where none is decided, `top_k` by default.
+            **kwargs: As for the model's own `bind_tools`, such as `tool_choice`.
+
+        Returns:
+            A Runnable from the model's input to its answer, which streams too.
+
+        Raises:
+            ConfigurationError: When an argument cannot work.
+        """
+        return bind_tools(self, model, k, kwargs)
+
+    def call(
+        self,
+        query: LanguageModelInput,
+        config: RunnableConfig | None = None,
+        *,
+        model: BaseChatModel | None = None,
+    ) -> RoutedCall:
+        """Run the tool that is decided; where nothing is, run nothing.
+
+        A tool without arguments, or with a single one that is any text, runs at once,
+        with what the user said. Otherwise a model fills in the arguments, with this one
+        tool bound. What the tool raises passes through.
+
+        Args:
+            query: As for `invoke`.
+            config: The config of all runs.
+            model: What fills in arguments; by default `fallback`, if it is a chat
+                model.
+
+        Returns:
+            The decision, and the messages of the call.
+
+        Raises:
+            ConfigurationError: When the model is no chat model.
+        """
+        return call(self, query, config, model)
+
+    async def acall(
+        self,
+        query: LanguageModelInput,
+        config: RunnableConfig | None = None,
+        *,
+        model: BaseChatModel | None = None,
+    ) -> RoutedCall:
+        """Run the tool that is decided, like `call`, natively async.
+
+        Args:
+            query: As for `invoke`.
+            config: The config of all runs.
+            model: As for `call`.
+
+        Returns:
+            The decision, and the messages of the call.
+
+        Raises:
+            ConfigurationError: When the model is no chat model.
+        """
+        return await acall(self, query, config, model)
 
     def _run(
         self, value: LanguageModelInput, run: PatternRun, **kwargs: Any
