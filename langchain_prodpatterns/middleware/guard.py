@@ -31,7 +31,11 @@ from langgraph.types import Command
 from langchain_prodpatterns.errors import ConfigurationError, GuardBlocked
 from langchain_prodpatterns.guard import GuardRunnable
 from langchain_prodpatterns.guard.vault import scope_of
-from langchain_prodpatterns.middleware.guarded_model import GuardedChatModel
+from langchain_prodpatterns.middleware.answers import kept, unguarded
+from langchain_prodpatterns.middleware.guarded_model import (
+    GUARDED_KEY,
+    GuardedChatModel,
+)
 from langchain_prodpatterns.middleware.naming import read_name
 from langchain_prodpatterns.middleware.restoring import Restoring, put_back
 from langchain_prodpatterns.middleware.results import messages_of, with_messages
@@ -100,9 +104,11 @@ class GuardMiddleware(AgentMiddleware[GuardState[ResponseT], ContextT, ResponseT
     (unless `durability="exit"`), and the last one the restored answer. A structured
     response holds values in any case.
 
-    Put it first in the list, so that all others see guarded messages, and what other
-    middleware adds to a model's request is guarded where it stands behind. Values in
-    state keys other than `messages` are left alone.
+    Put it first in the list, so that all others see guarded messages; only what chooses
+    another model (`ModelFallbackMiddleware`) belongs in front of it, since of a model
+    that is put in behind it the answer is guarded but not the tokens. What middleware
+    behind it adds to a request is not looked at. Values in state keys other than
+    `messages` are left alone.
     """
 
     state_schema: type[GuardState[ResponseT]] = GuardState
@@ -228,9 +234,13 @@ class GuardMiddleware(AgentMiddleware[GuardState[ResponseT], ContextT, ResponseT
         try:
             seen = self._in.invoke(_asked(request), call.config)
             response = handler(self._asking(request, seen, call))
+            late = [
+                self._out.invoke(each, call.config) if self._out else each
+                for each in unguarded(response)
+            ]
         except GuardBlocked as blocked:
             return self._answer_to(blocked)
-        return _kept(response, call.restoring.known(seen))
+        return kept(response, late, call.restoring.known(seen))
 
     async def awrap_model_call(
         self,
@@ -248,9 +258,13 @@ class GuardMiddleware(AgentMiddleware[GuardState[ResponseT], ContextT, ResponseT
         try:
             seen = await self._in.ainvoke(_asked(request), call.config)
             response = await handler(self._asking(request, seen, call))
+            late = [
+                await self._out.ainvoke(each, call.config) if self._out else each
+                for each in unguarded(response)
+            ]
         except GuardBlocked as blocked:
             return self._answer_to(blocked)
-        return _kept(response, call.restoring.known(seen))
+        return kept(response, late, call.restoring.known(seen))
 
     def wrap_tool_call(
         self,
@@ -395,12 +409,6 @@ def _split(state: Any, call: _Call) -> tuple[list[Any], list[Any]]:
     cleared = set(state.get("guard_cleared") or ())
     old = [message for message in hidden if message.id in cleared]
     return old, [message for message in hidden if message.id not in cleared]
-
-
-def _kept(response: ModelResponse[Any], known: Any) -> ModelResponse[Any]:
-    """Return what a state keeps of an answer: stand-ins, where the user saw values."""
-    result = put_back(response.result, known)
-    return ModelResponse(result, response.structured_response)
 
 
 def _given(result: Any, call: _Call, request: ToolCallRequest) -> list[Any]:

@@ -1,6 +1,6 @@
 """A chat model of which nothing comes out unguarded, token by token either."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Self, cast
 
@@ -10,7 +10,7 @@ from langchain_core.callbacks import (
 )
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.language_models.base import LangSmithParams
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, RunnableBinding, RunnableConfig
 from langchain_core.tools import BaseTool
@@ -26,6 +26,12 @@ _KEPT = frozenset(
         "disable_streaming", "output_version", "custom_get_token_ids", "streaming",
     ]
 )  # fmt: skip
+
+
+GUARDED_KEY = "prodpatterns.guarded"
+"""In `response_metadata`: what comes out of a guarded model says so."""
+# Once in a stream: chunks are summed up.
+_MARK: Mapping[str, bool] = {GUARDED_KEY: True}
 
 
 class GuardedChatModel(BaseChatModel):
@@ -162,8 +168,10 @@ class GuardedChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         said = map(_whole, self.inner._stream(messages, stop=stop, **kwargs))  # noqa: SLF001
+        mark = _MARK
         for chunk in self.guard.transform(said, self.around):
-            yield ChatGenerationChunk(message=cast("AIMessageChunk", chunk))
+            yield ChatGenerationChunk(message=_marked(chunk, mark))
+            mark = {}
 
     async def _astream(
         self,
@@ -179,9 +187,11 @@ class GuardedChatModel(BaseChatModel):
                 yield _whole(chunk)
 
         guarded: Any = self.guard.atransform(said(), self.around)
+        mark = _MARK
         async with aclosing(guarded):
             async for chunk in guarded:
-                yield ChatGenerationChunk(message=chunk)
+                yield ChatGenerationChunk(message=_marked(chunk, mark))
+                mark = {}
 
 
 def _streams(model: BaseChatModel) -> bool:
@@ -199,8 +209,13 @@ def _whole(generation: ChatGeneration | ChatGenerationChunk) -> Any:
     return message.model_copy(update={"response_metadata": beside})
 
 
+def _marked(message: Any, mark: Mapping[str, bool] = _MARK) -> Any:
+    metadata = {**message.response_metadata, **mark}
+    return message.model_copy(update={"response_metadata": metadata})
+
+
 def _as_result(messages: Sequence[Any], result: ChatResult) -> ChatResult:
     return ChatResult(
-        generations=[ChatGeneration(message=message) for message in messages],
+        generations=[ChatGeneration(message=_marked(message)) for message in messages],
         llm_output=result.llm_output,
     )

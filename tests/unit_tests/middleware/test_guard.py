@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain.agents import create_agent
+from langchain.agents.middleware import AgentMiddleware
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
@@ -405,6 +406,31 @@ def test_a_call_of_the_model_is_counted_once(run: Turn) -> None:
     assert summary.calls == len(model.requests) == 1
     assert summary.input_tokens == model.input_tokens
     assert summary.output_tokens == model.output_tokens
+
+
+class Swapping(AgentMiddleware[Any, Any, Any]):
+    """Puts another model in the place of the guarded one."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def wrap_model_call(self, request: Any, handler: Any) -> Any:
+        return handler(request.override(model=self.model))
+
+    async def awrap_model_call(self, request: Any, handler: Any) -> Any:
+        return await handler(request.override(model=self.model))
+
+
+@both_ways
+def test_the_answer_of_a_model_that_was_put_in_is_guarded(run: Turn) -> None:
+    other = Chunked(parts=[f"Ask {OTHER}"])
+    agent, _ = agent_of([], [], GuardMiddleware(), Swapping(other))
+    assert run(agent, said("hello"))["messages"][-1].text == f"Ask {HIDDEN}"
+    blocking = GuardMiddleware(policy=BLOCKS)
+    agent, _ = agent_of([], [], blocking, Swapping(other))
+    with pytest.raises(GuardBlocked):
+        run(agent, said("hello"))
 
 
 def test_two_guards_with_two_names() -> None:
