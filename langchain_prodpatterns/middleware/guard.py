@@ -33,7 +33,6 @@ from langchain_prodpatterns.guard import GuardRunnable
 from langchain_prodpatterns.guard.vault import scope_of
 from langchain_prodpatterns.middleware.answers import kept, unguarded
 from langchain_prodpatterns.middleware.guarded_model import (
-    GUARDED_KEY,
     GuardedChatModel,
 )
 from langchain_prodpatterns.middleware.naming import read_name
