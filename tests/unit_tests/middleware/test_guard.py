@@ -118,6 +118,57 @@ def test_the_next_turn_hides_what_the_user_was_shown(run: Turn) -> None:
 
 
 @both_ways
+def test_a_value_has_one_stand_in_in_one_run(run: Turn) -> None:
+    tools = [_lookup([], f"it is {MAIL}")]
+    agent, _ = agent_of([calling("lookup", who="x"), "fine"], tools, _pseudonyms())
+    messages = run(agent, said(f"it is {MAIL}"))["messages"]
+    assert messages[2].text == messages[0].text
+    assert "[EMAIL_1_" in messages[0].text
+
+
+@both_ways
+def test_what_a_tool_repeats_of_its_arguments_is_hidden_by_any_policy(
+    run: Turn,
+) -> None:
+    rules = [
+        Rule("pseudonymize", types="email"),
+        Rule("allow", types="email", direction="tool"),
+    ]
+    tools = [_lookup([], f"{MAIL} and {OTHER}")]
+    guard = GuardMiddleware(policy=rules, vault=Vault())
+    agent, model = agent_of(_echo_stand_in, tools, guard)
+    run(agent, said(f"Write to {MAIL}"))
+    assert MAIL not in _prompts(model)
+    assert OTHER in _prompts(model)
+
+
+@both_ways
+def test_what_the_user_was_shown_is_hidden_by_any_policy(run: Turn) -> None:
+    rules = [
+        Rule("pseudonymize", types="email"),
+        Rule("allow", types="email", trust="model"),
+    ]
+    guard = GuardMiddleware(policy=rules, vault=Vault())
+    agent, model = _echoing([], guard, checkpointer=InMemorySaver())
+    thread = {"configurable": {"thread_id": "7"}}
+    result = run(agent, said(f"Write to {MAIL}"), thread)
+    assert MAIL in result["messages"][-1].text
+    run(agent, said("Thanks"), thread)
+    assert MAIL not in _prompts(model)
+
+
+@both_ways
+def test_a_thread_goes_on_after_a_block_of_a_tool_result(run: Turn) -> None:
+    rules = [Rule("block", types="email", direction="tool")]
+    guard = GuardMiddleware(policy=rules, on_block="end", blocked_answer="No.")
+    replies = [calling("lookup", who="x"), "fine"]
+    agent, _ = agent_of(replies, [_lookup([])], guard, checkpointer=InMemorySaver())
+    thread = {"configurable": {"thread_id": "7"}}
+    assert run(agent, said("hello"), thread)["messages"][-1].text == "No."
+    assert run(agent, said("again"), thread)["messages"][-1].text == "fine"
+
+
+@both_ways
 def test_no_checkpoint_of_a_wrapped_agent_holds_a_value(run: Turn) -> None:
     saver, seen = InMemorySaver(), [""]
     guard = _pseudonyms()
