@@ -173,7 +173,7 @@ class GuardMiddleware(AgentMiddleware[GuardState[ResponseT], ContextT, ResponseT
         """Guard the messages in the state."""
         call, update = self._begin(state)
         old, new = _split(state, call)
-        if any(message.content == WITHHELD for message in new):
+        if _was_withheld(new):
             return self._answered(update)
         batch: list[Any] = old
         try:
@@ -191,7 +191,7 @@ class GuardMiddleware(AgentMiddleware[GuardState[ResponseT], ContextT, ResponseT
         """Guard the messages in the state, natively async."""
         call, update = self._begin(state)
         old, new = _split(state, call)
-        if any(message.content == WITHHELD for message in new):
+        if _was_withheld(new):
             return self._answered(update)
         batch: list[Any] = old
         try:
@@ -414,6 +414,14 @@ def _given(result: Any, call: _Call, request: ToolCallRequest) -> list[Any]:
     """Return the messages that a tool gave, with the stand-ins of its arguments."""
     asked = AIMessage("", tool_calls=[request.tool_call])
     return put_back(messages_of(result), call.restoring.known([asked]))
+
+
+def _was_withheld(messages: Sequence[BaseMessage]) -> bool:
+    """Whether something was blocked before it got here; not a tool of another turn."""
+    return any(
+        message.content == WITHHELD and not isinstance(message, ToolMessage)
+        for message in messages
+    )
 
 
 def _withheld(message: BaseMessage) -> BaseMessage:
