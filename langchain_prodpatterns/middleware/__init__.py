@@ -11,17 +11,20 @@ if TYPE_CHECKING:
         CompressToolOutputMiddleware,
     )
     from langchain_prodpatterns.middleware.guard import GuardMiddleware
+    from langchain_prodpatterns.middleware.refine import RefineMiddleware
     from langchain_prodpatterns.middleware.tool_router import ToolRouterMiddleware
 
 _MODULES = {
     "CompressToolOutputMiddleware": "compress_tool_output",
     "GuardMiddleware": "guard",
+    "RefineMiddleware": "refine",
     "ToolRouterMiddleware": "tool_router",
 }
 
 __all__ = [
     "CompressToolOutputMiddleware",
     "GuardMiddleware",
+    "RefineMiddleware",
     "ToolRouterMiddleware",
 ]
 
