@@ -4,11 +4,13 @@ The story of a lookup: identify the request, look it up tier by tier, decide, se
 Only the last user text is ever compared by meaning; all else has to be equal.
 """
 
+import copy
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from langchain_core.caches import RETURN_VAL_TYPE
 from langchain_core.embeddings import Embeddings
@@ -17,7 +19,11 @@ from langchain_core.runnables import Runnable
 from langchain_core.runnables.config import ensure_config
 
 from langchain_prodpatterns import ledger
-from langchain_prodpatterns.cache.arguments import check_arguments, check_generations
+from langchain_prodpatterns.cache.arguments import (
+    check_arguments,
+    check_generations,
+    check_text,
+)
 from langchain_prodpatterns.cache.core import Core
 from langchain_prodpatterns.cache.costs import Cost, Costs
 from langchain_prodpatterns.cache.decision import CacheDecision, band_of
@@ -35,6 +41,7 @@ from langchain_prodpatterns.cache.stores import CacheStore, LocalStore
 from langchain_prodpatterns.cache.upkeep import CacheUpkeep
 from langchain_prodpatterns.cache.workers import off_loop
 from langchain_prodpatterns.judging import JudgeLike
+from langchain_prodpatterns.usage import Usage
 
 if TYPE_CHECKING:
     from langchain_prodpatterns.cache.cached_runnable import CachedRunnable
@@ -180,6 +187,29 @@ class SemanticJudgeCache(CacheUpkeep):
         if single_flight is not None:
             self._flight = SingleFlight(kept, core.leases, single_flight)
 
+    def scoped(
+        self, namespace: str | None = None, *, key: KeyFunction | None = None
+    ) -> Self:
+        """Return a view of this cache: the same entries and evidence.
+
+        For who serves several tenants from one cache, such as a middleware.
+
+        Args:
+            namespace: Keeps a tenant apart; `None` for this cache's own.
+            key: Names the semantic text of a prompt; `None` for this cache's own.
+
+        Returns:
+            The view. To close it is to close the cache.
+
+        Raises:
+            ConfigurationError: When the namespace is no text.
+        """
+        check_text("namespace", namespace)
+        view = copy.copy(self)
+        view.namespace = self.namespace if namespace is None else namespace
+        view._key = self._key if key is None else key  # noqa: SLF001 - its own kind
+        return view
+
     def lookup(self, prompt: str, llm_string: str) -> RETURN_VAL_TYPE | None:
         """Look for an answer.
 
@@ -251,7 +281,14 @@ class SemanticJudgeCache(CacheUpkeep):
         served: list[Generation] = found.serve(visit.run_id)
         return served
 
-    def update(self, prompt: str, llm_string: str, return_val: RETURN_VAL_TYPE) -> None:
+    def update(
+        self,
+        prompt: str,
+        llm_string: str,
+        return_val: RETURN_VAL_TYPE,
+        *,
+        saved: Usage | None = None,
+    ) -> None:
         """Store an answer, if it is worth it.
 
         Args:
@@ -259,16 +296,23 @@ class SemanticJudgeCache(CacheUpkeep):
             llm_string: As at the lookup.
             return_val: The generations. Empty, refused and cut-off answers and invalid
                 tool calls are not stored.
+            saved: What the answer had cost, where it is of several calls; by default
+                what its own usage tells. The seconds are those since the lookup.
         """
         if self.core.is_active:
             return
         with self.core.quiet("update"):
             identity = self._identify(prompt, llm_string)
-            steps = self._keep_generations(identity, return_val)
+            steps = self._keep_generations(identity, return_val, saved)
             self.core.take(steps, Visit().hands(self.embeddings))
 
     async def aupdate(
-        self, prompt: str, llm_string: str, return_val: RETURN_VAL_TYPE
+        self,
+        prompt: str,
+        llm_string: str,
+        return_val: RETURN_VAL_TYPE,
+        *,
+        saved: Usage | None = None,
     ) -> None:
         """Store an answer, if it is worth it, natively async.
 
@@ -276,37 +320,40 @@ class SemanticJudgeCache(CacheUpkeep):
             prompt: As at the lookup.
             llm_string: As at the lookup.
             return_val: As for `update`.
+            saved: As for `update`.
         """
         if self.core.is_active:
             return
         with self.core.quiet("update"):
             identity = await self._aidentify(prompt, llm_string)
-            steps = self._keep_generations(identity, return_val)
+            steps = self._keep_generations(identity, return_val, saved)
             await self.core.atake(steps, Visit().hands(self.embeddings))
 
     def _keep_generations(
-        self, identity: Identity, generations: RETURN_VAL_TYPE
+        self, identity: Identity, generations: RETURN_VAL_TYPE, saved: Usage | None
     ) -> Steps[bool]:
         stored = False
         try:
-            stored = yield from self._keep(identity, generations)
+            stored = yield from self._keep(identity, generations, saved)
         finally:
             if self._flight is not None:
                 self._flight.land(identity.exact, stored=stored)
         return stored
 
-    def _keep(self, identity: Identity, generations: RETURN_VAL_TYPE) -> Steps[bool]:
+    def _keep(
+        self, identity: Identity, generations: RETURN_VAL_TYPE, saved: Usage | None
+    ) -> Steps[bool]:
         answer = check_generations("return_val", generations)
         miss = self._pending.take(identity.exact)
         seconds = time.perf_counter() - miss.at if miss else 0.0
         value: Callable[[], Any] = partial(dict, output=answer)
-        saved = cost_of(answer, seconds)
+        cost = replace(saved, seconds=seconds) if saved else cost_of(answer, seconds)
         vector = miss.vector if miss else None
         since = miss.at if miss else None
         labels = Labels(run=ensure_config().get("metadata"), since=since)
         return (
             yield from self.core.tiers.keep(
-                identity, value, saved, labels, vector=vector
+                identity, value, cost, labels, vector=vector
             )
         )
 

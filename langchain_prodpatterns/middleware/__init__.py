@@ -12,12 +12,16 @@ if TYPE_CHECKING:
     )
     from langchain_prodpatterns.middleware.guard import GuardMiddleware
     from langchain_prodpatterns.middleware.refine import RefineMiddleware
+    from langchain_prodpatterns.middleware.semantic_cache import (
+        SemanticCacheMiddleware,
+    )
     from langchain_prodpatterns.middleware.tool_router import ToolRouterMiddleware
 
 _MODULES = {
     "CompressToolOutputMiddleware": "compress_tool_output",
     "GuardMiddleware": "guard",
     "RefineMiddleware": "refine",
+    "SemanticCacheMiddleware": "semantic_cache",
     "ToolRouterMiddleware": "tool_router",
 }
 
@@ -25,6 +29,7 @@ __all__ = [
     "CompressToolOutputMiddleware",
     "GuardMiddleware",
     "RefineMiddleware",
+    "SemanticCacheMiddleware",
     "ToolRouterMiddleware",
 ]
 

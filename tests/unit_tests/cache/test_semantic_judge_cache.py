@@ -26,6 +26,7 @@ from langchain_prodpatterns.testing import (
     Rule,
     ScriptedChatModel,
 )
+from langchain_prodpatterns.usage import Usage
 from tests.unit_tests.cache.conftest import (
     CLONES,
     LLM,
@@ -969,3 +970,37 @@ async def test_what_is_long_is_read_off_the_event_loop(
 
     assert len(readers) == 2
     assert threading.get_ident() not in readers
+
+
+def test_a_view_has_its_own_namespace_and_the_same_entries(
+    cache: SemanticJudgeCache,
+) -> None:
+    prompt = prompt_of(HumanMessage("how are you"))
+    tenant = cache.scoped("acme")
+    tenant.update(prompt, LLM, answer_of(AIMessage("fine")))
+    assert cache.lookup(prompt, LLM) is None
+    assert cache.scoped("acme").lookup(prompt, LLM) is not None
+    assert cache.scoped().namespace == cache.namespace
+    assert cache.invalidate(namespace="acme") == 1
+    with pytest.raises(ConfigurationError, match="namespace must be a text"):
+        cache.scoped(3)  # type: ignore[arg-type]  # that is the test
+
+
+def test_a_view_names_its_own_semantic_text(cache: SemanticJudgeCache) -> None:
+    exact = cache.scoped(key=lambda _: None)
+    one, other = (prompt_of(HumanMessage(f"how are you {x}")) for x in ("", "all"))
+    exact.update(one, LLM, answer_of(AIMessage("fine")))
+    assert exact.lookup(one, LLM) is not None
+    assert exact.lookup(other, LLM) is None
+
+
+def test_an_answer_of_several_calls_says_what_it_had_cost(
+    cache: SemanticJudgeCache,
+) -> None:
+    prompt = prompt_of(HumanMessage("how are you"))
+    cost = Usage(calls=3, input_tokens=20, output_tokens=10)
+    cache.update(prompt, LLM, answer_of(AIMessage("fine")), saved=cost)
+    with track() as ledger:
+        assert cache.lookup(prompt, LLM) is not None
+    (row,) = ledger.to_records()
+    assert (row.saved_calls, row.saved_tokens) == (3, 30)
