@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from langchain_prodpatterns.middleware.semantic_cache import (
         SemanticCacheMiddleware,
     )
+    from langchain_prodpatterns.middleware.structured_retry import (
+        StructuredRetryMiddleware,
+    )
     from langchain_prodpatterns.middleware.tool_router import ToolRouterMiddleware
 
 _MODULES = {
@@ -22,6 +25,7 @@ _MODULES = {
     "GuardMiddleware": "guard",
     "RefineMiddleware": "refine",
     "SemanticCacheMiddleware": "semantic_cache",
+    "StructuredRetryMiddleware": "structured_retry",
     "ToolRouterMiddleware": "tool_router",
 }
 
@@ -30,6 +34,7 @@ __all__ = [
     "GuardMiddleware",
     "RefineMiddleware",
     "SemanticCacheMiddleware",
+    "StructuredRetryMiddleware",
     "ToolRouterMiddleware",
 ]
 
