@@ -65,12 +65,14 @@ def certify(
 
 def _first(hints: Reals, labels: int, precision: float, confidence: float) -> int:
     """Return the place of the bar whose test is the likeliest to be passed."""
+    if not len(hints):
+        return len(BARS)
     ordered = np.sort(hints)[::-1]
     counts = np.searchsorted(-ordered, -BARS, side="right")
     expected = np.cumsum(ordered)[np.maximum(counts, 1) - 1] - precision * counts
     # In standard errors, of as many labels as will be tested.
     evidence = expected / np.sqrt(np.maximum(counts, 1))
-    tested = counts * labels / max(len(hints), 1)
+    tested = counts * labels / len(hints)
     evidence[tested < fewest(precision, confidence)] = -math.inf
     return int(np.argmax(evidence)) if np.isfinite(evidence).any() else len(BARS)
 

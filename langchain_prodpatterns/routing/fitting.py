@@ -1,4 +1,4 @@
-"""Fitting on labeled queries, so that no query is judged by what was learned from it."""
+"""Fitting on labeled queries, none of which is judged by what it taught."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ import numpy.typing as npt
 from langchain_prodpatterns.routing.certificate import Bar, certify
 from langchain_prodpatterns.routing.scores import Known, Scorer, Scores
 from langchain_prodpatterns.routing.selector import (
+    FEATURES,
     WEIGHTS,
     Choice,
     Selector,
@@ -43,7 +44,9 @@ class Labeled:
 
     def part(self, at: Ints) -> "Labeled":
         """Return some of them."""
-        return Labeled([self.texts[n] for n in at], self.rows[at], self.owners[at])
+        return Labeled(
+            [self.texts[n] for n in at.tolist()], self.rows[at], self.owners[at]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +98,17 @@ def fit(known: Known, labeled: Labeled, routes: int, *, held_out: bool) -> Fitte
     Returns:
         What decides.
     """
-    every = np.arange(len(labeled))
-    taught = every[: int(LEARNED_SHARE * len(labeled))] if held_out else every
-    learned = labeled.part(taught)
+    learned, proving = _split(labeled, held_out=held_out)
     rows = _cross_scores(known, learned, routes)
     weights = _weights(rows, learned.owners)
     features, right = _features(rows, weights, learned.owners)
     selector = Selector.fit(features, right)
     scorer = Scorer(_taught(known, learned), routes)
     if held_out:
-        proving = labeled.part(every[len(taught) :])
-        others = [scorer.score(*each) for each in zip(proving.rows, proving.texts, strict=True)]
+        others = [
+            scorer.score(*each)
+            for each in zip(proving.rows, proving.texts, strict=True)
+        ]
         shown, correct = _features(others, weights, proving.owners)
         hints = _cross_confidence(features, right)
         proof = Proof(selector.confidence(shown), correct, hints)
@@ -113,6 +116,19 @@ def fit(known: Known, labeled: Labeled, routes: int, *, held_out: bool) -> Fitte
         scores = _cross_confidence(features, right)
         proof = Proof(scores, right, scores)
     return Fitted(scorer, weights, selector, proof)
+
+
+def scorer_of(known: Known, labeled: Labeled, routes: int, *, held_out: bool) -> Scorer:
+    """Return the scorer that `fit` makes of the same, without fitting anything else."""
+    learned, _ = _split(labeled, held_out=held_out)
+    return Scorer(_taught(known, learned), routes)
+
+
+def _split(labeled: Labeled, *, held_out: bool) -> tuple[Labeled, Labeled]:
+    """Return what is learned from, and what is only for the certificate."""
+    every = np.arange(len(labeled))
+    count = int(LEARNED_SHARE * len(labeled)) if held_out else len(labeled)
+    return labeled.part(every[:count]), labeled.part(every[count:])
 
 
 def _taught(known: Known, labeled: Labeled) -> Known:
@@ -128,8 +144,10 @@ def _cross_scores(known: Known, labeled: Labeled, routes: int) -> list[Scores]:
     folds = _folds(len(labeled))
     found: list[Scores | None] = [None] * len(labeled)
     for fold in range(FOLDS):
-        scorer = Scorer(_taught(known, labeled.part(np.flatnonzero(folds != fold))), routes)
-        for at in np.flatnonzero(folds == fold):
+        scorer = Scorer(
+            _taught(known, labeled.part(np.flatnonzero(folds != fold))), routes
+        )
+        for at in np.flatnonzero(folds == fold).tolist():
             found[at] = scorer.score(labeled.rows[at], labeled.texts[at])
     return [scores for scores in found if scores is not None]
 
@@ -149,6 +167,8 @@ def _weights(rows: Sequence[Scores], owners: Ints) -> Reals:
 def _features(
     rows: Sequence[Scores], weights: Reals, owners: Ints
 ) -> tuple[Reals, Bools]:
+    if not rows:
+        return np.zeros((0, FEATURES)), np.zeros(0, dtype=bool)
     choices = [choose(scores, weights) for scores in rows]
     best = [
         scores.routes[choice.ranking[0]]

@@ -1,7 +1,7 @@
 """The vectors of the routes: embedded once, when first needed, by one caller."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,16 @@ from langchain_core.embeddings import Embeddings
 
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.routing.decision import DIGITS, Ranked
+from langchain_prodpatterns.routing.knowledge import Knowledge
 from langchain_prodpatterns.routing.routes import Route
+from langchain_prodpatterns.routing.scores import Known
 from langchain_prodpatterns.turns import Turn
 
 Floats = npt.NDArray[np.float32]
+
+_EXACT_ROWS = 8_192
+"""Up to so many vectors each is compared; beyond, those of the nearest routes."""
+_NEAR_ROUTES = 128
 
 
 class RouteMatrix:
@@ -39,10 +45,56 @@ class RouteMatrix:
                 "of tools"
             )
             raise ConfigurationError(msg)
-        self._names = [route.name for route in routes]
+        names = [route.name for route in routes]
+        texts = [text for route in routes for text in route.texts]
+        rows = _unit_rows(vectors, np.repeat(names, counts).tolist())
+        owners = np.repeat(np.arange(len(counts)), counts)
+        self._set(names, Known(texts, owners, rows, rows[:0]))
+
+    def with_more(
+        self, texts: Sequence[str], owners: Any, rows: Floats
+    ) -> "RouteMatrix":
+        """Return a matrix with more texts; those of no route are only kept.
+
+        Args:
+            texts: The texts.
+            owners: The number of the route of each, -1 for none.
+            rows: The unit vectors.
+
+        Returns:
+            The larger matrix.
+        """
+        larger = object.__new__(RouteMatrix)
+        larger._set(self.names, self.known.with_more(texts, owners, rows))
+        return larger
+
+    def _set(self, names: list[str], known: Known) -> None:
+        self.names = names
+        """The names of the routes, in order."""
+        self.known = known
+        """The texts and their vectors."""
         # A route's texts stand together: its first row is where the ones before end.
-        self._starts = np.cumsum([0, *counts[:-1]])
-        self._rows = _unit_rows(vectors, np.repeat(self._names, counts).tolist())
+        order = np.argsort(known.owners, kind="stable")
+        self._rows = known.rows[order]
+        self._starts = np.searchsorted(known.owners[order], np.arange(len(names)))
+        sums = np.add.reduceat(self._rows, self._starts)
+        self._centroids = sums / np.maximum(
+            np.linalg.norm(sums, axis=1, keepdims=True), 1e-6
+        )
+
+    def unit(self, query: Sequence[float]) -> Floats:
+        """Check the vector of a query, and scale it to unit length.
+
+        Args:
+            query: The vector.
+
+        Returns:
+            The unit vector.
+
+        Raises:
+            ValueError: When the vector cannot be compared.
+        """
+        return _unit_query(query, self._rows.shape[1])
 
     def similarities(self, query: Sequence[float]) -> Floats:
         """Compare a query with every route.
@@ -56,10 +108,9 @@ class RouteMatrix:
         Raises:
             ValueError: When the vector cannot be compared.
         """
-        vector = _unit_query(query, self._rows.shape[1])
         # Not `@`: BLAS starts threads for this, which takes milliseconds on a machine
         # whose cores are busy. `einsum` stays in this thread.
-        nearness = np.einsum("ij,j->i", self._rows, vector)
+        nearness = np.einsum("ij,j->i", self._rows, self.unit(query))
         best: Floats = np.maximum.reduceat(nearness, self._starts)
         return best
 
@@ -71,14 +122,32 @@ class RouteMatrix:
             count: How many, at most.
 
         Returns:
-            The routes, the nearest first; equals in the order they were given.
+            The routes, the nearest first; equals in the order they were given. Of very
+            many vectors only those of the routes with the nearest middle are compared.
 
         Raises:
             ValueError: When the vector cannot be compared.
         """
-        nearness = np.round(self.similarities(query).astype(float), DIGITS)
+        if len(self._rows) <= _EXACT_ROWS or len(self.names) <= _NEAR_ROUTES:
+            found = self.similarities(query)
+            routes = np.arange(len(found))
+        else:
+            routes, found = self._near(self.unit(query), max(_NEAR_ROUTES, count))
+        nearness = np.round(found.astype(float), DIGITS)
         order = np.argsort(-nearness, kind="stable")[:count]
-        return tuple(Ranked(self._names[at], float(nearness[at])) for at in order)
+        return tuple(
+            Ranked(self.names[routes[at]], float(nearness[at])) for at in order
+        )
+
+    def _near(self, vector: Floats, count: int) -> tuple[npt.NDArray[np.int64], Floats]:
+        middle = np.einsum("ij,j->i", self._centroids, vector)
+        routes = np.sort(np.argpartition(-middle, min(count, len(middle) - 1))[:count])
+        ends = np.append(self._starts[1:], len(self._rows))
+        best = [
+            np.einsum("ij,j->i", self._rows[self._starts[at] : ends[at]], vector).max()
+            for at in routes
+        ]
+        return routes, np.array(best, dtype=np.float32)
 
 
 class RouteIndex:
@@ -88,15 +157,24 @@ class RouteIndex:
     by `pickle` or `deepcopy` takes the vectors along.
     """
 
-    def __init__(self, routes: Sequence[Route], embeddings: Embeddings) -> None:
-        """Begin without vectors.
+    def __init__(
+        self,
+        routes: Sequence[Route],
+        embeddings: Embeddings,
+        vectors: Mapping[str, Sequence[float]] | None = None,
+    ) -> None:
+        """Begin without vectors, or with some.
 
         Args:
             routes: The routes.
             embeddings: What embeds them.
+            vectors: The vectors of texts that need not be embedded again.
         """
         self.routes = tuple(routes)
         self.embeddings = embeddings
+        self.knowledge = Knowledge()
+        """What was learned beyond the texts of the routes."""
+        self._vectors = dict(vectors or {})
         self._matrix: RouteMatrix | None = None
         self._turn = Turn()
 
@@ -124,12 +202,13 @@ class RouteIndex:
             return self._matrix
         if _is_event_loop_thread():
             # To wait here for a task of this very loop would be to wait for ever.
-            self._matrix = RouteMatrix(self.routes, embed(self._texts()))
-            return self._matrix
+            missing = self._missing()
+            return self._complete(missing, embed(missing) if missing else ())
         self._turn.acquire()
         try:
             if self._matrix is None:
-                self._matrix = RouteMatrix(self.routes, embed(self._texts()))
+                missing = self._missing()
+                return self._complete(missing, embed(missing) if missing else ())
             return self._matrix
         finally:
             self._turn.release()
@@ -153,10 +232,42 @@ class RouteIndex:
         await self._turn.aacquire()
         try:
             if self._matrix is None:
-                self._matrix = RouteMatrix(self.routes, await embed(self._texts()))
+                missing = self._missing()
+                return self._complete(missing, await embed(missing) if missing else ())
             return self._matrix
         finally:
             self._turn.release()
+
+    def vectors(self) -> dict[str, Sequence[float]]:
+        """Return the vectors of the texts that are embedded, by text."""
+        if self._matrix is None:
+            return dict(self._vectors)
+        known = self._matrix.known
+        return dict(zip(known.texts, known.rows, strict=True))
+
+    def restore(self, matrix: RouteMatrix) -> None:
+        """Take over vectors that were saved."""
+        self._matrix = matrix
+
+    def _missing(self) -> list[str]:
+        return [text for text in self._texts() if text not in self._vectors]
+
+    def _complete(
+        self, missing: list[str], found: Sequence[Sequence[float]]
+    ) -> RouteMatrix:
+        if not self._vectors:
+            self._matrix = RouteMatrix(self.routes, found)
+        elif len(found) == len(missing):
+            vectors = {**self._vectors, **dict(zip(missing, found, strict=True))}
+            rows = [vectors[text] for text in self._texts()]
+            self._matrix = RouteMatrix(self.routes, rows)
+        else:
+            msg = (
+                f"the embeddings gave {len(found)} vectors for {len(missing)} texts of "
+                "tools"
+            )
+            raise ConfigurationError(msg)
+        return self._matrix
 
     def _texts(self) -> list[str]:
         return [text for route in self.routes for text in route.texts]

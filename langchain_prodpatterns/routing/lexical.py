@@ -1,4 +1,4 @@
-"""The words of the routes: BM25 beside the vectors, for names that no embedder knows."""
+"""The words of the routes: BM25, for names that no embedder knows."""
 
 import re
 from collections import Counter, defaultdict
@@ -30,7 +30,9 @@ class Lexicon:
         Args:
             texts: The texts of each route.
         """
-        counts = [Counter(word for text in each for word in words(text)) for each in texts]
+        counts = [
+            Counter(word for text in each for word in words(text)) for each in texts
+        ]
         self._routes = len(counts)
         lengths = np.array([max(1, count.total()) for count in counts], dtype=float)
         saturation = _SATURATION * (1 - _LENGTH + _LENGTH * lengths / lengths.mean())

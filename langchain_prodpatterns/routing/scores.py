@@ -45,13 +45,14 @@ class Known:
     none_rows: Floats
     """The vectors of texts that no route fits, unit length."""
 
-    def with_more(
-        self, texts: Sequence[str], owners: Ints, rows: Floats
-    ) -> "Known":
+    def with_more(self, texts: Sequence[str], owners: Ints, rows: Floats) -> "Known":
         """Add texts; an owner of -1 is none."""
         fits = owners >= 0
         return Known(
-            [*self.texts, *(text for text, fit in zip(texts, fits, strict=True) if fit)],
+            [
+                *self.texts,
+                *(text for text, fit in zip(texts, fits, strict=True) if fit),
+            ],
             np.concatenate([self.owners, owners[fits]]),
             np.concatenate([self.rows, rows[fits]]),
             np.concatenate([self.none_rows, rows[~fits]]),
@@ -118,7 +119,9 @@ class Scorer:
         nearness = np.einsum("ij,j->i", self._rows[rows], vector)
         similarity = np.maximum.reduceat(nearness, starts)
         head = np.einsum("ij,j->i", self._head[routes], vector)
-        nearest = np.sort(np.partition(nearness, -min(_NEAREST, len(nearness)))[-_NEAREST:])
+        nearest = np.sort(
+            np.partition(nearness, -min(_NEAREST, len(nearness)))[-_NEAREST:]
+        )
         votes = self._votes(nearness, nearest[0], starts)
         measures = np.column_stack(
             [similarity, centroid[routes], head, said[routes], votes / votes.sum()]
@@ -137,7 +140,9 @@ class Scorer:
             return slice(None), self._starts[:-1]
         counts = self._starts[routes + 1] - self._starts[routes]
         starts = np.cumsum(counts) - counts
-        rows = np.arange(counts.sum()) + np.repeat(self._starts[routes] - starts, counts)
+        rows = np.arange(counts.sum()) + np.repeat(
+            self._starts[routes] - starts, counts
+        )
         return rows, starts
 
     def _votes(self, nearness: Floats, least: float, starts: Ints) -> Reals:

@@ -2,16 +2,16 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from functools import cached_property, partial
-from typing import Any, ClassVar
+from functools import partial
+from typing import Any, NamedTuple
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, AnyMessage
 from langchain_core.prompt_values import ChatPromptValueConcrete, StringPromptValue
 from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.config import run_in_executor
 from langchain_core.runnables.utils import ConfigurableFieldSpec
-from pydantic import Field
 
 from langchain_prodpatterns.arguments import (
     check_count,
@@ -21,37 +21,24 @@ from langchain_prodpatterns.arguments import (
 )
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.judging import Judge, JudgeLike, is_language_model
+from langchain_prodpatterns.routing.base import MARGIN, THRESHOLD, Embedded
 from langchain_prodpatterns.routing.binding import bind_tools
 from langchain_prodpatterns.routing.calling import RoutedCall, acall, call
-from langchain_prodpatterns.routing.decision import (
-    Policy,
-    RouteDecision,
-    Standing,
-    decide,
-)
-from langchain_prodpatterns.routing.fallback import (
-    FallbackJudge,
-    RouteRequest,
-    bind_fallback,
-    offer,
-    settle,
-)
+from langchain_prodpatterns.routing.decision import RouteDecision, Standing, decide
+from langchain_prodpatterns.routing.fallback import RouteRequest, offer, settle
 from langchain_prodpatterns.routing.index import RouteIndex
+from langchain_prodpatterns.routing.keeping import KeptRouter
+from langchain_prodpatterns.routing.labels import Label
 from langchain_prodpatterns.routing.queries import query_text
 from langchain_prodpatterns.routing.routes import Route, Tool, read_routes
-from langchain_prodpatterns.runnable import PatternRun, PatternRunnable
+from langchain_prodpatterns.runnable import PatternRun
 
 logger = logging.getLogger(__name__)
-
-THRESHOLD = 0.65
-"""The default bar for the nearest tool: a cosine."""
-MARGIN = 0.15
-"""The default lead over the next tool: a difference of cosines."""
 
 _FAILED = "the query could not be compared with the tools"
 
 
-class ToolRouter(PatternRunnable[LanguageModelInput, RouteDecision]):
+class ToolRouter(KeptRouter):
     """Chooses a tool by distance where one is near and no other is, else asks.
 
     ```python
@@ -93,38 +80,21 @@ class ToolRouter(PatternRunnable[LanguageModelInput, RouteDecision]):
         decisions: the two bars belong above most of them.
     """
 
-    pattern: ClassVar[str] = "routing"
-
-    tools: Sequence[Any] = Field(repr=False)
-    """LangChain tools, functions and `Route`s, as they were given."""
-    embeddings: Embeddings
-    """What embeds the tools and the queries."""
-    threshold: float = THRESHOLD
-    """The least cosine of the query to a tool that is chosen by distance."""
-    margin: float = MARGIN
-    """The least lead of its cosine over that of any other tool."""
-    fallback: Any | None = None
-    """Who chooses where the distance does not."""
-    examples: Mapping[str, Sequence[str]] | None = Field(default=None, repr=False)
-    """More utterances, by the name of the tool."""
-    top_k: int = 5
-    """How many tools the fallback chooses from."""
-    fallback_timeout: float | None = 5.0
-    """Seconds that the fallback has."""
-    index: RouteIndex = Field(repr=False, exclude=True)
-    """The vectors of the tools, shared by copies of this router."""
-
     def __init__(
         self,
         tools: Sequence[Tool],
         embeddings: Embeddings,
         *,
+        precision: float = 0.95,
         threshold: float = THRESHOLD,
         margin: float = MARGIN,
         fallback: JudgeLike | None = None,
         examples: Mapping[str, Sequence[str]] | None = None,
         top_k: int = 5,
         fallback_timeout: float | None = 5.0,
+        learn: bool = False,
+        max_learned: int = 50,
+        max_cached: int = 1_000,
         **kwargs: Any,
     ) -> None:
         """Set up a router. Nothing is embedded yet.
@@ -133,24 +103,37 @@ class ToolRouter(PatternRunnable[LanguageModelInput, RouteDecision]):
             tools: LangChain tools, functions with a docstring, and `Route`s. Of a
                 docstring the part before `Args:` is used.
             embeddings: What embeds the tools and the queries.
-            threshold: The least similarity (cosine, -1 to 1) of the nearest tool.
-            margin: The least lead (0 to 2) over the next tool.
+            precision: The share (0.5 to 0.999) of decisions by distance that is right.
+                It is promised once `fit` has certified it.
+            threshold: Before `fit`: the least similarity (cosine, -1 to 1) of the
+                nearest tool.
+            margin: Before `fit`: the least lead (0 to 2) over the next tool.
             fallback: A chat model, or a Runnable or callable (sync or async) from
                 `RouteRequest` to `RouteVerdict`, or to a bare number or name.
             examples: Utterances that belong to a tool, by its name. A few each help
                 more than any setting.
             top_k: How many tools the fallback chooses from, at least 1.
             fallback_timeout: Seconds that the fallback has; `None` waits for ever.
+            learn: Whether queries that the fallback decided become examples of what it
+                chose. After every 50 of them the router is fitted again, which takes as
+                long as `fit`.
+            max_learned: How many each tool, and "no tool", may learn: beyond that the
+                oldest go.
+            max_cached: How many decisions of the fallback are kept: a query that comes
+                again, whatever its case and blanks, is not asked about again.
             **kwargs: `name`, for traces. Copies also hand on their `index`.
 
         Raises:
             ConfigurationError: When an argument cannot work.
         """
         refuse_unknown("ToolRouter", kwargs, "name", "index")
+        check_range("precision", precision, 0.5, 0.999)
         check_range("threshold", threshold, -1, 1)
         check_range("margin", margin, 0, 2)
         check_count("top_k", top_k, optional=False)
         check_seconds("fallback_timeout", fallback_timeout)
+        check_count("max_learned", max_learned, optional=False)
+        check_count("max_cached", max_cached, optional=False)
         if not isinstance(embeddings, Embeddings):
             kind = type(embeddings).__name__
             msg = f"embeddings must be LangChain Embeddings, got {kind}"
@@ -163,29 +146,20 @@ class ToolRouter(PatternRunnable[LanguageModelInput, RouteDecision]):
         super().__init__(
             tools=tuple(tool for tool, _ in found.values()),
             embeddings=embeddings,
+            precision=precision,
             threshold=threshold,
             margin=margin,
             fallback=fallback,
             examples=examples,
             top_k=top_k,
             fallback_timeout=fallback_timeout,
+            learn=learn,
+            max_learned=max_learned,
+            max_cached=max_cached,
             index=index,
             **kwargs,
         )
         _ = self.judge  # what cannot work must fail here, not at the first call
-
-    @cached_property
-    def tools_by_name(self) -> Mapping[str, Tool]:
-        """The tools as they were given, by the name that a decision gives."""
-        names = (route.name for route in self.index.routes)
-        return dict(zip(names, self.tools, strict=True))
-
-    @cached_property
-    def judge(self) -> FallbackJudge | None:
-        """The fallback, bound once."""
-        if self.fallback is None:
-            return None
-        return bind_fallback(self.fallback, self.fallback_timeout)
 
     @property
     def InputType(self) -> Any:  # noqa: N802 - LangChain's name
@@ -203,7 +177,9 @@ class ToolRouter(PatternRunnable[LanguageModelInput, RouteDecision]):
         return self.fallback.config_specs if isinstance(self.fallback, Runnable) else []
 
     def select(self, query: LanguageModelInput, k: int | None = None) -> list[Tool]:
-        """Return the nearest tools, however near, such as to bind them to a model.
+        """Return the likeliest tools, such as to bind them to a model.
+
+        By all measures, however unlikely they are.
 
         Args:
             query: As for `invoke`.
@@ -216,9 +192,10 @@ class ToolRouter(PatternRunnable[LanguageModelInput, RouteDecision]):
             ValueError: When the query is empty, or `k` is less than 1.
         """
         text, count = _selection(query, self.top_k if k is None else k)
-        matrix = self.index.matrix(self.embeddings.embed_documents)
-        nearest = matrix.rank(self.embeddings.embed_query(text), count)
-        return [self.tools_by_name[each.name] for each in nearest]
+        view, vector = self._embedded(text)
+        return [
+            self.tools_by_name[each.name] for each in view.rank(vector, text, count)
+        ]
 
     async def aselect(
         self, query: LanguageModelInput, k: int | None = None
@@ -236,9 +213,10 @@ class ToolRouter(PatternRunnable[LanguageModelInput, RouteDecision]):
             ValueError: When the query is empty, or `k` is less than 1.
         """
         text, count = _selection(query, self.top_k if k is None else k)
-        matrix = await self.index.amatrix(self.embeddings.aembed_documents)
-        nearest = matrix.rank(await self.embeddings.aembed_query(text), count)
-        return [self.tools_by_name[each.name] for each in nearest]
+        view, vector = await self._aembedded(text)
+        return [
+            self.tools_by_name[each.name] for each in view.rank(vector, text, count)
+        ]
 
     def bind_tools(
         self, model: BaseChatModel, *, k: int | None = None, **kwargs: Any
@@ -315,16 +293,20 @@ class ToolRouter(PatternRunnable[LanguageModelInput, RouteDecision]):
         self, value: LanguageModelInput, run: PatternRun, **kwargs: Any
     ) -> RouteDecision:
         query = _read_call(value, kwargs)
-        try:
-            standing = self._compare(query, run)
-        except Exception:
-            run.decide("failed", _FAILED)
-            raise
-        decision = decide(standing, self._policy)
-        if self.judge is not None and decision.tool is None and query:
-            offered, request = self._offer(query, standing)
-            judgement = self.judge.ask(request, run.child("fallback", hidden=True))
-            decision = settle(decision, standing, offered, judgement)
+        decision = self.index.knowledge.memory.correction(query)
+        if decision is None:
+            try:
+                found = self._compare(query, run)
+            except Exception:
+                run.decide("failed", _FAILED)
+                raise
+            decision = self._decide(found, query)
+            if self.judge is not None and decision.decided_by == "none" and query:
+                offered, request = self._offer(query, found.standing)
+                judgement = self.judge.ask(request, run.child("fallback", hidden=True))
+                decision = settle(decision, found.standing, offered, judgement)
+                if self._keep(query, decision, found):
+                    self.index.knowledge.refresh()
         run.decide(decision.decided_by, decision.reason, **self._facts(decision))
         return decision
 
@@ -332,55 +314,86 @@ class ToolRouter(PatternRunnable[LanguageModelInput, RouteDecision]):
         self, value: LanguageModelInput, run: PatternRun, **kwargs: Any
     ) -> RouteDecision:
         query = _read_call(value, kwargs)
-        try:
-            standing = await self._acompare(query, run)
-        except Exception:
-            await run.adecide("failed", _FAILED)
-            raise
-        decision = decide(standing, self._policy)
-        if self.judge is not None and decision.tool is None and query:
-            offered, request = self._offer(query, standing)
-            child = run.child("fallback", hidden=True)
-            judgement = await self.judge.aask(request, child)
-            decision = settle(decision, standing, offered, judgement)
+        decision = self.index.knowledge.memory.correction(query)
+        if decision is None:
+            try:
+                found = await self._acompare(query, run)
+            except Exception:
+                await run.adecide("failed", _FAILED)
+                raise
+            decision = self._decide(found, query)
+            if self.judge is not None and decision.decided_by == "none" and query:
+                offered, request = self._offer(query, found.standing)
+                child = run.child("fallback", hidden=True)
+                judgement = await self.judge.aask(request, child)
+                decision = settle(decision, found.standing, offered, judgement)
+                if self._keep(query, decision, found):
+                    await run_in_executor(None, self.index.knowledge.refresh)
         await run.adecide(decision.decided_by, decision.reason, **self._facts(decision))
         return decision
 
-    def _compare(self, query: str, run: PatternRun) -> Standing:
+    def _decide(self, found: "_Compared", query: str) -> RouteDecision:
+        """Decide by the promise, if `fit` made one, else by threshold and margin.
+
+        What they leave open the fallback may have decided before.
+        """
+        view = found.embedded.view if found.embedded else None
+        promise = view.promise(self.precision) if view else None
+        decision = decide(found.standing, self._policy, promise)
+        if decision.tool is not None or self.judge is None:
+            return decision
+        return self.index.knowledge.memory.recall(query) or decision
+
+    def _keep(self, query: str, decision: RouteDecision, found: "_Compared") -> bool:
+        """Keep what the fallback decided; return whether it is time to fit again."""
+        if decision.decided_by != "llm":
+            return False
+        memory = self.index.knowledge.memory
+        memory.remember(query, decision, self.max_cached)
+        if self.learn and found.embedded is not None:
+            row = found.embedded.row
+            memory.learn(Label(query, decision.tool), row, self.max_learned)
+        return memory.due
+
+    def _compare(self, query: str, run: PatternRun) -> "_Compared":
         """Embed the query, and the tools once, and rank the tools."""
         if not query:
-            return Standing((), "the query is empty")
+            return _Compared(Standing((), "the query is empty"))
         try:
             matrix = self.index.matrix(partial(run.embed_documents, self.embeddings))
             vector = run.embed_query(self.embeddings, query)
-            return Standing(matrix.rank(vector, self._ranked))
+            return self._rank(
+                Embedded(self.index.knowledge.view(matrix), vector), query
+            )
         except Exception as error:
             if not self._can_ask_about(error):
                 raise
             return _not_compared(error)
 
-    async def _acompare(self, query: str, run: PatternRun) -> Standing:
+    async def _acompare(self, query: str, run: PatternRun) -> "_Compared":
         """Embed the query, and the tools once, and rank the tools."""
         if not query:
-            return Standing((), "the query is empty")
+            return _Compared(Standing((), "the query is empty"))
         try:
             embed = partial(run.aembed_documents, self.embeddings)
             matrix = await self.index.amatrix(embed)
             vector = await run.aembed_query(self.embeddings, query)
-            return Standing(matrix.rank(vector, self._ranked))
+            return self._rank(
+                Embedded(self.index.knowledge.view(matrix), vector), query
+            )
         except Exception as error:
             if not self._can_ask_about(error):
                 raise
             return _not_compared(error)
+
+    def _rank(self, embedded: Embedded, query: str) -> "_Compared":
+        view, vector = embedded
+        return _Compared(view.standing(vector, query, self._ranked), embedded)
 
     @property
     def _asks_a_model(self) -> bool:
         """Whether the fallback surely costs a model call, unlike a rule or a human."""
         return isinstance(self.fallback, Judge) or is_language_model(self.fallback)
-
-    @property
-    def _policy(self) -> Policy:
-        return Policy(self.threshold, self.margin)
 
     @property
     def _ranked(self) -> int:
@@ -407,10 +420,19 @@ class ToolRouter(PatternRunnable[LanguageModelInput, RouteDecision]):
             "similarity": decision.confidence,
             "margin": decision.margin,
         }
-        if decision.decided_by == "distance" and self._asks_a_model:
+        if decision.decided_by in ("distance", "cache") and self._asks_a_model:
             # What the call would have cost is not known, which is not the same as 0.
             facts |= {"saved_calls": 1, "saved_usd": None}
         return facts
+
+
+class _Compared(NamedTuple):
+    """A query beside the tools."""
+
+    standing: Standing
+    """How it stands to them."""
+    embedded: Embedded | None = None
+    """The query as it was compared, if it could be."""
 
 
 def _read_call(value: LanguageModelInput, kwargs: dict[str, Any]) -> str:
@@ -429,8 +451,8 @@ def _selection(query: LanguageModelInput, k: int) -> tuple[str, int]:
     return text, k
 
 
-def _not_compared(error: Exception) -> Standing:
+def _not_compared(error: Exception) -> "_Compared":
     # The message of an embedder's error may quote the query: only its type is safe.
     kind = type(error).__name__
     logger.warning("routing: the embeddings failed (%s), asking the fallback", kind)
-    return Standing((), f"the query could not be compared ({kind})")
+    return _Compared(Standing((), f"the query could not be compared ({kind})"))

@@ -333,6 +333,7 @@ def test_the_tools_are_embedded_at_the_first_call_and_never_again() -> None:
 def test_many_threads_get_the_same_answers() -> None:
     router = _router(choosing("none"))
     queries = ["clear", "far", "torn", ""] * 16
+    router.batch(queries)
     expected = [router.invoke(query) for query in queries]
 
     with ThreadPoolExecutor(16) as pool:
@@ -405,7 +406,7 @@ def test_a_changed_copy_is_a_new_router_with_the_same_vectors() -> None:
     assert router.model_copy(update={"fallback": None}).invoke("far").tool is None
     lower = router.model_copy(update={"threshold": 0.3})
     assert lower.invoke("far").decided_by == "distance"
-    assert router.model_copy().invoke("far").decided_by == "llm"
+    assert router.model_copy().invoke("far").decided_by == "cache"
     assert embeddings.documents == 1
     with pytest.raises(ConfigurationError, match="threshold"):
         router.model_copy(update={"threshold": 3})
@@ -605,7 +606,10 @@ async def test_select_needs_a_query_and_a_number() -> None:
         ({"fallback_timeout": "5"}, "fallback_timeout must be a number.*'5'"),
         ({"examples": {len: ["x"], max: ["y"]}}, "by the name of a tool, a text"),
         ({"examples": {"z": ["x"]}}, "examples are given for 'z'"),
-        ({"precision": 0.95}, "ToolRouter has no argument 'precision'"),
+        ({"precision": 1}, "precision must be a number from 0.5 to 0.999, got 1"),
+        ({"max_learned": 0}, "max_learned must be a whole number"),
+        ({"max_cached": None}, "max_cached must be a whole number"),
+        ({"delta": 0.95}, "ToolRouter has no argument 'delta'"),
     ],
 )
 def test_arguments_that_cannot_work_are_refused(
