@@ -1,5 +1,6 @@
 """Every Runnable of the package, with an input and what has to come out."""
 
+import copy
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -387,6 +388,12 @@ def _router_responds(request: ScriptedRequest) -> Any:
     return {"choice": choice, "reason": "fits", "nonce": _nonce(request)}
 
 
+def _who_decided(decision: Any) -> tuple[str | None, str]:
+    # What was asked once is not asked again.
+    by = "llm" if decision.decided_by == "cache" else decision.decided_by
+    return decision.tool, by
+
+
 ROUTER = Case(
     name="ToolRouter",
     make=lambda model: ToolRouter(
@@ -404,7 +411,38 @@ ROUTER = Case(
     expected=("orders", "llm"),
     setting=("threshold", 0.5),
     respond=_router_responds,
-    view=lambda decision: (decision.tool, decision.decided_by),
+    view=_who_decided,
+    pattern="routing",
+    one_call=True,
+)
+
+
+def _fitted_router() -> ToolRouter:
+    router = ToolRouter(
+        [
+            Route("orders", "Where an order is."),
+            Route("rules", "The rules of the shop."),
+        ],
+        StrictEmbeddings(),
+    )
+    # Far too few: what is likely is put before the fallback, with a reason.
+    router.fit([("where is it", "orders"), ("what is allowed", "rules")])
+    return router
+
+
+# Here, where no event loop runs. Each test has a copy, with a memory of its own.
+_FITTED = _fitted_router()
+
+FITTED_ROUTER = Case(
+    name="ToolRouter, fitted",
+    make=lambda model: copy.deepcopy(_FITTED).model_copy(update={"fallback": model}),
+    value="has my parcel left",
+    other="may I bring it back",
+    bad=object(),
+    expected=("orders", "llm"),
+    setting=("top_k", 2),
+    respond=_router_responds,
+    view=_who_decided,
     pattern="routing",
     one_call=True,
 )
@@ -455,4 +493,5 @@ CASES: list[Case] = [
     RACE,
     SPOTLIGHT,
     ROUTER,
+    FITTED_ROUTER,
 ]
