@@ -1,11 +1,11 @@
 """How many queries are decided without a model call, and how many of those rightly.
 
-Every method chooses the nearest or likeliest route or none; they differ in when. Each is
-tuned on one half of the queries for a precision, and measured on the other half; that is
-done for `--resamples` random halves. A cell is `coverage / precision (kept)`, in %: the
-mean share that is decided, the mean share of these that is right (to decide a query that
-no route fits is wrong), and the share of the resamples whose precision is at least the
-one asked for less half a point.
+Every method chooses the nearest or likeliest route or none; they differ in when. Each
+is tuned on one half of the queries for a precision, and measured on the other half;
+that is done for `--resamples` random halves. A cell is `coverage / precision (kept)`,
+in %: the mean share that is decided, the mean share of these that is right (to decide a
+query that no route fits is wrong), and the share of the resamples whose precision is at
+least the one asked for less half a point.
 
 - `nearest, always`: no bar.
 - `threshold alone`, `margin alone`: the bar with the most coverage at the precision on
@@ -18,8 +18,8 @@ one asked for less half a point.
 CLINC150 (with out-of-scope queries) and BANKING77 have 10 examples a route and its name
 as the description; MetaTool 5 examples and the tool's own description. `unseen` is
 BANKING77 without every fourth route: near topics that nothing fits. The model is
-all-MiniLM-L6-v2. The settings behind `fit` were chosen on utterances of the sets' example
-files that are no route's examples here. The data is looked for in
+all-MiniLM-L6-v2. The settings behind `fit` were chosen on utterances of the sets'
+example files that are no route's examples here. The data is looked for in
 `PRODPATTERNS_SHARED`, by default `../shared`.
 """
 

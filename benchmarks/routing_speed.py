@@ -7,8 +7,8 @@ import numpy as np
 from routing_data import TableEmbeddings
 
 from langchain_prodpatterns.routing import Route, ToolRouter
+from langchain_prodpatterns.routing.base import MARGIN, THRESHOLD
 from langchain_prodpatterns.routing.decision import Policy, decide
-from langchain_prodpatterns.routing.tool_router import MARGIN, THRESHOLD
 
 SIZES = {(300, 5): 1, (1_000, 50): 3}
 """Routes and texts of each, and the goal in ms."""
@@ -78,7 +78,6 @@ def show_fit() -> None:
     """Print the time of `fit`."""
     routes, texts, labels = FIT
     router, asked = made(routes, texts, labels)
-    router.select("0", 1) if "0" in router.embeddings.table else None  # type: ignore[attr-defined]
     started = time.perf_counter()
     router.fit(asked)
     seconds = time.perf_counter() - started

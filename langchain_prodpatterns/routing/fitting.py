@@ -24,8 +24,6 @@ Ints = npt.NDArray[np.int64]
 
 FOLDS = 5
 """Parts that labeled queries are cut into: each is judged by what the others teach."""
-LEARNED_SHARE = 0.5
-"""What is learned from where the other queries are held out for the certificate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +83,15 @@ class Fitted:
         return scores, choice, float(self.selector.confidence(choice.features))
 
 
-def fit(known: Known, labeled: Labeled, routes: int, *, held_out: bool) -> Fitted:
+def fit(known: Known, labeled: Labeled, routes: int, *, held_out: float) -> Fitted:
     """Fit a head, weights and a selector, and prove them on labeled queries.
 
     Args:
         known: The texts of the routes.
         labeled: Labeled queries, in random order.
         routes: How many routes there are.
-        held_out: Whether to learn from one half and to prove on the other, instead of
-            learning from all and proving each fold on what the others teach.
+        held_out: The share to prove on, learning from the rest. With 0 all are learned
+            from, and each fold is proven on what the others teach.
 
     Returns:
         What decides.
@@ -118,16 +116,18 @@ def fit(known: Known, labeled: Labeled, routes: int, *, held_out: bool) -> Fitte
     return Fitted(scorer, weights, selector, proof)
 
 
-def scorer_of(known: Known, labeled: Labeled, routes: int, *, held_out: bool) -> Scorer:
+def scorer_of(
+    known: Known, labeled: Labeled, routes: int, *, held_out: float
+) -> Scorer:
     """Return the scorer that `fit` makes of the same, without fitting anything else."""
     learned, _ = _split(labeled, held_out=held_out)
     return Scorer(_taught(known, learned), routes)
 
 
-def _split(labeled: Labeled, *, held_out: bool) -> tuple[Labeled, Labeled]:
+def _split(labeled: Labeled, *, held_out: float) -> tuple[Labeled, Labeled]:
     """Return what is learned from, and what is only for the certificate."""
     every = np.arange(len(labeled))
-    count = int(LEARNED_SHARE * len(labeled)) if held_out else len(labeled)
+    count = len(labeled) - int(held_out * len(labeled))
     return labeled.part(every[:count]), labeled.part(every[count:])
 
 

@@ -37,8 +37,8 @@ class Course:
     """The labels, in random order."""
     confidence: float
     """How sure the certificate is to be."""
-    held_out: bool
-    """Whether one half of the labels is only for the certificate."""
+    held_out: float
+    """The share of the labels that is only for the certificate."""
 
 
 @dataclass(frozen=True)

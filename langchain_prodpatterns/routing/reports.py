@@ -88,7 +88,7 @@ def report(
     proving: int,
     needed: int | None,
     fewest: int,
-    held_out: bool,
+    held_out: float,
 ) -> FitReport:
     """Write down what came of fitting."""
     nones = sum(label.tool is None for label in labels)

@@ -149,7 +149,7 @@ def _restore(header: Any, arrays: Arrays, index: RouteIndex) -> None:
         if lesson is None:
             msg = "a fit without labels"
             raise ValueError(msg)
-        given = Course(lesson, float(course["confidence"]), bool(course["held_out"]))
+        given = Course(lesson, float(course["confidence"]), float(course["held_out"]))
         view = View(base, learned, given, _fitted(view, given, arrays))
     memory = index.knowledge.memory
     memory.restore(decisions, _lesson(header["learned"], arrays.get("learned")))

@@ -36,7 +36,7 @@ class TaughtRouter(BaseRouter):
     """A router that labels teach."""
 
     def fit(
-        self, examples: LabelsLike, *, confidence: float = 0.9, held_out: bool = False
+        self, examples: LabelsLike, *, confidence: float = 0.9, held_out: float = 0
     ) -> FitReport:
         """Learn from labeled queries, and certify from when on to decide alone.
 
@@ -63,8 +63,9 @@ class TaughtRouter(BaseRouter):
             examples: Pairs of a query and the name of its tool, `None` where no tool
                 fits; a mapping from queries to names, or from names to queries.
             confidence: How sure to be of the precision (0.5 to 0.999).
-            held_out: Whether to keep one half of the labels for the certificate alone.
-                That assumes nothing but exchangeability, and learns from half as much.
+            held_out: The share of the labels (0 to 0.9) to keep for the certificate
+                alone. More than 0 assumes nothing but exchangeability, and learns from
+                so much less.
 
         Returns:
             What the labels showed.
@@ -72,7 +73,7 @@ class TaughtRouter(BaseRouter):
         Raises:
             ConfigurationError: When an example or an argument cannot work.
         """
-        labels = self._labels(examples, confidence)
+        labels = self._labels(examples, confidence, held_out)
         view = self._view()
         labels = _unseen(labels, view)
         queries = [label.query for label in labels]
@@ -80,7 +81,7 @@ class TaughtRouter(BaseRouter):
         return self._fit(view, labels, vectors, confidence, held_out)
 
     async def afit(
-        self, examples: LabelsLike, *, confidence: float = 0.9, held_out: bool = False
+        self, examples: LabelsLike, *, confidence: float = 0.9, held_out: float = 0
     ) -> FitReport:
         """Learn from labeled queries, like `fit`; it computes in a thread.
 
@@ -95,7 +96,7 @@ class TaughtRouter(BaseRouter):
         Raises:
             ConfigurationError: When an example or an argument cannot work.
         """
-        labels = self._labels(examples, confidence)
+        labels = self._labels(examples, confidence, held_out)
         view = await self._aview()
         labels = _unseen(labels, view)
         vectors = await self._avectors([label.query for label in labels])
@@ -173,7 +174,10 @@ class TaughtRouter(BaseRouter):
         if self._correct(label, await self._aembedded(label.query)):
             await run_in_executor(None, self.index.knowledge.refresh)
 
-    def _labels(self, examples: LabelsLike, confidence: float) -> tuple[Label, ...]:
+    def _labels(
+        self, examples: LabelsLike, confidence: float, held_out: float
+    ) -> tuple[Label, ...]:
+        check_range("held_out", held_out, 0, 0.9)
         check_range("confidence", confidence, 0.5, 0.999)
         return read_labels(examples, self.tools_by_name)
 
@@ -192,7 +196,7 @@ class TaughtRouter(BaseRouter):
         labels: Sequence[Label],
         vectors: Sequence[list[float]],
         confidence: float,
-        held_out: bool,  # noqa: FBT001 - handed on as it was given
+        held_out: float,
     ) -> FitReport:
         # Users' labels often stand by tool: each fold needs a bit of every tool.
         order = np.random.default_rng(_SEED).permutation(len(labels))

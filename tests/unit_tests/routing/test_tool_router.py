@@ -333,7 +333,7 @@ def test_the_tools_are_embedded_at_the_first_call_and_never_again() -> None:
 def test_many_threads_get_the_same_answers() -> None:
     router = _router(choosing("none"))
     queries = ["clear", "far", "torn", ""] * 16
-    router.batch(queries)
+    router.batch([*queries])
     expected = [router.invoke(query) for query in queries]
 
     with ThreadPoolExecutor(16) as pool:
