@@ -59,8 +59,8 @@ def show_learning(problem: Problem) -> None:
     routes = read_routes("banking77", EXAMPLES)
     found = [run(problem, routes, seed) for seed in range(SEEDS)]
     print(
-        f"\nBANKING77, {EXAMPLES} example a route and {LABELS} labels, {HELD_OUT:.0%} of "
-        "them only for the certificate, learning from a fallback that is right in "
+        f"\nBANKING77, {EXAMPLES} example a route and {LABELS} labels, {HELD_OUT:.0%} "
+        "of them only for the certificate, learning from a fallback that is right in "
         f"{RIGHT:.0%} (mean of {SEEDS}):"
     )
     shown = []

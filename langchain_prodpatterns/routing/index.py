@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,24 @@ class RouteMatrix:
         rows = _unit_rows(vectors, np.repeat(names, counts).tolist())
         owners = np.repeat(np.arange(len(counts)), counts)
         self._set(names, Known(texts, owners, rows, rows[:0]))
+
+    @classmethod
+    def restored(cls, routes: Sequence[Route], rows: Floats) -> "RouteMatrix":
+        """Take over unit vectors as they are, to the last bit.
+
+        Args:
+            routes: The routes.
+            rows: What `known.rows` of another matrix was.
+
+        Returns:
+            The same matrix.
+
+        Raises:
+            ConfigurationError: When they do not fit.
+        """
+        matrix = cls(routes, rows.tolist())
+        matrix._set(matrix.names, replace(matrix.known, rows=rows))
+        return matrix
 
     def with_more(
         self, texts: Sequence[str], owners: Any, rows: Floats

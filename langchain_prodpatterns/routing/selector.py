@@ -23,6 +23,7 @@ _WEIGHTS_PRIOR = 0.1
 _PENALTY = 2.0
 """How far the selector's coefficients are held to 0."""
 _STEPS = 50
+_HALVINGS = 10
 _CLOSE = 1e-6
 _NEARLY = 1e-3
 _CONSTANT = 1e-9
@@ -90,24 +91,43 @@ def fit_weights(rows: Sequence[Scores], places: Sequence[int]) -> Reals:
     Returns:
         A weight a measure.
     """
-    prior = np.array(WEIGHTS)
-    weights = prior.copy()
+    weights = np.array(WEIGHTS)
+    height, slope, curve = _likelihood(rows, places, weights)
     for _ in range(_STEPS):
-        slope = -_WEIGHTS_PRIOR * (weights - prior)
-        curve = _WEIGHTS_PRIOR * np.eye(len(prior))
-        for scores, place in zip(rows, places, strict=True):
-            total = scores.measures @ weights
-            chance = np.exp(total - total.max())
-            chance /= chance.sum()
-            mean = chance @ scores.measures
-            spread = scores.measures - mean
-            slope += scores.measures[place] - mean
-            curve += (spread * chance[:, np.newaxis]).T @ spread
         step = np.linalg.solve(curve, slope)
-        weights = weights + np.clip(step, -_FAR_AHEAD, _FAR_AHEAD)
         if np.abs(step).max() < _NEARLY:
             break
+        # A whole step of Newton's may go too far, from where it does not come back.
+        for halving in range(_HALVINGS):
+            tried = weights + step / 2**halving
+            found = _likelihood(rows, places, tried)
+            if found[0] > height:
+                weights, (height, slope, curve) = tried, found
+                break
+        else:
+            break
     return weights
+
+
+def _likelihood(
+    rows: Sequence[Scores], places: Sequence[int], weights: Reals
+) -> tuple[float, Reals, Reals]:
+    """Return the logarithm of the likelihood with the prior, its slope and curve."""
+    away = weights - np.array(WEIGHTS)
+    height = -_WEIGHTS_PRIOR * float(away @ away) / 2
+    slope = -_WEIGHTS_PRIOR * away
+    curve = _WEIGHTS_PRIOR * np.eye(len(weights))
+    for scores, place in zip(rows, places, strict=True):
+        total = scores.measures @ weights
+        total -= total.max()
+        chance = np.exp(total)
+        height += float(total[place] - np.log(chance.sum()))
+        chance /= chance.sum()
+        mean = chance @ scores.measures
+        spread = scores.measures - mean
+        slope = slope + scores.measures[place] - mean
+        curve += (spread * chance[:, np.newaxis]).T @ spread
+    return height, slope, curve
 
 
 @dataclass(frozen=True, slots=True)

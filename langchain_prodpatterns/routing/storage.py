@@ -78,7 +78,7 @@ def read_state(path: Path, index: RouteIndex) -> None:
         StoreError: When it cannot be read or does not belong to these.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             _check_sizes(archive.zip)
             arrays = {name: archive[name] for name in archive.files}
         header = json.loads(str(arrays["header"]))
@@ -136,7 +136,7 @@ def _check_header(path: Path, header: Any, index: RouteIndex) -> None:
 
 
 def _restore(header: Any, arrays: Arrays, index: RouteIndex) -> None:
-    base = RouteMatrix(index.routes, arrays["vectors"].tolist())
+    base = RouteMatrix.restored(index.routes, arrays["vectors"])
     decisions = {
         str(key): RouteDecision.model_validate(value)
         for key, value in header["decisions"].items()

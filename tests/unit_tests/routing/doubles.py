@@ -1,12 +1,14 @@
 """Embeddings by table, so that every similarity is known, and a scripted fallback."""
 
 import asyncio
+import hashlib
 import json
 import re
 import threading
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
+import numpy as np
 from langchain_core.embeddings import Embeddings
 
 from langchain_prodpatterns.routing import Route, RouteDecision, ToolRouter
@@ -112,3 +114,55 @@ def ainvoke(router: ToolRouter, value: Any, **kwargs: Any) -> RouteDecision:
 
 
 WAYS: list[Callable[..., RouteDecision]] = [invoke, ainvoke]
+
+
+class ClusterEmbeddings(Embeddings):
+    """Embeds `a 12` near the middle of `a`, and `? 12` near nothing in particular."""
+
+    model = "clusters"
+
+    def __init__(self, spread: float = 0.08) -> None:
+        self.spread = spread
+        self.documents: list[str] = []
+        self.queries = 0
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        _off_the_loop()
+        self.documents.extend(texts)
+        return [self._find(text) for text in texts]
+
+    def embed_query(self, text: str) -> list[float]:
+        _off_the_loop()
+        self.queries += 1
+        return self._find(text)
+
+    async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
+        return await asyncio.to_thread(self.embed_documents, texts)
+
+    async def aembed_query(self, text: str) -> list[float]:
+        return await asyncio.to_thread(self.embed_query, text)
+
+    def _find(self, text: str) -> list[float]:
+        seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
+        vector = np.random.default_rng(seed).normal(size=32)
+        found = vector * (self.spread if text[0] in NAMES else 0.2)
+        if text[0] in NAMES:
+            found[NAMES.index(text[0])] += 1
+        else:
+            found += 0.2
+        return [float(value) for value in found]
+
+
+NAMES = "abcdef"
+CLUSTERS = [
+    Route(name, f"{name} is its purpose", [f"{name} {at}" for at in range(3)])
+    for name in NAMES
+]
+
+
+def cluster_labels(count: int, start: int = 100) -> list[tuple[str, str | None]]:
+    """Labeled queries, by turns of each cluster and of none."""
+    turns: list[str | None] = [*NAMES, None]
+    return [
+        (f"{turns[at % 7] or '?'} {start + at}", turns[at % 7]) for at in range(count)
+    ]
