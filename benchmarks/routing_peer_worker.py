@@ -13,9 +13,12 @@ VECTORS: dict[str, list[float]] = {}
 ITERATIONS = 100
 """Of its random search; 500 by default, which takes minutes and finds no more here."""
 
+THRESHOLD = 0.5
+"""The default of its `FastEmbedEncoder` and `HuggingFaceEncoder`."""
+
 
 def encoder() -> Any:
-    """Make an encoder that looks vectors up; its threshold is the library's default."""
+    """Make an encoder that looks vectors up, like the library's own of this model."""
     base = import_module("semantic_router.encoders").DenseEncoder
 
     class Looking(base):  # type: ignore[misc, valid-type] # unknown here
@@ -24,7 +27,7 @@ def encoder() -> Any:
             probe = [1.0, *([0.0] * (len(next(iter(VECTORS.values()))) - 1))]
             return [VECTORS.get(text, probe) for text in docs]
 
-    return Looking(name="looking")
+    return Looking(name="looking", score_threshold=THRESHOLD)
 
 
 def router(routes: list[tuple[str, list[str]]]) -> Any:

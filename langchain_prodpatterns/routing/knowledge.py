@@ -154,14 +154,14 @@ class Knowledge:
         self.memory = Memory()
         """What the fallback decided."""
         self._view: View | None = None
-        self._lock = threading.Lock()
+        self._set_locks()
 
     def view(self, base: "RouteMatrix") -> View:
         """Return what decides now."""
-        view = self._view
-        if view is None:
-            self._view = view = View(base)
-        return view
+        with self._swap:
+            if self._view is None:
+                self._view = View(base)
+            return self._view
 
     def teach(self, base: "RouteMatrix", course: Course) -> View:
         """Fit on labels, and on what was learned.
@@ -173,27 +173,29 @@ class Knowledge:
         Returns:
             What decides from now on.
         """
-        with self._lock:
-            self._view = view = _made(base, self.memory.lesson(), course)
+        with self._fitting:
+            view = _made(base, self.memory.lesson(), course)
+            self.restore(view)
         return view
 
     def refresh(self) -> None:
         """Fit again with what was learned since, if nobody else is at it."""
         view = self._view
-        if view is None or not self._lock.acquire(blocking=False):
+        if view is None or not self._fitting.acquire(blocking=False):
             return
         try:
-            lesson = self.memory.lesson()
+            # Not the one from before: somebody may just have fitted.
+            view, lesson = self._view or view, self.memory.lesson()
             if view.suspended:
-                self._view = View(view.base, lesson, suspended=view.suspended)
+                self.restore(View(view.base, lesson, suspended=view.suspended))
             else:
-                self._view = _made(view.base, lesson, view.course)
+                self.restore(_made(view.base, lesson, view.course))
         finally:
-            self._lock.release()
+            self._fitting.release()
 
     def suspend(self, base: "RouteMatrix", reason: str) -> None:
         """Decide nothing alone until the next fit."""
-        self._view = View(base, self.memory.lesson(), suspended=reason)
+        self.restore(View(base, self.memory.lesson(), suspended=reason))
 
     def inherit(self, base: "RouteMatrix", other: "Knowledge") -> None:
         """Fit on the labels of another router, whose promise this one keeps.
@@ -215,15 +217,21 @@ class Knowledge:
         return view is not None and bool(view.fitted or view.suspended)
 
     def restore(self, view: View) -> None:
-        """Take over a view that was saved."""
-        self._view = view
+        """Let a view decide from now on."""
+        with self._swap:
+            self._view = view
 
     def __getstate__(self) -> dict[str, Any]:
         return {"memory": self.memory, "_view": self._view}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._lock = threading.Lock()
+        self._set_locks()
+
+    def _set_locks(self) -> None:
+        # One is held for as long as fitting takes, the other never for long.
+        self._fitting = threading.Lock()
+        self._swap = threading.Lock()
 
 
 def _made(base: "RouteMatrix", lesson: Lesson | None, course: Course | None) -> View:

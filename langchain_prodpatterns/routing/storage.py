@@ -220,7 +220,8 @@ def _replace(path: Path, arrays: Arrays) -> None:
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
+            # Nothing here is an object, so that nothing is pickled.
+            np.savez(file, **dict[str, Any](arrays))
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

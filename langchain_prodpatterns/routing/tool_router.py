@@ -56,13 +56,24 @@ class ToolRouter(KeptRouter):
     )
     ```
 
-    The similarity of a tool is the highest cosine of the query to its description and
-    its examples. A tool is chosen by distance when its similarity is at least
-    `threshold` and leads that of every other tool by at least `margin`: a threshold
-    alone confuses tools that are alike, a margin alone trusts the least bad of several
-    that do not fit. Otherwise `fallback` picks among the `top_k` nearest, or says that
-    none fits; its answer counts only when it is on offer. Without an answer no tool is
-    chosen, never the runner-up. A router with one tool has no margin to go by.
+    After `fit` on labeled queries a tool is chosen by distance where the confidence in
+    it reaches a bar that keeps `precision`: the probability, learned from the labels,
+    that the likeliest tool is right, given how high its similarity, centroid, head,
+    words (BM25) and neighbors are and how low those of all others. With too few labels
+    nothing is decided by distance, and the reason says how many are missing.
+
+    Before `fit` the similarity of a tool is the highest cosine of the query to its
+    description and its examples. It is chosen when that is at least `threshold` and
+    leads every other tool by at least `margin`: a threshold alone confuses tools that
+    are alike, a margin alone trusts the least bad of several that do not fit. A router
+    with one tool has no margin to go by. This promises nothing.
+
+    Otherwise `fallback` picks among the `top_k` nearest, or says that none fits; its
+    answer counts only when it is on offer. Without an answer no tool is chosen, never
+    the runner-up. Its decisions are kept and served again where the distance is still
+    not clear (`cache`); with `learn` they also become examples, and the bar is
+    certified anew on the labels of the last `fit`, each time at the same confidence.
+    `feedback` corrects them, and comes before everything else.
 
     The tools are embedded once, at the first call; of messages only the last human one
     is compared. A query that cannot be embedded leaves the choice, of all tools, to the
@@ -70,14 +81,12 @@ class ToolRouter(KeptRouter):
     tools that are zero or not finite, unequal lengths) always are an error.
 
     !!! warning
-        What cosine counts as near differs from one embedder to the next, and nobody
-        has calibrated the defaults for yours. They were chosen with all-MiniLM-L6-v2 on
-        one half of the queries of CLINC150, BANKING77 and MetaTool; on the other half
-        (`benchmarks/routing.py`) they decide 29 to 40 of 100 queries by distance, and
-        94 to 99 of 100 of these rightly. With another embedder, route about 100
-        labeled queries, among them some that no tool fits, without a fallback and with
-        `threshold=-1, margin=0`, and look at `confidence` and `margin` of the wrong
-        decisions: the two bars belong above most of them.
+        What cosine counts as near differs from one embedder to the next: nobody has
+        calibrated the default `threshold` and `margin` for yours. With all-MiniLM-L6-v2
+        they decide 29 to 40 of 100 queries of CLINC150, BANKING77 and MetaTool by
+        distance, and 94 to 99 of 100 of these rightly (`benchmarks/routing.py`). Use
+        `fit`: some hundred labels, among them queries that no tool fits, do more than
+        any setting.
     """
 
     def __init__(
@@ -417,7 +426,7 @@ class ToolRouter(KeptRouter):
         """What ledgers and traces are told; nothing of the query is in it."""
         facts: dict[str, Any] = {
             "tool": decision.tool,
-            "similarity": decision.confidence,
+            "confidence": decision.confidence,
             "margin": decision.margin,
         }
         if decision.decided_by in ("distance", "cache") and self._asks_a_model:

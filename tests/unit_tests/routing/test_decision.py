@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from langchain_prodpatterns.routing.decision import (
     Policy,
+    Promise,
     Ranked,
     RouteDecision,
     Standing,
@@ -140,3 +141,44 @@ def test_one_more_route_never_changes_the_winner_to_another_but_itself(
     )
 
     assert decide(Standing(tuple(more)), policy).tool in {before, None, "new"}
+
+
+# After a fit.
+
+SURE = Standing((Ranked("a", 0.4), Ranked("b", 0.5)), confidence=0.97)
+
+
+def test_a_promise_decides_by_confidence_whatever_threshold_and_margin_say() -> None:
+    decision = decide(SURE, POLICY, Promise(0.95, 0.9))
+
+    assert decision == RouteDecision(
+        tool="a",
+        decided_by="distance",
+        confidence=0.97,
+        runner_up="b",
+        margin=-0.1,
+        reason="'a' with a confidence of 0.9700 reaches the bar of 0.9000 for a "
+        "precision of 0.95",
+    )
+
+
+def test_below_the_bar_nothing_is_decided() -> None:
+    near = Standing((Ranked("a", 0.99), Ranked("b", 0.1)), confidence=0.89)
+
+    decision = decide(near, POLICY, Promise(0.95, 0.9))
+
+    assert (decision.tool, decision.decided_by) == (None, "none")
+    assert decision.confidence == 0.89
+    assert "below the bar of 0.9000" in decision.reason
+
+
+def test_without_a_bar_nothing_is_decided_and_the_reason_is_told() -> None:
+    decision = decide(SURE, POLICY, Promise(0.95, None, "30 more labels are needed"))
+
+    assert (decision.tool, decision.reason) == (None, "30 more labels are needed")
+
+
+def test_the_confidence_is_about_the_likeliest_tool_alone() -> None:
+    assert conclude(SURE, "a", "llm", "").confidence == 0.97
+    assert conclude(SURE, None, "none", "").confidence == 0.97
+    assert conclude(SURE, "b", "llm", "").confidence is None

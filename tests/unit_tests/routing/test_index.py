@@ -270,3 +270,64 @@ def test_an_index_fits_its_routes_and_its_embeddings_only() -> None:
     assert index.fits(list(ROUTES), embeddings)
     assert not index.fits(ROUTES[:2], embeddings)
     assert not index.fits(ROUTES, TableEmbeddings({}))
+
+
+def _many(count: int, each: int) -> tuple[RouteMatrix, np.ndarray[Any, Any]]:
+    chance = np.random.default_rng(0)
+    rows = np.repeat(chance.normal(size=(count, 16)), each, axis=0)
+    rows += 0.2 * chance.normal(size=rows.shape)
+    routes = [
+        Route(f"r{at}", examples=[f"{at} {n}" for n in range(each)])
+        for at in range(count)
+    ]
+    return RouteMatrix(routes, rows.tolist()), rows
+
+
+def test_of_very_many_vectors_the_nearest_are_found_all_the_same() -> None:
+    matrix, rows = _many(300, 30)
+    chance = np.random.default_rng(1)
+
+    for at in chance.integers(0, len(rows), 50).tolist():
+        query = (rows[at] + 0.1 * chance.normal(size=16)).tolist()
+        nearness = matrix.similarities(query)
+        best = matrix.rank(query, 3)
+        assert best[0].name == f"r{nearness.argmax()}"
+        assert best[0].similarity == pytest.approx(float(nearness.max()), abs=1e-5)
+    assert len(matrix.rank(rows[0].tolist(), 200)) == 200
+
+
+def test_more_texts_stand_beside_those_of_their_route() -> None:
+    matrix = RouteMatrix([Route("a", "x"), Route("b", "y")], [[1, 0, 0], [0, 1, 0]])
+    rows = np.array([[0, 0, 1], [0, 1, 0]], dtype=np.float32)
+
+    larger = matrix.with_more(["z", "nobody's"], np.array([0, -1]), rows)
+
+    assert larger.rank([0, 0, 1], 1) == (Ranked("a", 1.0),)
+    assert matrix.rank([0, 0, 1], 1)[0].similarity == 0
+    assert larger.known.none_rows.tolist() == [[0, 1, 0]]
+    assert larger.similarities([0, 1, 0]).tolist() == [0, 1]
+
+
+async def test_vectors_that_are_there_are_not_embedded_again() -> None:
+    asked: list[str] = []
+
+    def embed(texts: list[str]) -> list[list[float]]:
+        asked.extend(texts)
+        return [[0.0, 2.0] for _ in texts]
+
+    routes = [Route("a", "x"), Route("b", "y")]
+    index = RouteIndex(routes, TableEmbeddings({}), {"x": [3.0, 0.0], "gone": [1.0]})
+    matrix = await asyncio.to_thread(index.matrix, embed)
+
+    assert asked == ["y"]
+    assert matrix.rank([1, 0], 1) == (Ranked("a", 1.0),)
+    assert set(index.vectors()) == {"x", "y"}
+
+
+def test_too_few_new_vectors_are_refused() -> None:
+    index = RouteIndex(
+        [Route("a", "x"), Route("b", "y")], TableEmbeddings({}), {"x": [1.0]}
+    )
+
+    with pytest.raises(ConfigurationError, match="0 vectors for 1 texts of tools"):
+        index.matrix(lambda _: [])

@@ -251,7 +251,7 @@ def test_a_foreign_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="torn or no saved router"):
         _load(path)
 
-    np.savez(path, header=np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    np.savez(path, header=np.array([{"a": 1}], dtype=object))
     with pytest.raises(StoreError, match="torn or no saved router"):
         _load(path)
 

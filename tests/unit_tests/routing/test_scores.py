@@ -10,9 +10,9 @@ Floats = npt.NDArray[np.float32]
 
 
 def _unit(rows: object) -> Floats:
-    found: Floats = np.asarray(rows, dtype=np.float32)
-    found = found / np.linalg.norm(found, axis=1, keepdims=True)
-    return found
+    found = np.asarray(rows, dtype=np.float32)
+    unit: Floats = found / np.linalg.norm(found, axis=1, keepdims=True)
+    return unit
 
 
 def _known(routes: int = 3, texts: int = 4, seed: int = 0) -> Known:

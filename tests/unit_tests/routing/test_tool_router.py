@@ -468,7 +468,7 @@ def test_the_run_has_its_steps_below_it_and_says_why(way: Run) -> None:
     ]
     assert root.metadata["prodpatterns.decision"] == "llm"
     assert root.metadata["prodpatterns.tool"] == "b"
-    assert root.metadata["prodpatterns.similarity"] == pytest.approx(0.69)
+    assert root.metadata["prodpatterns.confidence"] == pytest.approx(0.69)
     assert root.metadata["prodpatterns.margin"] == pytest.approx(-0.01)
     assert all(run.metadata["ls_message_view_exclude"] for run in root.child_runs)
 
