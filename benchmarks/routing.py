@@ -112,7 +112,7 @@ def measure(
 def show_subset(problem: Problem) -> None:
     """Print how many of the needed tools are among the five selected."""
     rows = read("metatool", "multi")
-    multi = [(row["query"], row["tool"]) for row in rows]
+    multi = [(row["query"].strip(), row["tool"]) for row in rows]
     local = find_local_embeddings(SHARED)
     assert local is not None  # noqa: S101 - it was found before
     table = embed(local, [query for query, _ in multi]).table
