@@ -391,7 +391,7 @@ def test_the_documented_example_prints_what_it_says() -> None:
     code = (testing.__doc__ or "").split("```python\n")[1].split("```")[0]
     expected = [line[2:] for line in code.splitlines() if line.startswith("# ")]
     done = subprocess.run(  # noqa: S603 - our own documentation
-        [sys.executable, "-X", "dev", "-W", "error", "-c", code],
+        [sys.executable, "-W", "error", "-c", code],
         check=True,
         capture_output=True,
         text=True,
