@@ -23,7 +23,9 @@ class KeptRouter(TaughtRouter):
         tools: Iterable[Tool],
         examples: Mapping[str, Sequence[str]] | None = None,
     ) -> Self:
-        """Return a router with more tools; only these are embedded, when first needed.
+        """Return a router with more tools; only these are embedded.
+
+        That is done when first needed, and at once where this router was fitted.
 
         What was learned goes along. The promise does not: no label can name the new
         tools, and queries that were nobody's may be theirs. Until the next `fit` the
