@@ -111,6 +111,18 @@ def test_a_promise_that_is_suspended_stays_so() -> None:
     assert "a tool was added" in decision.reason
 
 
+def test_what_is_learned_does_not_bring_a_suspended_promise_back() -> None:
+    router = _router(CLUSTERS[:5])
+    router.fit([label for label in cluster_labels(350) if label[1] != "f"])
+    more = router.add([CLUSTERS[5]])
+    more.feedback("? 1", "f")
+
+    more.index.knowledge.refresh()
+
+    assert more._view().learned is not None
+    assert "a tool was added" in more.invoke("a 9999").reason
+
+
 def test_a_router_that_was_not_fitted_just_goes_on() -> None:
     fewer = _router(examples={"f": ["f 70"]}).remove({"f"})
 
@@ -216,6 +228,26 @@ def test_a_file_is_replaced_whole(
 
     monkeypatch.setattr(np, "savez", tear)
     with pytest.raises(StoreError, match=r"cannot be saved to 'router.npz': No space"):
+        router.save(path)
+
+    assert path.read_bytes() == saved
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_is_put_in_its_place_only_when_it_is_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "router.npz"
+    router = _router()
+    router.save(path)
+    saved = path.read_bytes()
+    router.feedback("? 1", "a")
+
+    def refuse(_: Path, target: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(StoreError, match="Permission denied"):
         router.save(path)
 
     assert path.read_bytes() == saved

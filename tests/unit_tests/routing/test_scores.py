@@ -105,3 +105,13 @@ def test_routes_of_one_text_that_cancel_out_are_no_error() -> None:
 
     assert np.isfinite(scores.measures).all()
     assert np.isfinite(scores.own).all()
+
+
+def test_a_route_of_one_text_is_as_near_to_itself_as_routes_are() -> None:
+    known = _known()
+    lonely = known.with_more(["x"], np.array([3]), _unit(np.eye(24)[10:11]))
+
+    own = Scorer(lonely, 4).score(known.rows[0], "").own
+
+    assert 0.5 < own[:3].mean() < 1
+    assert own[3].tolist() == pytest.approx(own[:3].mean(axis=0).tolist(), abs=0.02)
