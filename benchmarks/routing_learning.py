@@ -1,4 +1,10 @@
-"""What a router learns from its fallback: coverage before and after 450 decisions."""
+"""What a router learns from its fallback: coverage before and after 450 decisions.
+
+It begins with one example a route, and most labels are only for the certificate: where
+labels teach as much as the fallback would, there is less left to learn (with all of 500
+labels and two examples a route about 10 points, from 55%), and with 300 labels or fewer
+chance decides whether a bar is certified at all.
+"""
 
 from collections.abc import Sequence
 
