@@ -4,9 +4,12 @@ It is trained on one half of the clusters, with thresholds frozen there, and rep
 the other half: recall at 1% false positives, the same with each family of attacks left
 out of training together with what we made up in its likeness, what the frozen
 thresholds do, and what it costs. It needs scikit-learn and the sets under
-`PRODPATTERNS_SHARED`. Run `python benchmarks/guard_injection.py`.
+`PRODPATTERNS_SHARED`. Run `python benchmarks/guard_injection.py`. With `--embeddings`
+it also fits a head over the windows' MiniLM vectors on the same rows, which takes some
+minutes.
 """
 
+import sys
 import time
 from dataclasses import dataclass
 
@@ -14,10 +17,22 @@ import numpy as np
 from injection_fit import MADE_UP, Bags, Fit, bags_of, fit, training_rows
 from injection_rows import FAMILIES, Row, harmless_rows, injection_rows
 from injection_templates import imitates
+from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
+from shared_data import SHARED
 from train_injection import frozen
 
-from langchain_prodpatterns.guard.classifier import InjectionClassifier
+from langchain_prodpatterns.demo.embedding import find_local_embeddings
+from langchain_prodpatterns.guard.classifier import (
+    InjectionClassifier,
+    Thresholds,
+    Weights,
+)
+from langchain_prodpatterns.guard.embedded_head import (
+    EmbeddedHead,
+    blended,
+    windows_of,
+)
 
 Scores = NDArray[np.float64]
 
@@ -101,6 +116,63 @@ def report_frozen(report: Report, scores: Scores, bars: Scores) -> None:
     )
 
 
+class Remembered(Embeddings):
+    """Embeddings that embed no text twice."""
+
+    def __init__(self, inner: Embeddings) -> None:
+        """Begin with nothing."""
+        self.model = "all-MiniLM-L6-v2"
+        self._inner = inner
+        self._known: dict[str, list[float]] = {}
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        """Embed texts, those of like length together, to pad little."""
+        new = sorted({text for text in texts if text not in self._known}, key=len)
+        for start in range(0, len(new), 64):
+            some = new[start : start + 64]
+            found = self._inner.embed_documents(some)
+            self._known |= zip(some, found, strict=True)
+        return [self._known[text] for text in texts]
+
+    def embed_query(self, text: str) -> list[float]:
+        """Embed one text."""
+        return self.embed_documents([text])[0]
+
+
+def report_embedded(report: Report, bags: Bags, embedder: Embeddings) -> None:
+    """Print what it finds with a head over vectors beside the n-grams."""
+    scores = _with_head(report, bags, embedder, fit(bags), "")
+    found = f"{report.recall(scores):.3f}"
+    line("with MiniLM: recall at 1% false positives", found, ">= .92")
+    unseen = {}
+    for name in FAMILIES:
+        alone = _with_head(report, bags, embedder, _without(bags, name), name)
+        unseen[name] = report.recall(alone, name)
+    mean = float(np.mean(list(unseen.values())))
+    line("with MiniLM: left out of training, mean of families", f"{mean:.3f}", ">= .60")
+    for name, value in unseen.items():
+        line(f"- {name}", f"{value:.2f}")
+
+
+def _with_head(
+    report: Report, bags: Bags, embedder: Embeddings, found: Fit, left_out: str
+) -> Scores:
+    whole = Thresholds(0.0, 1.0)
+    words = Weights(found.rarity, found.slope, found.bias, whole, whole, "").all_scores
+    rows = [
+        (row.text, row.attack)
+        for row in bags.rows
+        if not (left_out and row.attack and _is_like(row, left_out))
+    ]
+    head = EmbeddedHead.fit(rows, embedder, words)
+    scores = []
+    for row in report.bags.rows:
+        parts = windows_of(row.text)
+        logits = head.logits(embedder.embed_documents(parts))
+        scores.append(blended(words(parts), logits).max())
+    return np.array(scores)
+
+
 def report_cost() -> None:
     """Print what a look costs."""
     text = (
@@ -127,6 +199,11 @@ def main() -> None:
     report_unseen(report, bags)
     report_frozen(report, scores, frozen(bags))
     report_cost()
+    if "--embeddings" in sys.argv[1:]:
+        embeddings = find_local_embeddings(SHARED)
+        if embeddings is None:
+            sys.exit("no embeddings: install fastembed and set PRODPATTERNS_SHARED")
+        report_embedded(report, bags, Remembered(embeddings))
 
 
 if __name__ == "__main__":

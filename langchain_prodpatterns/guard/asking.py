@@ -15,10 +15,14 @@ from langchain_core.runnables.config import set_config_context
 from langchain_core.runnables.utils import coro_with_context, gather_with_concurrency
 
 from langchain_prodpatterns.guard.carriers import Guarded, Visit
+from langchain_prodpatterns.guard.classifier import InjectionClassifier, Suspicion
 from langchain_prodpatterns.guard.detectors import AsyncDetector, Detector, Place
-from langchain_prodpatterns.guard.looking import Lookout
+from langchain_prodpatterns.guard.looking import UNTRUSTED_ROLES, Lookout, gives_orders
 from langchain_prodpatterns.guard.normalizing import view_of
-from langchain_prodpatterns.guard.scanning import Scanner
+from langchain_prodpatterns.guard.scanning import Record, Scanner, replaced
+
+Opinions = Mapping[tuple[str, bool], Suspicion | Exception]
+"""What a classifier said, or how it failed, by the text and whether it is trusted."""
 
 V = TypeVar("V", Guarded, Document)
 
@@ -117,6 +121,78 @@ def questions(
 
     rewriting(value, note)
     return list(found.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Screened:
+    """Says what a classifier said before of the texts of one value."""
+
+    opinions: Opinions
+    """What it said."""
+    waits: bool = True
+    """Its texts held no value."""
+
+    def screen(self, text: str, *, untrusted: bool = False) -> Suspicion:
+        """Say what a text looks like."""
+        opinion = self.opinions[text, untrusted]
+        if isinstance(opinion, Exception):
+            raise opinion
+        return opinion
+
+
+def shown_texts(
+    lookout: Lookout, value: V, rewriting: Callable[[V, Visit], V]
+) -> list[tuple[str, bool]]:
+    """Go over the texts of a value to see what a classifier's embedder is shown.
+
+    Args:
+        lookout: Who looks at the texts.
+        value: What flows through the chain.
+        rewriting: Visits each of its texts.
+
+    Returns:
+        Each text once, without the values in it, and whether it is untrusted.
+    """
+    texts: dict[tuple[str, bool], None] = {}
+
+    def note(text: str, role: str, label: str) -> str:
+        scanner, injection = lookout.at(role)
+        if injection != "allow" and gives_orders(text, role):
+            spans = scanner.find(text, Record(), label=label)
+            shown = replaced(text, spans, 0, len(text), hide=True)
+            texts[shown, role in UNTRUSTED_ROLES] = None
+        return text
+
+    rewriting(value, note)
+    return list(texts)
+
+
+async def screen_all(
+    classifier: InjectionClassifier,
+    texts: Sequence[tuple[str, bool]],
+    limit: int | None,
+) -> Screened:
+    """Ask a classifier with an embedder about texts, all at once.
+
+    Args:
+        classifier: Who is asked.
+        texts: The texts, and whether each is untrusted.
+        limit: How many at a time.
+
+    Returns:
+        What it said.
+    """
+
+    async def screen(text: str, *, untrusted: bool) -> Suspicion | Exception:
+        try:
+            return await classifier.ascreen(text, untrusted=untrusted)
+        except Exception as error:  # noqa: BLE001 - told when the text is looked at
+            return error
+
+    said = await gather_with_concurrency(
+        limit, *(screen(text, untrusted=untrusted) for text, untrusted in texts)
+    )
+    return Screened(dict(zip(texts, said, strict=True)))
 
 
 async def ask_all(asked: Sequence[Question], config: RunnableConfig) -> Answers:

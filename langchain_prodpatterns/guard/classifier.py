@@ -10,7 +10,7 @@ figures of `benchmarks/guard_injection.py`.
 """
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -20,9 +20,16 @@ from typing import Any, Literal
 from zipfile import BadZipFile
 
 import numpy as np
+from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
 
 from langchain_prodpatterns.errors import ConfigurationError
+from langchain_prodpatterns.fingerprints import fingerprint_of
+from langchain_prodpatterns.guard.embedded_head import (
+    EmbeddedHead,
+    blended,
+    windows_of,
+)
 from langchain_prodpatterns.guard.ngrams import Window, features_of, windows
 
 Opinion = Literal["clean", "gray", "attack"]
@@ -30,6 +37,10 @@ Opinion = Literal["clean", "gray", "attack"]
 
 FORMAT = 1
 """The version of the features and of the file."""
+_FALSE, _UNTRUSTED_FALSE = 0.01, 0.02
+"""The share of harmless texts that a head may take for attacks."""
+_GRAY, _UNTRUSTED_GRAY = 0.13, 0.18
+"""The share of them that may be gray or taken for attacks."""
 AT_ONCE = 64
 """How many windows are looked at in one go; more take more memory and no less time."""
 _DAMAGED = (
@@ -79,6 +90,11 @@ class InjectionClassifier:
 
     It is deterministic, needs no network and no model, and takes about half a
     millisecond a kilobyte. Threads may share it.
+
+    With `embeddings` and a `head` that was fitted for them, each window is embedded
+    too, and what its vector says counts as much as its words. That finds more of the
+    attacks that are like none of the published ones, for one call of the embedder a
+    text.
     """
 
     def __init__(
@@ -87,6 +103,8 @@ class InjectionClassifier:
         *,
         thresholds: tuple[float, float] | None = None,
         untrusted: tuple[float, float] | None = None,
+        embeddings: Embeddings | None = None,
+        head: EmbeddedHead | str | Path | None = None,
     ) -> None:
         """Load weights.
 
@@ -96,22 +114,56 @@ class InjectionClassifier:
             thresholds: Low and high, from 0 to 1, for what users write; by default
                 those that were frozen in training.
             untrusted: The same for documents and tools.
+            embeddings: What embeds the windows; it needs a head.
+            head: What was fitted for these embeddings, or the file that it is in. With
+                it, thresholds that are not given are moved as far as the scores of the
+                harmless texts that it learned from.
 
         Raises:
-            ConfigurationError: When the file is no such file, or a threshold is none.
+            ConfigurationError: When a file is no such file, a threshold is none, or
+                the head is another embedder's.
         """
         loaded = _shipped() if path is None else _load(Path(path))
         self._weights = loaded
+        self.embeddings, self.head = embeddings, _head_for(embeddings, head)
         self.thresholds, self.untrusted = loaded.thresholds, loaded.untrusted
+        if self.head is not None:
+            self.thresholds, self.untrusted = _frozen(self.head)
         if thresholds is not None:
             self.thresholds = _thresholds("thresholds", thresholds)
         if untrusted is not None:
             self.untrusted = _thresholds("untrusted", untrusted)
 
+    @classmethod
+    def fit(
+        cls, rows: Iterable[tuple[str, bool]], embeddings: Embeddings
+    ) -> "InjectionClassifier":
+        """Teach a head for an embedder, and return a classifier with it.
+
+        Args:
+            rows: Texts, and whether each is an attack: best of your own traffic, and
+                none of those that the package's weights were trained on, whose words
+                it knows too well to set thresholds by.
+            embeddings: What embeds the windows.
+
+        Returns:
+            The classifier. Its `head` can be saved.
+
+        Raises:
+            ConfigurationError: When there are too few attacks or harmless texts.
+        """
+        head = EmbeddedHead.fit(rows, embeddings, _shipped().all_scores)
+        return cls(embeddings=embeddings, head=head)
+
     @property
     def fingerprint(self) -> str:
         """Which weights these are."""
         return self._weights.fingerprint
+
+    @property
+    def waits(self) -> bool:
+        """Whether it asks an embedder, which is shown no value that was found."""
+        return self.head is not None
 
     def screen(self, text: str, *, untrusted: bool = False) -> Suspicion:
         """Say what a text looks like.
@@ -123,23 +175,44 @@ class InjectionClassifier:
         Returns:
             The opinion on the window that looks worst.
         """
+        vectors = None
+        if self.embeddings is not None:
+            vectors = self.embeddings.embed_documents(windows_of(text))
+        return self._judged(text, vectors, untrusted=untrusted)
+
+    async def ascreen(self, text: str, *, untrusted: bool = False) -> Suspicion:
+        """Say what a text looks like, asking the embedder natively async.
+
+        Args:
+            text: The text.
+            untrusted: Whether it comes from a document or a tool.
+
+        Returns:
+            The opinion on the window that looks worst.
+        """
+        vectors = None
+        if self.embeddings is not None:
+            vectors = await self.embeddings.aembed_documents(windows_of(text))
+        return self._judged(text, vectors, untrusted=untrusted)
+
+    def _judged(
+        self,
+        text: str,
+        vectors: Sequence[Sequence[float]] | None,
+        *,
+        untrusted: bool,
+    ) -> Suspicion:
         parts = windows(text)
         scores = self._scores(text, parts)
+        if self.head is not None and vectors is not None:
+            scores = blended(scores, self.head.logits(vectors))
         worst = int(np.argmax(scores))
         bar = self.untrusted if untrusted else self.thresholds
         score, part = float(scores[worst]), parts[worst]
         return Suspicion(opinion_of(score, bar), score, part.start, part.end)
 
     def _scores(self, text: str, parts: Sequence[Window]) -> NDArray[np.float64]:
-        score = self._weights.scores
-        return np.concatenate(
-            [
-                score(
-                    [text[part.start : part.end] for part in parts[at : at + AT_ONCE]]
-                )
-                for at in range(0, len(parts), AT_ONCE)
-            ]
-        )
+        return self._weights.all_scores([text[part.start : part.end] for part in parts])
 
     def __repr__(self) -> str:
         return f"InjectionClassifier({self.fingerprint})"
@@ -166,6 +239,15 @@ class Weights:
     def bits(self) -> int:
         """The binary logarithm of how many features there are."""
         return len(self.slope).bit_length() - 1
+
+    def all_scores(self, windows: Sequence[str]) -> NDArray[np.float64]:
+        """Return what `scores` does, for any number of windows, some at a time."""
+        return np.concatenate(
+            [
+                self.scores(windows[at : at + AT_ONCE])
+                for at in range(0, len(windows), AT_ONCE)
+            ]
+        )
 
     def scores(self, windows: Sequence[str]) -> NDArray[np.float64]:
         """Return how much each window looks like an attack, from 0 to 1."""
@@ -239,6 +321,37 @@ def _can_score(weights: Weights) -> bool:
         and slope.size > 1
         and slope.size.bit_count() == 1
         and all(np.isfinite(each).all() for each in (rarity, slope, weights.bias))
+    )
+
+
+def _head_for(
+    embeddings: Embeddings | None, head: EmbeddedHead | str | Path | None
+) -> EmbeddedHead | None:
+    """Return the head, if there is one for these embeddings."""
+    if embeddings is None and head is None:
+        return None
+    if not isinstance(embeddings, Embeddings) or head is None:
+        msg = (
+            "a classifier with an embedder needs embeddings=, LangChain Embeddings, "
+            f"and head=, got {type(embeddings).__name__} and {type(head).__name__}; "
+            "InjectionClassifier.fit(rows, embeddings) makes a head"
+        )
+        raise ConfigurationError(msg)
+    found = head if isinstance(head, EmbeddedHead) else EmbeddedHead.load(head)
+    name = str(fingerprint_of(embeddings))
+    if found.embedder != name:
+        msg = f"the head is for {found.embedder}, and the embeddings are {name}"
+        raise ConfigurationError(msg)
+    return found
+
+
+def _frozen(head: EmbeddedHead) -> tuple[Thresholds, Thresholds]:
+    """Set thresholds by harmless texts: for users, and for what is untrusted."""
+    low, high = np.quantile(head.unseen, [1 - _GRAY, 1 - _FALSE])
+    untrusted = np.quantile(head.unseen, [1 - _UNTRUSTED_GRAY, 1 - _UNTRUSTED_FALSE])
+    return (
+        Thresholds(float(low), float(high)),
+        Thresholds(float(untrusted[0]), float(untrusted[1])),
     )
 
 

@@ -10,7 +10,12 @@ from langchain_core.runnables.config import set_config_context
 from langchain_core.runnables.utils import gather_with_concurrency
 
 from langchain_prodpatterns.errors import GuardBlocked
-from langchain_prodpatterns.guard.asking import ask_all, questions
+from langchain_prodpatterns.guard.asking import (
+    ask_all,
+    questions,
+    screen_all,
+    shown_texts,
+)
 from langchain_prodpatterns.guard.carriers import (
     Guarded,
     Visit,
@@ -20,6 +25,7 @@ from langchain_prodpatterns.guard.carriers import (
     rewrite_document,
     unsupported,
 )
+from langchain_prodpatterns.guard.classifier import InjectionClassifier
 from langchain_prodpatterns.guard.conclusion import (
     OnError,
     objection,
@@ -168,14 +174,19 @@ class Examination:
             return context.run(self._look, value, rewriting, self.lookout)
 
     async def _ask_first(self, value: V, rewriting: Rewriting[V]) -> Lookout:
-        """Ask the detectors that wait, and return who looks with their answers."""
-        if not self.lookout.scanners.waits:
-            return self.lookout
-        asked = await off_the_loop(
-            length(value), questions, self.lookout, value, rewriting
-        )
-        answers = await ask_all(asked, self._asking)
-        return replace(self.lookout, told=answers.within)
+        """Ask whoever waits, and return who looks with their answers."""
+        lookout, size = self.lookout, length(value)
+        if lookout.scanners.waits:
+            asked = await off_the_loop(size, questions, lookout, value, rewriting)
+            answers = await ask_all(asked, self._asking)
+            lookout = replace(lookout, told=answers.within)
+        classifier = lookout.classifier
+        if isinstance(classifier, InjectionClassifier) and classifier.waits:
+            texts = await off_the_loop(size, shown_texts, lookout, value, rewriting)
+            limit = self.run.config.get("max_concurrency")
+            said = await screen_all(classifier, texts, limit)
+            lookout = replace(lookout, classifier=said)
+        return lookout
 
     @property
     def _asking(self) -> RunnableConfig:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from langchain_prodpatterns.guard.carriers import METADATA
 from langchain_prodpatterns.guard.classifier import InjectionClassifier, Suspicion
@@ -29,8 +29,22 @@ from langchain_prodpatterns.guard.vault import PSEUDONYM, stand_in_detector
 # A longer one may spell a text.
 _NUMBER = re.compile("-?[0-9]{1,40}")
 _TOOLS = ("tool", "function")
-_UNTRUSTED = ("document", *_TOOLS)
+UNTRUSTED_ROLES = ("document", *_TOOLS)
+"""The roles of texts whose thresholds are lower."""
 _TRUST: Mapping[str, str] = {"system": SYSTEM, "developer": SYSTEM, "ai": MODEL}
+
+
+class Screens(Protocol):
+    """A classifier, or what one said before."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether texts leave for an embedder, and so must hold no value."""
+        ...
+
+    def screen(self, text: str, *, untrusted: bool = False) -> Suspicion:
+        """Say what a text looks like."""
+        ...
 
 
 class Scanners:
@@ -97,7 +111,7 @@ class Lookout:
     """For whom the run is."""
     write: StandIns
     """What writes in the place of values."""
-    classifier: InjectionClassifier | None = None
+    classifier: Screens | None = None
     """Who tells what is plainly an injection, and what plainly none."""
     told: Callable[[Scanner], Scanner] | None = None
     """Makes of a scanner one that knows what the detectors that wait said."""
@@ -156,6 +170,20 @@ class Lookout:
         return Place(self.direction, trust, self.tenant)
 
 
+def gives_orders(text: str, role: str) -> bool:
+    """Whether a text may be an injection.
+
+    The system prompt is the operator's own; it is full of orders to the model. A
+    number, or what a provider says, gives no orders at all.
+
+    Args:
+        text: The text.
+        role: As a carrier names it.
+    """
+    mine = role in ("system", METADATA) or _NUMBER.fullmatch(text) is not None
+    return not mine and bool(text.strip())
+
+
 @dataclass(slots=True)
 class Look:
     """What one look at the texts of a value gave."""
@@ -176,22 +204,26 @@ class Look:
         spans = scanner.find(text, self.record, label=label)
         for span in spans:
             note(text, span, 0, self.record)
-        # The system prompt is the operator's own; it is full of orders to the model.
-        # A number, or what a provider says, gives no orders at all.
-        mine = role in ("system", METADATA) or injection == "allow"
-        orders = not mine and not _NUMBER.fullmatch(text)
-        if orders and text.strip() and self._is_in_doubt(text, role, injection):
+        if injection != "allow" and gives_orders(text, role):
             shown = replaced(text, spans, 0, len(text), hide=True)
-            before = self.seen.get(shown, "allow")
-            self.seen[shown] = max(before, injection, key=STRICTEST.__getitem__)
+            if self._is_in_doubt(text, shown, role, injection):
+                before = self.seen.get(shown, "allow")
+                self.seen[shown] = max(before, injection, key=STRICTEST.__getitem__)
         return replaced(text, spans, 0, len(text), write=self.lookout.write)
 
-    def _is_in_doubt(self, text: str, role: str, action: Action) -> bool:
+    def _is_in_doubt(self, text: str, shown: str, role: str, action: Action) -> bool:
         """Ask the classifier, if there is one: what it is sure of needs no judge."""
         classifier = self.lookout.classifier
         if classifier is None:
             return True
-        suspicion = classifier.screen(text, untrusted=role in _UNTRUSTED)
+        screened = shown if classifier.waits else text
+        try:
+            suspicion = classifier.screen(screened, untrusted=role in UNTRUSTED_ROLES)
+        except Exception as error:  # noqa: BLE001 - an embedder's; its words may quote
+            failure = f"classifier ({type(error).__name__})"
+            if failure not in self.record.failures:
+                self.record.failures.append(failure)
+            return True
         if suspicion.opinion == "attack":
             self.record.injections += 1
             if action == "block" and self.attack is None:

@@ -1,0 +1,264 @@
+"""A second opinion on injections: what an embedder's vectors of the windows say.
+
+N-grams know the words of the attacks that were published; vectors know what is meant,
+and so find more of what is new. But they are one embedder's, so the head is fitted for
+it, on rows of yours.
+"""
+
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from langchain_core.embeddings import Embeddings
+from numpy.typing import NDArray
+
+from langchain_prodpatterns.errors import ConfigurationError
+from langchain_prodpatterns.fingerprints import fingerprint_of
+from langchain_prodpatterns.guard.ngrams import windows
+
+Reals = NDArray[np.float64]
+
+FORMAT = 1
+FEWEST = 20
+"""How many attacks, and how many harmless texts, a head needs to learn from."""
+_ROUNDS = 3
+_PENALTY = 1.0
+_STEPS = 30
+_CLOSE = 1e-6
+_FOLDS = 5
+_SURE = 1e-6
+_DAMAGED = (
+    BadZipFile, EOFError, KeyError, OSError, RuntimeError, TypeError, ValueError,
+    zlib.error,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedHead:
+    """A logistic regression over the vectors of one embedder.
+
+    ```python
+    classifier = InjectionClassifier.fit(rows, embeddings)  # (text, is it an attack?)
+    classifier.head.save("injections.npz")
+    InjectionClassifier(embeddings=embeddings, head="injections.npz")
+    ```
+    """
+
+    slope: Reals
+    """What each dimension says for an attack."""
+    bias: float
+    """What speaks for one before any."""
+    unseen: Reals
+    """Scores of the harmless texts it learned from, words and vectors together, each by
+    what the others taught."""
+    embedder: str
+    """Which embedder's vectors these are."""
+
+    @classmethod
+    def fit(
+        cls,
+        rows: Iterable[tuple[str, bool]],
+        embeddings: Embeddings,
+        words: Callable[[Sequence[str]], Reals],
+    ) -> "EmbeddedHead":
+        """Learn from labeled texts.
+
+        Nobody has marked where in a text the attack is: all its windows are taken for
+        attacks at first, then only the one that looks worst (MI-SVM: Andrews,
+        Tsochantaridis and Hofmann, NIPS 2002).
+
+        Args:
+            rows: Texts, and whether each is an attack.
+            embeddings: The embedder.
+            words: Scores windows, from 0 to 1, by their words.
+
+        Returns:
+            The head.
+
+        Raises:
+            ConfigurationError: When there are too few of either.
+        """
+        given = [(text, bool(attack)) for text, attack in rows if text.strip()]
+        attack = np.array([each for _, each in given], dtype=bool)
+        if min(attack.sum(), (~attack).sum()) < FEWEST:
+            msg = (
+                f"a head needs at least {FEWEST} attacks and {FEWEST} harmless texts, "
+                f"got {attack.sum()} and {(~attack).sum()}"
+            )
+            raise ConfigurationError(msg)
+        parts = [windows_of(text) for text, _ in given]
+        owner = np.repeat(np.arange(len(parts)), [len(each) for each in parts])
+        flat = [part for each in parts for part in each]
+        vectors = unit(embeddings.embed_documents(flat))
+        bags = _Bags(vectors, np.asarray(words(flat)), owner, attack)
+        every = np.ones(len(given), dtype=bool)
+        slope, bias = bags.fit(every)
+        name = str(fingerprint_of(embeddings))
+        return cls(slope, bias, bags.unseen(), name)
+
+    def logits(self, vectors: Sequence[Sequence[float]]) -> Reals:
+        """Return how much each window looks like an attack, as a logit.
+
+        Args:
+            vectors: The vectors of the windows.
+
+        Raises:
+            ValueError: When they are not of this embedder's length, or not finite.
+        """
+        rows = unit(vectors)
+        if rows.shape[1:] != self.slope.shape:
+            msg = (
+                f"the head is for vectors of length {len(self.slope)}, these have "
+                f"{rows.shape[-1]}"
+            )
+            raise ValueError(msg)
+        return np.asarray(rows @ self.slope + self.bias)
+
+    def save(self, path: str | Path) -> None:
+        """Write the head to a file.
+
+        Args:
+            path: The file, which is replaced.
+        """
+        with Path(path).open("wb") as file:
+            np.savez_compressed(
+                file,
+                format=np.array(FORMAT),
+                slope=self.slope,
+                bias=np.array(self.bias),
+                unseen=self.unseen,
+                embedder=np.array(self.embedder),
+            )
+
+    @classmethod
+    def load(cls, path: str | Path) -> "EmbeddedHead":
+        """Read a head; no code can come with it.
+
+        Args:
+            path: What `save` has written.
+
+        Raises:
+            ConfigurationError: When it is no such file.
+        """
+        head = _read(Path(path))
+        if head is None:
+            msg = f"there is no head to read at {str(path)!r}: write one with `save`"
+            raise ConfigurationError(msg)
+        return head
+
+
+def windows_of(text: str) -> list[str]:
+    """Return the windows of a text that an embedder is asked about."""
+    parts = (text[part.start : part.end] for part in windows(text))
+    return [part if part.strip() else "-" for part in parts]
+
+
+def blended(scores: Reals, logits: Reals) -> Reals:
+    """Let words and vectors count alike: the mean of their logits, as a score.
+
+    Args:
+        scores: From the n-grams, from 0 to 1.
+        logits: From the vectors.
+
+    Returns:
+        Scores from 0 to 1.
+    """
+    clipped = np.clip(scores, _SURE, 1 - _SURE)
+    words = np.log(clipped / (1 - clipped))
+    return np.asarray(1.0 / (1.0 + np.exp(-(words + logits) / 2)))
+
+
+def unit(vectors: Sequence[Sequence[float]]) -> Reals:
+    """Return vectors of length one.
+
+    Raises:
+        ValueError: When one is not finite.
+    """
+    rows = np.asarray(vectors, dtype=np.float64)
+    norms = np.linalg.norm(rows, axis=-1, keepdims=True)
+    if rows.ndim != len(("window", "dimension")) or not np.isfinite(norms).all():
+        msg = "the embedder gave vectors that are of unequal length or not finite"
+        raise ValueError(msg)
+    norms[norms == 0] = 1.0
+    return np.asarray(rows / norms)
+
+
+@dataclass(frozen=True, slots=True)
+class _Bags:
+    """Texts as bags of windows."""
+
+    rows: Reals
+    words: Reals
+    owner: NDArray[np.int64]
+    attack: NDArray[np.bool_]
+
+    def fit(self, kept: NDArray[np.bool_]) -> tuple[Reals, float]:
+        """Learn from some of the texts."""
+        used, labels = kept[self.owner], self.attack[self.owner]
+        chosen = used
+        slope, bias = np.zeros(self.rows.shape[1]), 0.0
+        for _ in range(_ROUNDS):
+            slope, bias = _regression(self.rows[chosen], labels[chosen])
+            logits = self.rows @ slope + bias
+            worst = self.worst(logits)[self.owner]
+            chosen = used & (~labels | (logits >= worst))
+        return slope, bias
+
+    def worst(self, values: Reals) -> Reals:
+        """Return the highest value of each text."""
+        found = np.full(len(self.attack), -np.inf)
+        np.maximum.at(found, self.owner, values)
+        return found
+
+    def unseen(self) -> Reals:
+        """Return the scores of harmless texts, each by what the others taught."""
+        folds = np.arange(len(self.attack)) % _FOLDS
+        found = np.zeros(len(self.attack))
+        for fold in range(_FOLDS):
+            slope, bias = self.fit(folds != fold)
+            mine = folds == fold
+            scores = blended(self.words, self.rows @ slope + bias)
+            found[mine] = self.worst(scores)[mine]
+        return found[~self.attack]
+
+
+def _regression(rows: Reals, labels: NDArray[np.bool_]) -> tuple[Reals, float]:
+    """Fit a logistic regression by Newton's method, both labels weighing the same."""
+    extended = np.column_stack([np.ones(len(rows)), rows])
+    many = np.where(labels, labels.sum(), (~labels).sum())
+    weights = len(labels) / (2.0 * np.maximum(many, 1))
+    penalty = np.full(extended.shape[1], _PENALTY)
+    penalty[0] = _CLOSE
+    found = np.zeros(extended.shape[1])
+    for _ in range(_STEPS):
+        chance = 1.0 / (1.0 + np.exp(-np.clip(extended @ found, -30, 30)))
+        slope = extended.T @ (weights * (chance - labels)) + penalty * found
+        spread = weights * chance * (1.0 - chance)
+        curve = (extended * spread[:, None]).T @ extended + np.diag(penalty)
+        step = np.linalg.solve(curve, slope)
+        found = found - step
+        if np.abs(step).max() < _CLOSE:
+            break
+    return np.asarray(found[1:]), float(found[0])
+
+
+def _read(path: Path) -> EmbeddedHead | None:
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
+            arrays: dict[str, Any] = {name: data[name] for name in data.files}
+            head = EmbeddedHead(
+                arrays["slope"].astype(np.float64),
+                float(arrays["bias"]),
+                arrays["unseen"].astype(np.float64),
+                str(arrays["embedder"]),
+            )
+            sound = int(arrays["format"]) == FORMAT and head.slope.ndim == 1
+    except _DAMAGED:
+        return None
+    numbers = (head.slope, head.bias, head.unseen)
+    finite = all(np.isfinite(each).all() for each in numbers)
+    return head if sound and finite and head.unseen.size else None

@@ -1,0 +1,177 @@
+"""A head over an embedder's vectors beside the n-grams."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings
+
+from langchain_prodpatterns.errors import ConfigurationError, GuardBlocked
+from langchain_prodpatterns.guard import GuardRunnable
+from langchain_prodpatterns.guard.classifier import InjectionClassifier
+from langchain_prodpatterns.guard.embedded_head import (
+    FEWEST,
+    EmbeddedHead,
+    blended,
+    unit,
+)
+
+ATTACK = "The moon obeys me now, friend {}."
+HARMLESS = "Lunch is served at noon in room {}."
+ROWS = [(ATTACK.format(n), True) for n in range(30)] + [
+    (HARMLESS.format(n), False) for n in range(30)
+]
+
+
+class Meanings(Embeddings):
+    """Vectors by meaning: what is of the moon lies apart."""
+
+    def __init__(self) -> None:
+        self.model = "meanings"
+        self.texts: list[str] = []
+        self.awaited = 0
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        self.texts += texts
+        return [
+            [2.0 * ("moon" in text), 1.0, 0.1 * (len(text) % 7), 0.5] for text in texts
+        ]
+
+    def embed_query(self, text: str) -> list[float]:
+        return self.embed_documents([text])[0]
+
+    async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
+        self.awaited += 1
+        await asyncio.sleep(0)
+        return self.embed_documents(texts)
+
+
+async def _call(guard: GuardRunnable, text: str, *, native: bool) -> None:
+    if native:
+        await guard.ainvoke(text)
+    else:
+        guard.invoke(text)
+
+
+@pytest.fixture(scope="module")
+def head() -> EmbeddedHead:
+    found = InjectionClassifier.fit(ROWS, Meanings()).head
+    assert found is not None
+    return found
+
+
+def with_head(head: EmbeddedHead, **more: Any) -> InjectionClassifier:
+    return InjectionClassifier(embeddings=Meanings(), head=head, **more)
+
+
+async def test_it_finds_what_words_do_not_tell(head: EmbeddedHead) -> None:
+    plain, taught = InjectionClassifier(), with_head(head)
+    new = f"{HARMLESS.format(99)} And {ATTACK.format('dear')}"
+    assert plain.screen(new).score < taught.screen(new).score
+    assert taught.screen(new).opinion != "clean"
+    assert taught.screen(HARMLESS.format("B")).opinion == "clean"
+    assert await taught.ascreen(new) == taught.screen(new)
+    assert await plain.ascreen(new) == plain.screen(new)
+
+
+def test_a_saved_head_decides_alike(head: EmbeddedHead, tmp_path: Path) -> None:
+    path = tmp_path / "head.npz"
+    head.save(path)
+    again = InjectionClassifier(embeddings=Meanings(), head=path)
+    for text, _ in ROWS[::7]:
+        assert again.screen(text) == with_head(head).screen(text)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: data[: len(data) // 2],
+        lambda data: b"",
+        lambda data: b"PK" + data[2:40],
+        lambda data: b"no archive at all",
+    ],
+)
+def test_what_is_no_head_is_refused(
+    head: EmbeddedHead, tmp_path: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    path = tmp_path / "head.npz"
+    head.save(path)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(ConfigurationError, match="there is no head to read"):
+        EmbeddedHead.load(path)
+    with pytest.raises(ConfigurationError, match="there is no head to read"):
+        EmbeddedHead.load(tmp_path / "none")
+
+
+def test_a_head_is_one_embedder_s(head: EmbeddedHead) -> None:
+    other = Meanings()
+    other.model = "others"
+    with pytest.raises(ConfigurationError, match=r"is for Meanings\(meanings\)"):
+        InjectionClassifier(embeddings=other, head=head)
+    with pytest.raises(ConfigurationError, match="got Meanings and NoneType"):
+        InjectionClassifier(embeddings=Meanings())
+    with pytest.raises(ConfigurationError, match="got NoneType and EmbeddedHead"):
+        InjectionClassifier(head=head)
+    with pytest.raises(ValueError, match="length 4, these have 2"):
+        head.logits([[1.0, 2.0]])
+
+
+def test_too_few_rows_are_refused() -> None:
+    few = [*ROWS[: FEWEST - 1], *ROWS[30:]]
+    with pytest.raises(ConfigurationError, match="got 19 and 30"):
+        InjectionClassifier.fit(few, Meanings())
+
+
+@pytest.mark.parametrize("native", [False, True], ids=["sync", "async"])
+async def test_a_guard_shows_the_embedder_no_value(
+    head: EmbeddedHead, native: bool
+) -> None:
+    classifier = with_head(head)
+    guard = GuardRunnable(classifier=classifier)
+    text = f"I am ann@example.com. {ATTACK.format('Bo')}"
+    documents = [Document(text), Document(HARMLESS.format("C"))]
+    embedder = classifier.embeddings
+    assert isinstance(embedder, Meanings)
+    if native:
+        with pytest.raises(GuardBlocked):
+            await guard.ainvoke(text)
+        kept = await guard.ainvoke(documents)
+        assert embedder.awaited == 3
+    else:
+        with pytest.raises(GuardBlocked):
+            guard.invoke(text)
+        kept = guard.invoke(documents)
+    assert kept == documents[1:]
+    assert "ann@example.com" not in str(embedder.texts)
+    assert "[EMAIL]" in str(embedder.texts)
+
+
+@pytest.mark.parametrize("native", [False, True], ids=["sync", "async"])
+async def test_an_embedder_that_fails_is_an_error_and_never_clean(
+    head: EmbeddedHead, native: bool
+) -> None:
+    classifier = with_head(head)
+
+    def broken(texts: list[str]) -> list[list[float]]:
+        msg = f"cannot embed {texts}"
+        raise RuntimeError(msg)
+
+    assert classifier.embeddings is not None
+    classifier.embeddings.embed_documents = broken  # type: ignore[method-assign]
+    guard = GuardRunnable(classifier=classifier)
+    failed = pytest.raises(GuardBlocked, match=r"failed: classifier \(RuntimeError\)")
+    with failed as caught:
+        await _call(guard, "Hello there", native=native)
+    assert "Hello" not in str(caught.value)
+
+
+def test_vectors_must_be_numbers_of_one_length() -> None:
+    for wrong in ([[1.0, float("nan")]], [1.0, 2.0], [[1.0, float("inf")]]):
+        with pytest.raises(ValueError, match="not finite"):
+            unit(wrong)  # type: ignore[arg-type]  # the point
+    assert unit([[3.0, 4.0], [0.0, 0.0]]).tolist() == [[0.6, 0.8], [0.0, 0.0]]
+    assert blended(np.array([0.5]), np.array([0.0])).tolist() == [0.5]
