@@ -1,4 +1,4 @@
-"""Calling what is inside of a middleware under a config, and what one is called."""
+"""Calling what is inside of a middleware under a config."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,8 +6,6 @@ from typing import TypeVar
 
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import set_config_context
-
-from langchain_prodpatterns.errors import ConfigurationError
 
 T = TypeVar("T")
 
@@ -42,24 +40,3 @@ async def acall_under(config: RunnableConfig, call: Callable[[], Awaitable[T]]) 
 
     with set_config_context(config) as context:
         return await asyncio.create_task(awaited(), context=context)
-
-
-def checked_name(name: str | None, default: str) -> str:
-    """Return what a middleware is called in graphs and traces.
-
-    Args:
-        name: What the user calls it; `None` for the default.
-        default: The default.
-
-    Returns:
-        The name.
-
-    Raises:
-        ConfigurationError: When it is no text, or empty.
-    """
-    if name is None:
-        return default
-    if isinstance(name, str) and name.strip():
-        return name
-    msg = f"name must be a text that is not empty, or None, got {name!r}"
-    raise ConfigurationError(msg)

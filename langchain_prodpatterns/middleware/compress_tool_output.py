@@ -78,7 +78,7 @@ class CompressToolOutputMiddleware(
         *,
         tools: Sequence[str],
         min_characters: int = 1_000,
-        name: str = "CompressToolOutputMiddleware",
+        name: str | None = None,
     ) -> None:
         """Set up the middleware.
 
@@ -86,7 +86,8 @@ class CompressToolOutputMiddleware(
             compressor: What compresses; its budget holds for one output.
             tools: The names of the tools whose results are compressed.
             min_characters: Outputs that are shorter are left alone.
-            name: Its name in graphs and traces; two in one agent need two names.
+            name: Its name in graphs and traces; two in one agent need two
+                names. By default that of the class.
 
         Raises:
             ConfigurationError: When an argument cannot work.
@@ -103,7 +104,7 @@ class CompressToolOutputMiddleware(
             msg = "tools is empty: name the tools whose results are compressed"
             raise ConfigurationError(msg)
         self.min_characters = min_characters
-        self._name = read_name(name)
+        self._name = read_name(name, type(self).__name__)
         self.tools = ()
 
     @property

@@ -118,7 +118,7 @@ class GuardMiddleware(AgentMiddleware[GuardState[ResponseT], ContextT, ResponseT
         *,
         on_block: OnBlock = "raise",
         blocked_answer: str = BLOCKED_ANSWER,
-        name: str = "GuardMiddleware",
+        name: str | None = None,
         **options: Any,
     ) -> None:
         """Set up the middleware.
@@ -128,7 +128,8 @@ class GuardMiddleware(AgentMiddleware[GuardState[ResponseT], ContextT, ResponseT
             on_block: `raise` ends the run with `GuardBlocked`. `end` ends it with an
                 answer, and withholds what was blocked from the state.
             blocked_answer: That answer.
-            name: Its name in graphs and traces; two in one agent need two names.
+            name: Its name in graphs and traces; two in one agent need two
+                names. By default that of the class.
             **options: As for `GuardRunnable`, such as `policy`, `judge` and `vault`.
 
         Raises:
@@ -141,7 +142,7 @@ class GuardMiddleware(AgentMiddleware[GuardState[ResponseT], ContextT, ResponseT
         self.guard = _guard(guard, options)
         self.on_block = on_block
         self.blocked_answer = blocked_answer
-        self._name = read_name(name)
+        self._name = read_name(name, type(self).__name__)
         # The guard that `wrap` puts behind a chain: the same, without a judge.
         self._out = self.guard._facing_out()  # noqa: SLF001 - of this very package
         self._in = self._out and self._out.model_copy(update={"direction": "input"})

@@ -6,11 +6,12 @@ from typing import Any
 from langchain_prodpatterns.errors import ConfigurationError
 
 
-def read_name(name: Any) -> str:
-    """Check the name of a middleware, which graphs make the name of a node.
+def read_name(name: Any, default: str) -> str:
+    """Return what a middleware is called, which graphs make the name of a node.
 
     Args:
-        name: What was given.
+        name: What was given; `None` for the default.
+        default: The default.
 
     Returns:
         The name.
@@ -18,7 +19,9 @@ def read_name(name: Any) -> str:
     Raises:
         ConfigurationError: When it is none.
     """
-    if not isinstance(name, str) or not name or set(name) & {"|", ":"}:
+    if name is None:
+        return default
+    if not isinstance(name, str) or not name.strip() or set(name) & {"|", ":"}:
         msg = f"name must be a text without '|' and ':', got {name!r}"
         raise ConfigurationError(msg)
     return name

@@ -25,8 +25,8 @@ from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.middleware.calling import (
     acall_under,
     call_under,
-    checked_name,
 )
+from langchain_prodpatterns.middleware.naming import read_name
 from langchain_prodpatterns.refine import RefineChain, RefineResult, RefineRound
 from langchain_prodpatterns.refine.stopping import PATIENCE
 from langchain_prodpatterns.usage import NO_USAGE
@@ -106,7 +106,7 @@ class RefineMiddleware(AgentMiddleware[AgentState[ResponseT], ContextT, Response
         if not isinstance(stream_drafts, bool):
             msg = f"stream_drafts must be True or False, got {stream_drafts!r}"
             raise ConfigurationError(msg)
-        self._name = checked_name(name, type(self).__name__)
+        self._name = read_name(name, type(self).__name__)
         self._chain_of = partial(
             RefineChain,
             critics=critics,

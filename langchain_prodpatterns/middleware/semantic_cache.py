@@ -39,7 +39,7 @@ from langchain_prodpatterns.middleware.cached_turns import (
     spent_on,
     worth_keeping,
 )
-from langchain_prodpatterns.middleware.calling import checked_name
+from langchain_prodpatterns.middleware.naming import read_name
 
 logger = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ class SemanticCacheMiddleware(
         self.scope = scope
         """What partitions besides."""
         self.tools = ()
-        self._name = checked_name(name, type(self).__name__)
+        self._name = read_name(name, type(self).__name__)
         self._key = f"cached_turn_{re.sub(r'[^a-zA-Z0-9]', '_', self._name)}"
         self._ignored = _names("ignored_state", ignored_state) | {self._key}
         self.state_schema = _state_with(self._key)

@@ -26,8 +26,8 @@ from langchain_prodpatterns.errors import ConfigurationError, ProdPatternsError
 from langchain_prodpatterns.middleware.calling import (
     acall_under,
     call_under,
-    checked_name,
 )
+from langchain_prodpatterns.middleware.naming import read_name
 from langchain_prodpatterns.middleware.structured_answers import (
     NO_ANSWER,
     AnswerForm,
@@ -125,7 +125,7 @@ class StructuredRetryMiddleware(
         self.reminder = reminder
         """What every re-ask ends with."""
         self.tools = ()
-        self._name = checked_name(name, type(self).__name__)
+        self._name = read_name(name, type(self).__name__)
         self._known: _Setup | None = None
 
     @property

@@ -96,7 +96,7 @@ class ToolRouterMiddleware(
         *,
         k: int = 5,
         always_include: Sequence[str] = (),
-        name: str = "ToolRouterMiddleware",
+        name: str | None = None,
         **options: Any,
     ) -> None:
         """Set up the middleware.
@@ -106,7 +106,8 @@ class ToolRouterMiddleware(
             embeddings: What embeds them, where tools were given.
             k: How many tools are bound where none is decided, at least 1.
             always_include: Names of tools that are always bound beside.
-            name: Its name in graphs and traces; two in one agent need two names.
+            name: Its name in graphs and traces; two in one agent need two
+                names. By default that of the class.
             **options: As for `ToolRouter`, where tools were given.
 
         Raises:
@@ -117,7 +118,7 @@ class ToolRouterMiddleware(
         self.router = _router(router, embeddings, options)
         self.k = k
         self.always_include = frozenset(read_names("always_include", always_include))
-        self._name = read_name(name)
+        self._name = read_name(name, type(self).__name__)
         self.tools = ()
 
     @property

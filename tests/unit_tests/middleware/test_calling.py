@@ -5,12 +5,7 @@ import asyncio
 import pytest
 from langchain_core.runnables.config import ensure_config
 
-from langchain_prodpatterns.errors import ConfigurationError
-from langchain_prodpatterns.middleware.calling import (
-    acall_under,
-    call_under,
-    checked_name,
-)
+from langchain_prodpatterns.middleware.calling import acall_under, call_under
 
 
 def tags() -> list[str]:
@@ -56,10 +51,3 @@ async def test_to_cancel_it_is_to_cancel_the_handler() -> None:
     with pytest.raises(asyncio.CancelledError):
         await calling
     await ended.wait()
-
-
-def test_a_name_is_a_text() -> None:
-    assert checked_name(None, "Default") == "Default"
-    assert checked_name("mine", "Default") == "mine"
-    with pytest.raises(ConfigurationError, match="name must be a text"):
-        checked_name(" ", "Default")
