@@ -130,7 +130,8 @@ def _keep(promise: Promise, standing: Standing) -> RouteDecision:
         return conclude(standing, None, "none", promise.obstacle)
     here = f"{best.name!r} with a confidence of {standing.confidence:.4f}"
     bar = f"the bar of {promise.bar:.4f} for a precision of {promise.precision:g}"
-    if standing.confidence < promise.bar:
+    # Not "below": what is no number reaches nothing.
+    if not standing.confidence >= promise.bar:
         return conclude(standing, None, "none", f"{here} is below {bar}")
     return conclude(standing, best.name, "distance", f"{here} reaches {bar}")
 

@@ -182,3 +182,9 @@ def test_the_confidence_is_about_the_likeliest_tool_alone() -> None:
     assert conclude(SURE, "a", "llm", "").confidence == 0.97
     assert conclude(SURE, None, "none", "").confidence == 0.97
     assert conclude(SURE, "b", "llm", "").confidence is None
+
+
+def test_a_confidence_that_is_no_number_reaches_no_bar() -> None:
+    standing = Standing((Ranked("a", 0.9), Ranked("b", 0.1)), confidence=float("nan"))
+    decision = decide(standing, Policy(0.5, 0.1), Promise(0.95, 0.4))
+    assert (decision.tool, decision.decided_by) == (None, "none")
