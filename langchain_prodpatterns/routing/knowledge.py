@@ -15,7 +15,7 @@ import numpy.typing as npt
 from langchain_prodpatterns.routing.certificate import Bar, fewest, more_needed
 from langchain_prodpatterns.routing.decision import DIGITS, Promise, Ranked, Standing
 from langchain_prodpatterns.routing.fitting import Fitted, fit
-from langchain_prodpatterns.routing.labels import Lesson
+from langchain_prodpatterns.routing.labels import Lesson, normal
 from langchain_prodpatterns.routing.memory import Memory
 from langchain_prodpatterns.routing.reports import FitReport, report
 from langchain_prodpatterns.routing.scores import Scorer, Scores
@@ -235,9 +235,12 @@ class Knowledge:
 
 
 def _made(base: "RouteMatrix", lesson: Lesson | None, course: Course | None) -> View:
-    view = View(base, lesson)
     if course is None:
-        return view
+        return View(base, lesson)
+    if lesson is not None:
+        # A label that was learned too would be judged by what it taught.
+        lesson = lesson.without({normal(each.query) for each in course.lesson.labels})
+    view = View(base, lesson)
     labeled = course.lesson.numbered(base.names)
     known, routes = view.matrix.known, len(base.names)
     fitted = fit(known, labeled, routes, held_out=course.held_out)

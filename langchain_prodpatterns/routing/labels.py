@@ -42,6 +42,17 @@ class Lesson:
     rows: Floats
     """A vector each, unit length."""
 
+    def without(self, queries: Collection[str]) -> "Lesson | None":
+        """Return the labels of other queries, which are given normalized."""
+        left = [
+            at
+            for at, label in enumerate(self.labels)
+            if normal(label.query) not in queries
+        ]
+        if not left:
+            return None
+        return Lesson(tuple(self.labels[at] for at in left), self.rows[left])
+
     def numbered(self, names: Sequence[str]) -> Labeled:
         """Return them by the number of the tool; one that is not there is none."""
         numbers = {name: number for number, name in enumerate(names)}
@@ -53,6 +64,11 @@ class Lesson:
         return Labeled(texts, self.rows, np.array(owners, dtype=np.int64))
 
 
+def normal(query: str) -> str:
+    """Return a query as it is looked up: without case and superfluous blanks."""
+    return " ".join(query.casefold().split())
+
+
 def read_labels(examples: LabelsLike, names: Collection[str]) -> tuple[Label, ...]:
     """Read labeled queries.
 
@@ -61,7 +77,8 @@ def read_labels(examples: LabelsLike, names: Collection[str]) -> tuple[Label, ..
         names: The names of the tools.
 
     Returns:
-        The labels, in order; one that is there twice counts once.
+        The labels, in order; one that is there twice, whatever its case and blanks,
+        counts once.
 
     Raises:
         ConfigurationError: When there is none, one is none, or it names no tool.
@@ -72,7 +89,7 @@ def read_labels(examples: LabelsLike, names: Collection[str]) -> tuple[Label, ..
         raise ConfigurationError(msg)
     found: dict[str, Label] = {}
     for label in labels:
-        before = found.setdefault(label.query, label)
+        before = found.setdefault(normal(label.query), label)
         if before.tool != label.tool:
             msg = (
                 f"an example is labeled twice, with {before.tool!r} and with "
@@ -93,8 +110,12 @@ def _pairs(examples: LabelsLike) -> Iterable[Any]:
     for key, value in examples.items():
         if value is None or isinstance(value, str):
             pairs.append((key, value))
-        else:
+        elif isinstance(value, Iterable):
             pairs.extend((query, key) for query in value)
+        else:
+            kind = type(value).__name__
+            msg = f"examples must map a name to a list of queries, got {kind}"
+            raise ConfigurationError(msg)
     return pairs
 
 
@@ -121,7 +142,7 @@ def check_tool(owner: str, tool: object, names: Collection[str]) -> None:
     Raises:
         ConfigurationError: When it is neither the name of a tool nor `None`.
     """
-    if tool is not None and tool not in names:
+    if tool is not None and not (isinstance(tool, str) and tool in names):
         msg = (
             f"{owner} is labeled {tool!r}, but the tools are {list(names)}; None says "
             "that no tool fits"

@@ -9,17 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from langchain_prodpatterns.routing.decision import RouteDecision
-from langchain_prodpatterns.routing.labels import Label, Lesson
+from langchain_prodpatterns.routing.labels import Label, Lesson, normal
 
 Floats = npt.NDArray[np.float32]
 
 LEARN_EVERY = 50
 """Learned queries after which the router is fitted again."""
-
-
-def normal(query: str) -> str:
-    """Return a query as it is looked up: without case and superfluous blanks."""
-    return " ".join(query.casefold().split())
 
 
 class Memory:

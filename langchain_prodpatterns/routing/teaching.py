@@ -17,9 +17,9 @@ from langchain_prodpatterns.routing.labels import (
     LabelsLike,
     Lesson,
     check_tool,
+    normal,
     read_labels,
 )
-from langchain_prodpatterns.routing.memory import normal
 from langchain_prodpatterns.routing.queries import query_text
 from langchain_prodpatterns.routing.reports import (
     Evaluation,

@@ -61,3 +61,16 @@ def test_a_label_of_a_tool_that_is_gone_is_none() -> None:
 
     assert lesson.numbered(["b"]).owners.tolist() == [-1, 0, -1]
     assert lesson.numbered(NAMES).owners.tolist() == [0, 1, -1]
+
+
+def test_a_query_in_another_case_or_spacing_is_the_same_query() -> None:
+    found = read_labels([("Where  is it", "a"), (" where is IT ", "a")], ["a", "b"])
+    assert found == (Label("Where  is it", "a"),)
+    with pytest.raises(ConfigurationError, match="labeled twice"):
+        read_labels([("Where is it", "a"), ("where is it", "b")], ["a", "b"])
+
+
+@pytest.mark.parametrize("examples", [[("q", ["a"])], [("q", {})], {"a": 5}])
+def test_what_cannot_name_a_tool_is_refused(examples: Any) -> None:
+    with pytest.raises(ConfigurationError):
+        read_labels(examples, ["a", "b"])

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 import pytest
 
 from langchain_prodpatterns.errors import ConfigurationError
@@ -398,3 +399,17 @@ def test_feedback_that_makes_no_sense_is_refused(give: Any) -> None:
         give(_router(), "a 7", "z")
     with pytest.raises(ValueError, match="the query is empty"):
         give(_router(), " ", "a")
+
+
+def test_no_label_is_judged_by_a_router_that_learned_it_from_feedback() -> None:
+    labels = cluster_labels(60)
+    router = ToolRouter(CLUSTERS, ClusterEmbeddings())
+    for query, tool in labels:
+        router.feedback(query, tool)
+    router.fit(labels)
+    fresh = ToolRouter(CLUSTERS, ClusterEmbeddings())
+    fresh.fit(labels)
+    proofs = [each._view().fitted for each in (router, fresh)]
+    assert proofs[0] is not None
+    assert proofs[1] is not None
+    assert np.array_equal(proofs[0].proof.scores, proofs[1].proof.scores)
