@@ -17,8 +17,8 @@ from langchain_prodpatterns.routing.decision import RouteDecision
 from langchain_prodpatterns.routing.fitting import Fitted, Proof, scorer_of
 from langchain_prodpatterns.routing.index import RouteIndex, RouteMatrix
 from langchain_prodpatterns.routing.knowledge import Course, View
-from langchain_prodpatterns.routing.labels import Label, Lesson
-from langchain_prodpatterns.routing.selector import Selector
+from langchain_prodpatterns.routing.labels import Label, Lesson, check_tool
+from langchain_prodpatterns.routing.selector import FEATURES, WEIGHTS, Selector
 
 VERSION = 1
 """The version of the file's format."""
@@ -141,6 +141,9 @@ def _restore(header: Any, arrays: Arrays, index: RouteIndex) -> None:
         str(key): RouteDecision.model_validate(value)
         for key, value in header["decisions"].items()
     }
+    names = {route.name for route in index.routes}
+    for decision in decisions.values():
+        check_tool("a kept decision", decision.tool, names)
     learned = _lesson(header["view_learned"], arrays.get("view_learned"))
     view = View(base, learned, suspended=str(header["suspended"]))
     course = header["course"]
@@ -164,7 +167,25 @@ def _fitted(view: View, course: Course, arrays: Arrays) -> Fitted:
     )
     selector = Selector(arrays["mean"], arrays["scale"], arrays["coefficients"])
     proof = Proof(arrays["scores"], arrays["right"], arrays["hints"])
+    _check_fit(arrays)
     return Fitted(scorer, arrays["weights"], selector, proof)
+
+
+def _check_fit(arrays: Arrays) -> None:
+    """Refuse numbers that would only fail, or decide anything, at a call."""
+    shapes = {
+        "weights": (len(WEIGHTS),),
+        "mean": (FEATURES,),
+        "scale": (FEATURES,),
+        "coefficients": (FEATURES + 1,),
+        "right": (len(arrays["scores"]),),
+        "scores": (len(arrays["scores"]),),
+        "hints": (len(arrays["hints"]),),
+    }
+    for name, shape in shapes.items():
+        if arrays[name].shape != shape or not np.isfinite(arrays[name]).all():
+            msg = f"{name} of another shape, or not finite"
+            raise ValueError(msg)
 
 
 def _fit_arrays(fitted: Fitted) -> dict[str, npt.NDArray[Any]]:
@@ -205,8 +226,8 @@ def _rows(name: str, lesson: Lesson | None) -> dict[str, npt.NDArray[Any]]:
 def _lesson(labels: Any, rows: npt.NDArray[Any] | None) -> Lesson | None:
     if not labels or rows is None:
         return None
-    if len(rows) != len(labels):
-        msg = "labels and vectors do not match"
+    if len(rows) != len(labels) or not np.isfinite(rows).all():
+        msg = "labels and vectors do not match, or these are not finite"
         raise ValueError(msg)
     return Lesson(
         tuple(Label(str(query), tool) for query, tool in labels),

@@ -302,6 +302,10 @@ def _change(path: Path, **changes: Any) -> None:
         ({"format": "x"}, "torn or no saved router"),
         ({"learned": [["q", "a"]] * 3}, "torn or no saved router"),
         ({"decisions": {"q": {"tool": 3}}}, "torn or no saved router"),
+        (
+            {"decisions": {"q": {"tool": "gone", "decided_by": "llm", "reason": ""}}},
+            "torn or no saved router",
+        ),
         ({"course": {"labels": []}}, "torn or no saved router"),
         ({"routes": None}, "torn or no saved router"),
     ],
@@ -332,3 +336,19 @@ def test_other_tools_are_an_error(tmp_path: Path) -> None:
 
     with pytest.raises(StoreError, match="saved with other tools"):
         _load(tmp_path / "r", CLUSTERS[:3])
+
+
+@pytest.mark.parametrize("name", ["weights", "mean", "scale", "coefficients", "scores"])
+@pytest.mark.parametrize("cut", [True, False])
+def test_numbers_that_cannot_decide_are_an_error(
+    tmp_path: Path, name: str, cut: bool
+) -> None:
+    path = tmp_path / "router.npz"
+    _fitted(0).save(path)
+    with np.load(path, allow_pickle=False) as archive:
+        arrays = {each: archive[each] for each in archive.files}
+    arrays[name] = arrays[name][:2] if cut else arrays[name] * np.nan
+    np.savez(path, **arrays)
+
+    with pytest.raises(StoreError, match="torn or no saved router"):
+        _load(path)
