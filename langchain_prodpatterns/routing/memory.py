@@ -34,7 +34,10 @@ class Memory:
         """Return what feedback said of a query."""
         with self._lock:
             found = self._decisions.get(normal(query))
-        return found if found is not None and found.decided_by == "cache" else None
+            if found is None or found.decided_by != "cache":
+                return None
+            self._decisions.move_to_end(normal(query))
+        return found
 
     def recall(self, query: str) -> RouteDecision | None:
         """Return what was decided for a query, as a decision of the cache."""

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from langchain_prodpatterns.routing.decision import RouteDecision
-from langchain_prodpatterns.routing.labels import Label
-from langchain_prodpatterns.routing.memory import LEARN_EVERY, Memory, normal
+from langchain_prodpatterns.routing.labels import Label, normal
+from langchain_prodpatterns.routing.memory import LEARN_EVERY, Memory
 
 ROW = np.ones(3, dtype=np.float32)
 CHOSEN = RouteDecision(tool="a", decided_by="llm", reason="the fallback chose 'a'")
@@ -133,3 +133,13 @@ def test_many_threads_keep_to_the_bounds() -> None:
     lesson = memory.learned()
     assert lesson is not None
     assert len(memory.decisions()) == len(lesson.labels) == 7
+
+
+def test_a_correction_that_is_used_outlasts_what_is_not() -> None:
+    memory = Memory()
+    said = RouteDecision(tool="a", decided_by="cache", reason="")
+    memory.remember("q", said, 2)
+    for at in range(5):
+        assert memory.correction("q") == said
+        memory.remember(str(at), said.model_copy(update={"decided_by": "llm"}), 2)
+    assert memory.correction("q") == said
