@@ -139,6 +139,7 @@ class KeptRouter(TaughtRouter):
         routes = [route for _, route in found.values()]
         index = RouteIndex(routes, self.embeddings, self.index.vectors())
         names = {route.name for route in routes}
-        index.knowledge.memory.restore({}, self.index.knowledge.memory.learned(names))
+        memory = self.index.knowledge.memory
+        index.knowledge.memory.restore(memory.corrections(names), memory.learned(names))
         update = {"tools": tools, "examples": examples, "index": index}
         return self.model_copy(update=update)

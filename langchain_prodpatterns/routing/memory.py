@@ -115,6 +115,15 @@ class Memory:
         with self._lock:
             return dict(self._decisions)
 
+    def corrections(self, tools: Collection[str]) -> dict[str, RouteDecision]:
+        """Return what feedback said, of some tools or of none."""
+        return {
+            query: decision
+            for query, decision in self.decisions().items()
+            if decision.decided_by == "cache"
+            and (decision.tool is None or decision.tool in tools)
+        }
+
     def restore(
         self, decisions: dict[str, RouteDecision], lesson: Lesson | None
     ) -> None:

@@ -352,3 +352,16 @@ def test_numbers_that_cannot_decide_are_an_error(
 
     with pytest.raises(StoreError, match="torn or no saved router"):
         _load(path)
+
+
+def test_feedback_still_counts_where_tools_come_and_go() -> None:
+    router = _router()
+    router.feedback("a 500", "b")
+    router.feedback("a 501", "f")
+
+    more = router.add([Route("g", "g is its purpose")])
+    less = router.remove("f")
+
+    assert more.invoke("a 500").tool == less.invoke("a 500").tool == "b"
+    assert more.invoke("a 501").tool == "f"
+    assert less.invoke("a 501").tool == "a"
