@@ -41,7 +41,8 @@ def certify(
     first that fails, so that the chance of ever passing a bar that does not keep the
     precision is at most `1 - confidence` without dividing it by the number of bars
     (Angelopoulos et al., Learn then Test, 2021). The sequence begins where `hints` let
-    most expect to pass; the labels that are tested have no say in that.
+    most expect to pass. Where these come from other labels than those that are tested,
+    the bound is exact.
 
     Args:
         scores: The confidence in each labeled query's best route, of a router that has

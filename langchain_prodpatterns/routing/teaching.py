@@ -45,15 +45,17 @@ class TaughtRouter(BaseRouter):
         confidence, that at least `precision` of the decisions is right: an exact
         binomial bound (Clopper and Pearson), over fixed bars tested in a fixed
         sequence, so that looking at many costs nothing (Learn then Test). No query is
-        judged by a router that has learned from it. Labels that are examples of a tool
-        already show nothing new, and are left out.
+        judged by a head or a selector that has learned from it. Labels that are
+        examples of a tool already show nothing new, and are left out.
 
         The promise assumes that the labels are exchangeable with the traffic: the same
         topics in the same shares, with queries that no tool fits (`None`) among them.
         It is on average over the traffic, not for each tool. Without `held_out` each
         fifth of the labels is judged by what the other four teach, and the router that
-        decides has learned from all five: it is assumed to be no worse than those. With
-        too few labels the router decides nothing alone, and says how many it needs.
+        decides has learned from all five: it is assumed to be no worse than those. The
+        five weights of the measures are fitted on all labels then, and the tests begin
+        where the scores of the labels themselves promise most. With too few labels the
+        router decides nothing alone, and says how many it needs.
 
         Copies of this router share what it learns; another `precision` of a copy is
         kept by a bar of its own. Everything computes in this thread: seconds for some
