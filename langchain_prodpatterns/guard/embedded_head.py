@@ -81,6 +81,7 @@ class EmbeddedHead:
 
         Raises:
             ConfigurationError: When there are too few of either.
+            ValueError: When the embedder does not give one vector for each window.
         """
         given = [(text, bool(attack)) for text, attack in rows if text.strip()]
         attack = np.array([each for _, each in given], dtype=bool)
@@ -94,7 +95,9 @@ class EmbeddedHead:
         owner = np.repeat(np.arange(len(parts)), [len(each) for each in parts])
         flat = [part for each in parts for part in each]
         vectors = unit(embeddings.embed_documents(flat))
-        bags = _Bags(vectors, np.asarray(words(flat)), owner, attack)
+        said = np.asarray(words(flat))
+        _one_each(vectors, said)
+        bags = _Bags(vectors, said, owner, attack)
         every = np.ones(len(given), dtype=bool)
         slope, bias = bags.fit(every)
         name = str(fingerprint_of(embeddings))
@@ -166,7 +169,11 @@ def blended(scores: Reals, logits: Reals) -> Reals:
 
     Returns:
         Scores from 0 to 1.
+
+    Raises:
+        ValueError: When there are not as many of one as of the other.
     """
+    _one_each(logits, scores)
     clipped = np.clip(scores, _SURE, 1 - _SURE)
     words = np.log(clipped / (1 - clipped))
     return np.asarray(1.0 / (1.0 + np.exp(-(words + logits) / 2)))
@@ -185,6 +192,13 @@ def unit(vectors: Sequence[Sequence[float]]) -> Reals:
         raise ValueError(msg)
     norms[norms == 0] = 1.0
     return np.asarray(rows / norms)
+
+
+def _one_each(vectors: Reals, windows: Reals) -> None:
+    # A single one would be taken for that of every window, and hide the worst.
+    if len(vectors) != len(windows):
+        msg = f"the embedder gave {len(vectors)} vectors for {len(windows)} windows"
+        raise ValueError(msg)
 
 
 @dataclass(frozen=True, slots=True)

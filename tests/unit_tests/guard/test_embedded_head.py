@@ -175,3 +175,22 @@ def test_vectors_must_be_numbers_of_one_length() -> None:
             unit(wrong)  # type: ignore[arg-type]  # the point
     assert unit([[3.0, 4.0], [0.0, 0.0]]).tolist() == [[0.6, 0.8], [0.0, 0.0]]
     assert blended(np.array([0.5]), np.array([0.0])).tolist() == [0.5]
+
+
+@pytest.mark.parametrize("native", [False, True], ids=["sync", "async"])
+async def test_every_window_needs_a_vector_of_its_own(
+    head: EmbeddedHead, native: bool
+) -> None:
+    classifier = with_head(head)
+    embedder = classifier.embeddings
+    assert embedder is not None
+    every = embedder.embed_documents
+    embedder.embed_documents = lambda texts: every(texts[:1])  # type: ignore[method-assign]
+    guard = GuardRunnable(classifier=classifier)
+    long = " ".join([HARMLESS.format(1), HARMLESS.format(2), ATTACK.format("Bo")])
+    with pytest.raises(ValueError, match="gave 1 vectors for 3 windows"):
+        classifier.screen(long)
+    with pytest.raises(GuardBlocked, match=r"failed: classifier \(ValueError\)"):
+        await _call(guard, long, native=native)
+    with pytest.raises(ValueError, match="gave 1 vectors for 60 windows"):
+        InjectionClassifier.fit(ROWS, embedder)
