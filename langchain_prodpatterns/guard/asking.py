@@ -17,12 +17,13 @@ from langchain_core.runnables.utils import coro_with_context, gather_with_concur
 from langchain_prodpatterns.guard.carriers import Guarded, Visit
 from langchain_prodpatterns.guard.classifier import InjectionClassifier, Suspicion
 from langchain_prodpatterns.guard.detectors import AsyncDetector, Detector, Place
-from langchain_prodpatterns.guard.looking import UNTRUSTED_ROLES, Lookout, gives_orders
+from langchain_prodpatterns.guard.embedded_head import windows_of
+from langchain_prodpatterns.guard.looking import Lookout, gives_orders
 from langchain_prodpatterns.guard.normalizing import view_of
 from langchain_prodpatterns.guard.scanning import Record, Scanner, replaced
 
-Opinions = Mapping[tuple[str, bool], Suspicion | Exception]
-"""What a classifier said, or how it failed, by the text and whether it is trusted."""
+ByText = Mapping[str, Sequence[str]]
+"""Texts, and the windows of each."""
 
 V = TypeVar("V", Guarded, Document)
 
@@ -124,25 +125,28 @@ def questions(
 
 
 @dataclass(frozen=True, slots=True)
-class Screened:
-    """Says what a classifier said before of the texts of one value."""
+class Embedded:
+    """A classifier, with the vectors of the texts of one value at hand."""
 
-    opinions: Opinions
-    """What it said."""
+    classifier: InjectionClassifier
+    """Who tells injections."""
+    vectors: Mapping[str, Sequence[Sequence[float]] | Exception]
+    """Those of each text's windows, or how the embedder failed."""
     waits: bool = True
     """Its texts held no value."""
 
     def screen(self, text: str, *, untrusted: bool = False) -> Suspicion:
         """Say what a text looks like."""
-        opinion = self.opinions[text, untrusted]
-        if isinstance(opinion, Exception):
-            raise opinion
-        return opinion
+        # A text that nobody asked about is a failure, as any other is: never clean.
+        vectors = self.vectors[text]
+        if isinstance(vectors, Exception):
+            raise vectors
+        return self.classifier.judged(text, vectors, untrusted=untrusted)
 
 
 def shown_texts(
     lookout: Lookout, value: V, rewriting: Callable[[V, Visit], V]
-) -> list[tuple[str, bool]]:
+) -> dict[str, list[str]]:
     """Go over the texts of a value to see what a classifier's embedder is shown.
 
     Args:
@@ -151,48 +155,44 @@ def shown_texts(
         rewriting: Visits each of its texts.
 
     Returns:
-        Each text once, without the values in it, and whether it is untrusted.
+        Each text once, without the values in it, and its windows.
     """
-    texts: dict[tuple[str, bool], None] = {}
+    texts: dict[str, list[str]] = {}
 
     def note(text: str, role: str, label: str) -> str:
         scanner, injection = lookout.at(role)
         if injection != "allow" and gives_orders(text, role):
             spans = scanner.find(text, Record(), label=label)
             shown = replaced(text, spans, 0, len(text), hide=True)
-            texts[shown, role in UNTRUSTED_ROLES] = None
+            texts[shown] = windows_of(shown)
         return text
 
     rewriting(value, note)
-    return list(texts)
+    return texts
 
 
-async def screen_all(
-    classifier: InjectionClassifier,
-    texts: Sequence[tuple[str, bool]],
-    limit: int | None,
-) -> Screened:
-    """Ask a classifier with an embedder about texts, all at once.
+async def embed_all(classifier: InjectionClassifier, texts: ByText) -> Embedded:
+    """Embed the windows of texts in one call.
 
     Args:
-        classifier: Who is asked.
-        texts: The texts, and whether each is untrusted.
-        limit: How many at a time.
+        classifier: Who will look at them, with its embedder.
+        texts: The texts, and the windows of each.
 
     Returns:
-        What it said.
+        Who looks, with the vectors or with how the embedder failed.
     """
-
-    async def screen(text: str, *, untrusted: bool) -> Suspicion | Exception:
-        try:
-            return await classifier.ascreen(text, untrusted=untrusted)
-        except Exception as error:  # noqa: BLE001 - told when the text is looked at
-            return error
-
-    said = await gather_with_concurrency(
-        limit, *(screen(text, untrusted=untrusted) for text, untrusted in texts)
+    flat = list(dict.fromkeys(part for parts in texts.values() for part in parts))
+    if not flat or classifier.embeddings is None:
+        return Embedded(classifier, {})
+    try:
+        found = await classifier.embeddings.aembed_documents(flat)
+        known = dict(zip(flat, found, strict=True))
+    except Exception as error:  # noqa: BLE001 - told when the texts are looked at
+        return Embedded(classifier, dict.fromkeys(texts, error))
+    return Embedded(
+        classifier,
+        {text: [known[part] for part in parts] for text, parts in texts.items()},
     )
-    return Screened(dict(zip(texts, said, strict=True)))
 
 
 async def ask_all(asked: Sequence[Question], config: RunnableConfig) -> Answers:

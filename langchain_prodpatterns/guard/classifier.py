@@ -178,7 +178,7 @@ class InjectionClassifier:
         vectors = None
         if self.embeddings is not None:
             vectors = self.embeddings.embed_documents(windows_of(text))
-        return self._judged(text, vectors, untrusted=untrusted)
+        return self.judged(text, vectors, untrusted=untrusted)
 
     async def ascreen(self, text: str, *, untrusted: bool = False) -> Suspicion:
         """Say what a text looks like, asking the embedder natively async.
@@ -193,15 +193,28 @@ class InjectionClassifier:
         vectors = None
         if self.embeddings is not None:
             vectors = await self.embeddings.aembed_documents(windows_of(text))
-        return self._judged(text, vectors, untrusted=untrusted)
+        return self.judged(text, vectors, untrusted=untrusted)
 
-    def _judged(
+    def judged(
         self,
         text: str,
         vectors: Sequence[Sequence[float]] | None,
         *,
-        untrusted: bool,
+        untrusted: bool = False,
     ) -> Suspicion:
+        """Say what a text looks like whose windows have been embedded.
+
+        Args:
+            text: The text.
+            vectors: Those of its windows, in order; none without an embedder.
+            untrusted: Whether it comes from a document or a tool.
+
+        Returns:
+            The opinion on the window that looks worst.
+
+        Raises:
+            ValueError: When they are not one for each window, or not finite.
+        """
         parts = windows(text)
         scores = self._scores(text, parts)
         if self.head is not None and vectors is not None:

@@ -12,8 +12,8 @@ from langchain_core.runnables.utils import gather_with_concurrency
 from langchain_prodpatterns.errors import GuardBlocked
 from langchain_prodpatterns.guard.asking import (
     ask_all,
+    embed_all,
     questions,
-    screen_all,
     shown_texts,
 )
 from langchain_prodpatterns.guard.carriers import (
@@ -183,9 +183,7 @@ class Examination:
         classifier = lookout.classifier
         if isinstance(classifier, InjectionClassifier) and classifier.waits:
             texts = await off_the_loop(size, shown_texts, lookout, value, rewriting)
-            limit = self.run.config.get("max_concurrency")
-            said = await screen_all(classifier, texts, limit)
-            lookout = replace(lookout, classifier=said)
+            lookout = replace(lookout, classifier=await embed_all(classifier, texts))
         return lookout
 
     @property

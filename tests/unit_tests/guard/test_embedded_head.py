@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
+from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
 from langchain_prodpatterns.errors import ConfigurationError, GuardBlocked
 from langchain_prodpatterns.guard import GuardRunnable
@@ -148,6 +149,32 @@ async def test_a_guard_shows_the_embedder_no_value(
     assert kept == documents[1:]
     assert "ann@example.com" not in str(embedder.texts)
     assert "[EMAIL]" in str(embedder.texts)
+
+
+async def test_a_coroutine_embeds_all_texts_of_a_value_in_one_call(
+    head: EmbeddedHead,
+) -> None:
+    classifier = with_head(head)
+    embedder = classifier.embeddings
+    assert isinstance(embedder, Meanings)
+    said: list[BaseMessage] = [HumanMessage(HARMLESS.format(n)) for n in (1, 2, 1)]
+    guard = GuardRunnable(classifier=classifier)
+    assert await guard.ainvoke(said) == said
+    assert embedder.awaited == 1
+    assert embedder.texts == [HARMLESS.format(1), HARMLESS.format(2)]
+    with pytest.raises(GuardBlocked):
+        await guard.ainvoke([*said, HumanMessage(ATTACK.format("Bo"))])
+    assert embedder.awaited == 2
+
+
+async def test_an_embedder_is_not_called_where_nothing_gives_orders(
+    head: EmbeddedHead,
+) -> None:
+    classifier = with_head(head)
+    assert isinstance(classifier.embeddings, Meanings)
+    system: list[BaseMessage] = [SystemMessage("Be kind.")]
+    assert await GuardRunnable(classifier=classifier).ainvoke(system) == system
+    assert classifier.embeddings.awaited == 0
 
 
 @pytest.mark.parametrize("native", [False, True], ids=["sync", "async"])
