@@ -41,6 +41,8 @@ _FALSE, _UNTRUSTED_FALSE = 0.01, 0.02
 """The share of harmless texts that a head may take for attacks."""
 _GRAY, _UNTRUSTED_GRAY = 0.13, 0.18
 """The share of them that may be gray or taken for attacks."""
+_HARDER = 10
+"""One source in so many may have more of its texts taken for attacks."""
 AT_ONCE = 64
 """How many windows are looked at in one go; more take more memory and no less time."""
 _DAMAGED = (
@@ -136,7 +138,11 @@ class InjectionClassifier:
 
     @classmethod
     def fit(
-        cls, rows: Iterable[tuple[str, bool]], embeddings: Embeddings
+        cls,
+        rows: Iterable[tuple[str, bool]],
+        embeddings: Embeddings,
+        *,
+        sources: Sequence[str] | None = None,
     ) -> "InjectionClassifier":
         """Teach a head for an embedder, and return a classifier with it.
 
@@ -145,14 +151,18 @@ class InjectionClassifier:
                 none of those that the package's weights were trained on, whose words
                 it knows too well to set thresholds by.
             embeddings: What embeds the windows.
+            sources: Where each row is from, where it is not all your own traffic.
+                Thresholds are then set by sources that were left out, as what comes
+                later may be like none of them.
 
         Returns:
             The classifier. Its `head` can be saved.
 
         Raises:
-            ConfigurationError: When there are too few attacks or harmless texts.
+            ConfigurationError: When there are too few attacks or harmless texts, or
+                the sources are not one for each row, or too few.
         """
-        head = EmbeddedHead.fit(rows, embeddings, _shipped().all_scores)
+        head = EmbeddedHead.fit(rows, embeddings, _shipped().all_scores, sources)
         return cls(embeddings=embeddings, head=head)
 
     @property
@@ -360,12 +370,21 @@ def _head_for(
 
 def _frozen(head: EmbeddedHead) -> tuple[Thresholds, Thresholds]:
     """Set thresholds by harmless texts: for users, and for what is untrusted."""
-    low, high = np.quantile(head.unseen, [1 - _GRAY, 1 - _FALSE])
-    untrusted = np.quantile(head.unseen, [1 - _UNTRUSTED_GRAY, 1 - _UNTRUSTED_FALSE])
     return (
-        Thresholds(float(low), float(high)),
-        Thresholds(float(untrusted[0]), float(untrusted[1])),
+        _bars(head, _GRAY, _FALSE),
+        _bars(head, _UNTRUSTED_GRAY, _UNTRUSTED_FALSE),
     )
+
+
+def _bars(head: EmbeddedHead, gray: float, false: float) -> Thresholds:
+    """Let easy sources, however large, not speak for the hard ones."""
+    numbers = np.unique(head.source)
+    high = sorted(
+        float(np.quantile(head.unseen[head.source == each], 1 - false))
+        for each in numbers
+    )[-1 - len(numbers) // _HARDER]
+    low = float(np.quantile(head.unseen, 1 - gray))
+    return Thresholds(min(low, high), high)
 
 
 def _thresholds(name: str, given: Sequence[float]) -> Thresholds:

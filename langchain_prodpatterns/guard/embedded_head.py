@@ -55,6 +55,8 @@ class EmbeddedHead:
     unseen: Reals
     """Scores of the harmless texts it learned from, words and vectors together, each by
     what the others taught."""
+    source: NDArray[np.int64]
+    """The number of the source that each of them is of."""
     embedder: str
     """Which embedder's vectors these are."""
 
@@ -64,6 +66,7 @@ class EmbeddedHead:
         rows: Iterable[tuple[str, bool]],
         embeddings: Embeddings,
         words: Callable[[Sequence[str]], Reals],
+        sources: Sequence[str] | None = None,
     ) -> "EmbeddedHead":
         """Learn from labeled texts.
 
@@ -75,33 +78,31 @@ class EmbeddedHead:
             rows: Texts, and whether each is an attack.
             embeddings: The embedder.
             words: Scores windows, from 0 to 1, by their words.
+            sources: Where each row is from. The harmless texts of a source are then
+                scored by what the other sources taught, not by what rows that are much
+                like them did.
 
         Returns:
             The head.
 
         Raises:
-            ConfigurationError: When there are too few of either.
+            ConfigurationError: When there are too few of either, or the sources are
+                not one for each row, or too few.
             ValueError: When the embedder does not give one vector for each window.
         """
-        given = [(text, bool(attack)) for text, attack in rows if text.strip()]
-        attack = np.array([each for _, each in given], dtype=bool)
-        if min(attack.sum(), (~attack).sum()) < FEWEST:
-            msg = (
-                f"a head needs at least {FEWEST} attacks and {FEWEST} harmless texts, "
-                f"got {attack.sum()} and {(~attack).sum()}"
-            )
-            raise ConfigurationError(msg)
-        parts = [windows_of(text) for text, _ in given]
+        texts, attack, source = _labeled(list(rows), sources)
+        parts = [windows_of(text) for text in texts]
         owner = np.repeat(np.arange(len(parts)), [len(each) for each in parts])
         flat = [part for each in parts for part in each]
         vectors = unit(embeddings.embed_documents(flat))
         said = np.asarray(words(flat))
         _one_each(vectors, said)
         bags = _Bags(vectors, said, owner, attack)
-        every = np.ones(len(given), dtype=bool)
-        slope, bias = bags.fit(every)
+        slope, bias = bags.fit(np.ones(len(texts), dtype=bool))
+        alike = sources is None
+        unseen = bags.unseen(np.arange(len(texts)) % _FOLDS if alike else source)
         name = str(fingerprint_of(embeddings))
-        return cls(slope, bias, bags.unseen(), name)
+        return cls(slope, bias, unseen, source[~attack], name)
 
     def logits(self, vectors: Sequence[Sequence[float]]) -> Reals:
         """Return how much each window looks like an attack, as a logit.
@@ -134,6 +135,7 @@ class EmbeddedHead:
                 slope=self.slope,
                 bias=np.array(self.bias),
                 unseen=self.unseen,
+                source=self.source,
                 embedder=np.array(self.embedder),
             )
 
@@ -194,6 +196,40 @@ def unit(vectors: Sequence[Sequence[float]]) -> Reals:
     return np.asarray(rows / norms)
 
 
+def _labeled(
+    rows: Sequence[tuple[str, bool]], sources: Sequence[str] | None
+) -> tuple[list[str], NDArray[np.bool_], NDArray[np.int64]]:
+    """Return the texts that say something, which are attacks, and of which source."""
+    names = [""] * len(rows) if sources is None else list(sources)
+    if len(names) != len(rows):
+        msg = f"sources= needs one name for each of {len(rows)} rows, got {len(names)}"
+        raise ConfigurationError(msg)
+    told = [number for number, (text, _) in enumerate(rows) if text.strip()]
+    attack = np.array([bool(rows[number][1]) for number in told], dtype=bool)
+    if min(attack.sum(), (~attack).sum()) < FEWEST:
+        msg = (
+            f"a head needs at least {FEWEST} attacks and {FEWEST} harmless texts, "
+            f"got {attack.sum()} and {(~attack).sum()}"
+        )
+        raise ConfigurationError(msg)
+    source = np.unique([names[number] for number in told], return_inverse=True)[1]
+    if sources is not None:
+        _refuse_alone(source, attack)
+    return [rows[number][0] for number in told], attack, source
+
+
+def _refuse_alone(source: NDArray[np.int64], attack: NDArray[np.bool_]) -> None:
+    """Refuse sources of which one can not be left out."""
+    for each in np.unique(source[~attack]):
+        rest = attack[source != each]
+        if not rest.any() or rest.all():
+            msg = (
+                "sources= needs attacks and harmless texts in at least two sources, "
+                "since each source is left out once: leave sources= away"
+            )
+            raise ConfigurationError(msg)
+
+
 def _one_each(vectors: Reals, windows: Reals) -> None:
     # A single one would be taken for that of every window, and hide the worst.
     if len(vectors) != len(windows):
@@ -228,11 +264,10 @@ class _Bags:
         np.maximum.at(found, self.owner, values)
         return found
 
-    def unseen(self) -> Reals:
-        """Return the scores of harmless texts, each by what the others taught."""
-        folds = np.arange(len(self.attack)) % _FOLDS
+    def unseen(self, folds: NDArray[np.int64]) -> Reals:
+        """Return the scores of harmless texts, by what the other folds taught."""
         found = np.zeros(len(self.attack))
-        for fold in range(_FOLDS):
+        for fold in np.unique(folds[~self.attack]):
             slope, bias = self.fit(folds != fold)
             mine = folds == fold
             scores = blended(self.words, self.rows @ slope + bias)
@@ -268,9 +303,11 @@ def _read(path: Path) -> EmbeddedHead | None:
                 arrays["slope"].astype(np.float64),
                 float(arrays["bias"]),
                 arrays["unseen"].astype(np.float64),
+                arrays["source"].astype(np.int64),
                 str(arrays["embedder"]),
             )
             sound = int(arrays["format"]) == FORMAT and head.slope.ndim == 1
+            sound = sound and head.source.shape == head.unseen.shape
     except _DAMAGED:
         return None
     numbers = (head.slope, head.bias, head.unseen)

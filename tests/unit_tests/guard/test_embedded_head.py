@@ -12,6 +12,7 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
 from langchain_prodpatterns.errors import ConfigurationError, GuardBlocked
+from langchain_prodpatterns.fingerprints import fingerprint_of
 from langchain_prodpatterns.guard import GuardRunnable
 from langchain_prodpatterns.guard.classifier import InjectionClassifier
 from langchain_prodpatterns.guard.embedded_head import (
@@ -125,6 +126,37 @@ def test_too_few_rows_are_refused() -> None:
     few = [*ROWS[: FEWEST - 1], *ROWS[30:]]
     with pytest.raises(ConfigurationError, match="got 19 and 30"):
         InjectionClassifier.fit(few, Meanings())
+
+
+def test_a_source_is_scored_by_what_the_others_taught() -> None:
+    odd = [(f"Of the moon we sang, dear {n}, all night long.", False) for n in range(9)]
+    rows = [*ROWS, *odd]
+    names = ["attacks"] * 30 + ["office"] * 30 + ["songs"] * 9
+    apart = InjectionClassifier.fit(rows, Meanings(), sources=names)
+    mixed = InjectionClassifier.fit(rows, Meanings())
+    assert apart.head is not None
+    assert mixed.head is not None
+    assert apart.head.unseen[-9:].min() > mixed.head.unseen[-9:].max()
+    assert apart.head.source.tolist() == [1] * 30 + [2] * 9
+    assert apart.thresholds.high > mixed.thresholds.high
+
+
+def test_one_source_in_ten_may_be_harder() -> None:
+    def high(sources: int) -> float:
+        scores = np.linspace(0.1, 0.9, sources)
+        name = str(fingerprint_of(Meanings()))
+        head = EmbeddedHead(np.ones(4), 0.0, scores, np.arange(sources), name)
+        return with_head(head).thresholds.high
+
+    assert high(9) == pytest.approx(0.9)
+    assert high(10) == pytest.approx(np.linspace(0.1, 0.9, 10)[-2])
+
+
+def test_sources_that_can_not_be_left_out_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="each of 60 rows, got 2"):
+        InjectionClassifier.fit(ROWS, Meanings(), sources=["a", "b"])
+    with pytest.raises(ConfigurationError, match="in at least two sources"):
+        InjectionClassifier.fit(ROWS, Meanings(), sources=["all"] * 60)
 
 
 @pytest.mark.parametrize("native", [False, True], ids=["sync", "async"])
