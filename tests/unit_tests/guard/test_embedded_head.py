@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,23 @@ def test_one_source_in_ten_may_be_harder() -> None:
 
     assert high(9) == pytest.approx(0.9)
     assert high(10) == pytest.approx(np.linspace(0.1, 0.9, 10)[-2])
+
+
+def test_a_large_hard_source_leaves_low_below_high() -> None:
+    scores = np.array([0.1] * 9 + [0.9] * 41)
+    source = np.array([*range(9), *[9] * 41])
+    name = str(fingerprint_of(Meanings()))
+    bars = with_head(EmbeddedHead(np.ones(4), 0.0, scores, source, name)).thresholds
+    assert bars.low == bars.high == pytest.approx(0.1)
+
+
+def test_a_head_whose_scores_are_of_no_source_is_refused(
+    head: EmbeddedHead, tmp_path: Path
+) -> None:
+    path = tmp_path / "head.npz"
+    replace(head, source=head.source[1:]).save(path)
+    with pytest.raises(ConfigurationError, match="there is no head to read"):
+        EmbeddedHead.load(path)
 
 
 def test_sources_that_can_not_be_left_out_are_refused() -> None:
