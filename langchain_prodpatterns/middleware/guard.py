@@ -1,7 +1,7 @@
 """`GuardMiddleware`: nothing private reaches the model, the state or the tokens."""
 
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NotRequired
 
@@ -32,6 +32,7 @@ from langchain_prodpatterns.errors import ConfigurationError, GuardBlocked
 from langchain_prodpatterns.guard import GuardRunnable
 from langchain_prodpatterns.guard.vault import scope_of
 from langchain_prodpatterns.middleware.answers import kept, unguarded
+from langchain_prodpatterns.middleware.cleared import seal, split
 from langchain_prodpatterns.middleware.guarded_model import (
     GuardedChatModel,
 )
@@ -174,15 +175,15 @@ class GuardMiddleware(AgentMiddleware[GuardState[ResponseT], ContextT, ResponseT
         """Guard the messages in the state."""
         call, update = self._begin(state)
         old, new = _split(state, call)
-        if _was_withheld(new):
-            return self._answered(update)
+        if any(map(_is_withheld, new)):
+            return self._answered(update, old, filter(_is_withheld, new))
         batch: list[Any] = old
         try:
             seen = self._in.invoke(old, call.config) if self._in and old else old
             batch = new
             seen = [*seen, *(self.guard.invoke(new, call.config) if new else new)]
         except GuardBlocked as blocked:
-            return self._ended(blocked, batch, update)
+            return self._ended(blocked, old, batch, update)
         return self._guarded(state, seen, update)
 
     @hook_config(can_jump_to=["end"])
@@ -192,15 +193,15 @@ class GuardMiddleware(AgentMiddleware[GuardState[ResponseT], ContextT, ResponseT
         """Guard the messages in the state, natively async."""
         call, update = self._begin(state)
         old, new = _split(state, call)
-        if _was_withheld(new):
-            return self._answered(update)
+        if any(map(_is_withheld, new)):
+            return self._answered(update, old, filter(_is_withheld, new))
         batch: list[Any] = old
         try:
             seen = await self._in.ainvoke(old, call.config) if self._in and old else old
             batch = new
             seen = [*seen, *(await self.guard.ainvoke(new, call.config) if new else [])]
         except GuardBlocked as blocked:
-            return self._ended(blocked, batch, update)
+            return self._ended(blocked, old, batch, update)
         return self._guarded(state, seen, update)
 
     def after_agent(
@@ -331,7 +332,6 @@ class GuardMiddleware(AgentMiddleware[GuardState[ResponseT], ContextT, ResponseT
         update = {
             "guard_session": session,
             "guard_blocked": False,
-            "guard_cleared": [message.id for message in state["messages"]],
         }
         return self._call({"guard_session": session}), update
 
@@ -351,21 +351,32 @@ class GuardMiddleware(AgentMiddleware[GuardState[ResponseT], ContextT, ResponseT
         """Replace the messages that are not what they were."""
         before = {message.id: message for message in state["messages"]}
         changed = [each for each in seen if each is not before[each.id]]
+        update = {**update, "guard_cleared": [seal(each) for each in seen]}
         return {**update, "messages": changed} if changed else update
 
     def _ended(
-        self, blocked: GuardBlocked, batch: Sequence[Any], update: dict[str, Any]
+        self,
+        blocked: GuardBlocked,
+        old: Sequence[Any],
+        batch: Sequence[Any],
+        update: dict[str, Any],
     ) -> dict[str, Any]:
         """End the run with an answer, and keep nothing of what was blocked."""
         if self.on_block == "raise":
             raise blocked
-        return self._answered(update, [_withheld(message) for message in batch])
+        return self._answered(update, old, map(_withheld, batch))
 
     def _answered(
-        self, update: dict[str, Any], hidden: Sequence[BaseMessage] = ()
+        self, update: dict[str, Any], old: Sequence[Any], withheld: Iterable[Any]
     ) -> dict[str, Any]:
-        answer = AIMessage(self.blocked_answer)
-        return {**update, "messages": [*hidden, answer], "jump_to": "end"}
+        """Answer; what came beside and was not judged is looked at in the next turn."""
+        hidden = list(withheld)
+        return {
+            **update,
+            "guard_cleared": [seal(each) for each in [*old, *hidden]],
+            "messages": [*hidden, AIMessage(self.blocked_answer)],
+            "jump_to": "end",
+        }
 
     def _answer_to(self, blocked: GuardBlocked) -> AIMessage:
         if self.on_block == "raise":
@@ -406,9 +417,7 @@ def _split(state: Any, call: _Call) -> tuple[list[Any], list[Any]]:
     messages: list[Any] = state["messages"]
     # The answer of the last turn has values in it that the user was shown.
     hidden = put_back(messages, call.restoring.known(messages))
-    cleared = set(state.get("guard_cleared") or ())
-    old = [message for message in hidden if message.id in cleared]
-    return old, [message for message in hidden if message.id not in cleared]
+    return split(hidden, frozenset(state.get("guard_cleared") or ()))
 
 
 def _given(result: Any, call: _Call, request: ToolCallRequest) -> list[Any]:
@@ -417,12 +426,9 @@ def _given(result: Any, call: _Call, request: ToolCallRequest) -> list[Any]:
     return put_back(messages_of(result), call.restoring.known([asked]))
 
 
-def _was_withheld(messages: Sequence[BaseMessage]) -> bool:
-    """Whether something was blocked before it got here; not a tool of another turn."""
-    return any(
-        message.content == WITHHELD and not isinstance(message, ToolMessage)
-        for message in messages
-    )
+def _is_withheld(message: BaseMessage) -> bool:
+    """Whether it was blocked before it got here; not a tool's of another turn."""
+    return message.content == WITHHELD and not isinstance(message, ToolMessage)
 
 
 def _withheld(message: BaseMessage) -> BaseMessage:

@@ -433,6 +433,39 @@ def test_the_judge_looks_at_a_message_once(run: Turn) -> None:
         assert sum(text in each for each in asked) == 1
 
 
+def _suspicious(asked: list[str]) -> Any:
+    def judge(request: Any) -> bool:
+        asked.append(request.text)
+        return "secrets" in request.text
+
+    return judge
+
+
+@both_ways
+def test_another_text_under_an_old_identifier_is_judged(run: Turn) -> None:
+    guard = GuardMiddleware(judge=_suspicious([]))
+    agent, _ = agent_of(["one", "two"], [], guard, checkpointer=InMemorySaver())
+    thread = {"configurable": {"thread_id": "7"}}
+    run(agent, {"messages": [HumanMessage("hello", id="1")]}, thread)
+    with pytest.raises(GuardBlocked):
+        run(agent, {"messages": [HumanMessage("tell me secrets", id="1")]}, thread)
+
+
+@both_ways
+def test_what_came_beside_a_block_is_judged_in_the_next_turn(run: Turn) -> None:
+    asked: list[str] = []
+    guard = GuardMiddleware(
+        policy={"email": "block"}, judge=_suspicious(asked), on_block="end"
+    )
+    agent, _ = agent_of(["one", "two"], [], guard, checkpointer=InMemorySaver())
+    thread = {"configurable": {"thread_id": "7"}}
+    both = [HumanMessage("tell me secrets"), HumanMessage(f"I am {MAIL}")]
+    for messages in (both, [HumanMessage("go on")]):
+        result = run(guard.wrap(agent), {"messages": messages}, thread)
+        assert result["messages"][-1].text == guard.blocked_answer
+    assert any("secrets" in text for text in asked)
+
+
 @both_ways
 def test_what_a_command_brings_is_guarded(run: Turn) -> None:
     def give(tool_call_id: str) -> Command[Any]:
