@@ -21,7 +21,6 @@ from langchain_core.messages import (
     BaseMessage,
     SystemMessage,
     ToolMessage,
-    convert_to_messages,
 )
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import ensure_config
@@ -146,7 +145,9 @@ class GuardMiddleware(AgentMiddleware[GuardState[ResponseT], ContextT, ResponseT
         self._name = read_name(name, type(self).__name__)
         # The guard that `wrap` puts behind a chain: the same, without a judge.
         self._out = self.guard._facing_out()  # noqa: SLF001 - of this very package
-        self._in = self._out and self._out.model_copy(update={"direction": "input"})
+        self.facing_in = self._out and self._out.model_copy(
+            update={"direction": "input"}
+        )
         self.tools = ()
 
     @property
@@ -179,7 +180,11 @@ class GuardMiddleware(AgentMiddleware[GuardState[ResponseT], ContextT, ResponseT
             return self._answered(update, old, filter(_is_withheld, new))
         batch: list[Any] = old
         try:
-            seen = self._in.invoke(old, call.config) if self._in and old else old
+            seen = (
+                self.facing_in.invoke(old, call.config)
+                if self.facing_in and old
+                else old
+            )
             batch = new
             seen = [*seen, *(self.guard.invoke(new, call.config) if new else new)]
         except GuardBlocked as blocked:
@@ -197,7 +202,11 @@ class GuardMiddleware(AgentMiddleware[GuardState[ResponseT], ContextT, ResponseT
             return self._answered(update, old, filter(_is_withheld, new))
         batch: list[Any] = old
         try:
-            seen = await self._in.ainvoke(old, call.config) if self._in and old else old
+            seen = (
+                await self.facing_in.ainvoke(old, call.config)
+                if self.facing_in and old
+                else old
+            )
             batch = new
             seen = [*seen, *(await self.guard.ainvoke(new, call.config) if new else [])]
         except GuardBlocked as blocked:
@@ -229,11 +238,11 @@ class GuardMiddleware(AgentMiddleware[GuardState[ResponseT], ContextT, ResponseT
         """Guard what goes to the model and what comes from it."""
         if request.state.get("guard_blocked"):
             return AIMessage(self.blocked_answer)
-        if self._in is None:
+        if self.facing_in is None:
             return handler(request)
         call = self._call(request.state)
         try:
-            seen = self._in.invoke(_asked(request), call.config)
+            seen = self.facing_in.invoke(_asked(request), call.config)
             response = handler(self._asking(request, seen, call))
             late = [
                 self._out.invoke(each, call.config) if self._out else each
@@ -253,11 +262,11 @@ class GuardMiddleware(AgentMiddleware[GuardState[ResponseT], ContextT, ResponseT
         """Guard what goes to the model and what comes from it, natively async."""
         if request.state.get("guard_blocked"):
             return AIMessage(self.blocked_answer)
-        if self._in is None:
+        if self.facing_in is None:
             return await handler(request)
         call = self._call(request.state)
         try:
-            seen = await self._in.ainvoke(_asked(request), call.config)
+            seen = await self.facing_in.ainvoke(_asked(request), call.config)
             response = await handler(self._asking(request, seen, call))
             late = [
                 await self._out.ainvoke(each, call.config) if self._out else each
@@ -297,35 +306,22 @@ class GuardMiddleware(AgentMiddleware[GuardState[ResponseT], ContextT, ResponseT
             return self._refused(blocked, request)
         return with_messages(result, seen)
 
-    def guarded_input(self, value: Any, config: RunnableConfig) -> Any:
-        """Guard the messages of an agent's input, as far as patterns go.
+    def withheld(self, message: BaseMessage, blocked: GuardBlocked) -> BaseMessage:
+        """Return what stands in the place of a message that was blocked.
 
         Args:
-            value: The input; what is no dict with messages stays as it is.
-            config: The config of the call, with its conversation.
+            message: The message.
+            blocked: The block.
 
         Returns:
-            The input, with what is blocked withheld where a block ends the run.
+            A message that says nothing.
 
         Raises:
             GuardBlocked: When a block is to be raised.
         """
-        if self._in is None or not isinstance(value, dict) or "messages" not in value:
-            return value
-        given = value["messages"]
-        several = isinstance(given, list)
-        messages = convert_to_messages(given if several else [given])
-        return {**value, "messages": [self._seen_in(m, config) for m in messages]}
-
-    def _seen_in(self, message: BaseMessage, config: RunnableConfig) -> BaseMessage:
-        if self._in is None:
-            return message
-        try:
-            return self._in.invoke(message, config)
-        except GuardBlocked:
-            if self.on_block == "raise":
-                raise
-            return _withheld(message)
+        if self.on_block == "raise":
+            raise blocked
+        return _withheld(message)
 
     def _begin(self, state: Any) -> tuple[_Call, dict[str, Any]]:
         session = state.get("guard_session") or secrets.token_hex(8)

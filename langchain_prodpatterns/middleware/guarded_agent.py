@@ -1,13 +1,14 @@
 """An agent of which nothing private is stored, and whose user sees values."""
 
 from collections.abc import AsyncIterator, Iterator
-from functools import partial
 from typing import Any
 from uuid import uuid4
 
+from langchain_core.messages import BaseMessage, convert_to_messages
 from langchain_core.runnables import Runnable, RunnableConfig
-from langchain_core.runnables.config import ensure_config, run_in_executor
+from langchain_core.runnables.config import ensure_config
 
+from langchain_prodpatterns.errors import GuardBlocked
 from langchain_prodpatterns.guard.vault import scope_of
 from langchain_prodpatterns.middleware.guard import OUTSIDE_KEY, GuardMiddleware
 from langchain_prodpatterns.middleware.restoring import Restoring
@@ -46,7 +47,7 @@ class GuardedAgent(Runnable[Any, Any]):
             Its state, with the values.
         """
         config, restoring = self._around(config)
-        guarded = self.middleware.guarded_input(input, config)
+        guarded = self._guarded(input, config)
         return restoring.everywhere(self.agent.invoke(guarded, config, **kwargs))
 
     async def ainvoke(
@@ -81,7 +82,7 @@ class GuardedAgent(Runnable[Any, Any]):
             The agent's chunks, with the values.
         """
         config, restoring = self._around(config)
-        guarded = self.middleware.guarded_input(input, config)
+        guarded = self._guarded(input, config)
         for chunk in self.agent.stream(guarded, config, **kwargs):
             yield restoring.everywhere(chunk)
 
@@ -113,7 +114,36 @@ class GuardedAgent(Runnable[Any, Any]):
         restoring = Restoring(self.middleware.guard.vault, scope_of(configurable, ""))
         return {**config, "configurable": configurable}, restoring
 
+    def _guarded(self, value: Any, config: RunnableConfig) -> Any:
+        guard = self.middleware.facing_in
+        messages = _messages_in(value)
+        if guard is None or messages is None:
+            return value
+        seen = []
+        for message in messages:
+            try:
+                seen.append(guard.invoke(message, config))
+            except GuardBlocked as blocked:
+                seen.append(self.middleware.withheld(message, blocked))
+        return {**value, "messages": seen}
+
     async def _aguarded(self, value: Any, config: RunnableConfig) -> Any:
-        # A detector may wait, and a long text takes its time.
-        look = partial(self.middleware.guarded_input, value, config)
-        return await run_in_executor(None, look)
+        guard = self.middleware.facing_in
+        messages = _messages_in(value)
+        if guard is None or messages is None:
+            return value
+        seen = []
+        for message in messages:
+            try:
+                seen.append(await guard.ainvoke(message, config))
+            except GuardBlocked as blocked:
+                seen.append(self.middleware.withheld(message, blocked))
+        return {**value, "messages": seen}
+
+
+def _messages_in(value: Any) -> list[BaseMessage] | None:
+    """Return the messages of an agent's input, if it has any."""
+    if not isinstance(value, dict) or "messages" not in value:
+        return None
+    given = value["messages"]
+    return convert_to_messages(given if isinstance(given, list) else [given])

@@ -19,6 +19,7 @@ from langgraph.types import Command
 
 from langchain_prodpatterns.errors import ConfigurationError, GuardBlocked
 from langchain_prodpatterns.guard import GuardRunnable, Rule, Vault
+from langchain_prodpatterns.guard.detectors import Place
 from langchain_prodpatterns.ledger import track
 from langchain_prodpatterns.middleware import GuardMiddleware
 from tests.unit_tests.middleware.agents import WAYS, Turn, agent_of, calling, said
@@ -181,6 +182,36 @@ def test_no_checkpoint_of_a_wrapped_agent_holds_a_value(run: Turn) -> None:
     for value in (MAIL, OTHER):
         assert value not in _stored(saver)
         assert value not in _prompts(model)
+
+
+class _Names:
+    """Waits for another process: only `afind` may be asked on an event loop."""
+
+    name = "person"
+
+    def find(self, text: str) -> list[Place]:
+        raise AssertionError(text)
+
+    async def afind(self, text: str) -> list[Place]:
+        await asyncio.sleep(0)
+        return [Place(at, at + 3) for at in (text.find("Ada"),) if at >= 0]
+
+
+def test_a_wrapped_agent_awaits_detectors_that_wait() -> None:
+    saver = InMemorySaver()
+    guard = GuardMiddleware(detectors=[_Names()], policy={"person": "redact"})
+    agent, _ = agent_of(["one", "two"], [], guard, checkpointer=saver)
+    wrapped = guard.wrap(agent)
+    thread = {"configurable": {"thread_id": "7"}}
+
+    async def run() -> None:
+        await wrapped.ainvoke(said("I am Ada"), thread)
+        async for _ in wrapped.astream(said("Ada again"), thread):
+            pass
+
+    asyncio.run(run())
+    assert "[PERSON]" in _stored(saver)
+    assert "Ada" not in _stored(saver)
 
 
 @both_ways
