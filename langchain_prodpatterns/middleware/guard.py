@@ -103,11 +103,12 @@ class GuardMiddleware(AgentMiddleware[GuardState[ResponseT], ContextT, ResponseT
     (unless `durability="exit"`), and the last one the restored answer. A structured
     response holds values in any case.
 
-    Put it first in the list, so that all others see guarded messages; only what chooses
-    another model (`ModelFallbackMiddleware`) belongs in front of it, since of a model
-    that is put in behind it the answer is guarded but not the tokens. What middleware
-    behind it adds to a request is not looked at. Values in state keys other than
-    `messages` are left alone.
+    Put it first in the list, so that all others see guarded messages. Two belong in
+    front of it: what chooses another model (`ModelFallbackMiddleware`), since of a
+    model that is put in behind it the answer is guarded but not the tokens; and
+    `HumanInTheLoopMiddleware`, since behind it arguments are values, which an interrupt
+    stores, and what a human edits is not restored. What middleware behind it adds to a
+    request is not looked at. Values in state keys other than `messages` are left alone.
     """
 
     state_schema: type[GuardState[ResponseT]] = GuardState

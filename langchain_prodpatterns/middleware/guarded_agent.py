@@ -1,12 +1,14 @@
 """An agent of which nothing private is stored, and whose user sees values."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
-from langchain_core.messages import BaseMessage, convert_to_messages
+from langchain_core.messages import AIMessage, BaseMessage, convert_to_messages
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import ensure_config
+from langgraph.types import Command
 
 from langchain_prodpatterns.errors import GuardBlocked
 from langchain_prodpatterns.guard.vault import scope_of
@@ -17,8 +19,10 @@ from langchain_prodpatterns.middleware.restoring import Restoring
 class GuardedAgent(Runnable[Any, Any]):
     """Guards what an agent is given before the graph stores it, and restores behind it.
 
-    Between the two there are stand-ins only, in every checkpoint. An input that is no
-    dict with `messages`, such as a `Command` that resumes, goes through as it is.
+    Between the two there are stand-ins only, in every checkpoint. What a human is
+    asked by an interrupt shows values, and a `Command` that answers is guarded as
+    messages are; a block of it is always raised. Any other input that is no dict with
+    `messages` goes through as it is.
     """
 
     def __init__(
@@ -116,6 +120,10 @@ class GuardedAgent(Runnable[Any, Any]):
 
     def _guarded(self, value: Any, config: RunnableConfig) -> Any:
         guard = self.middleware.facing_in
+        if guard is not None and isinstance(value, Command):
+            answers = [guard.invoke(each, config) for each in _carriers(value)]
+            update = self._guarded(value.update, config)
+            return replace(value, update=update, resume=_answer(value, answers))
         messages = _messages_in(value)
         if guard is None or messages is None:
             return value
@@ -129,6 +137,10 @@ class GuardedAgent(Runnable[Any, Any]):
 
     async def _aguarded(self, value: Any, config: RunnableConfig) -> Any:
         guard = self.middleware.facing_in
+        if guard is not None and isinstance(value, Command):
+            answers = [await guard.ainvoke(each, config) for each in _carriers(value)]
+            update = await self._aguarded(value.update, config)
+            return replace(value, update=update, resume=_answer(value, answers))
         messages = _messages_in(value)
         if guard is None or messages is None:
             return value
@@ -147,3 +159,21 @@ def _messages_in(value: Any) -> list[BaseMessage] | None:
         return None
     given = value["messages"]
     return convert_to_messages(given if isinstance(given, list) else [given])
+
+
+def _carriers(command: Command[Any]) -> list[AIMessage]:
+    """Put the answers to interrupts where a guard looks at plain data.
+
+    Where there are several the keys are identifiers of interrupts, not texts.
+    """
+    resume = command.resume
+    answers = resume.values() if isinstance(resume, dict) else [resume]
+    return [AIMessage("", additional_kwargs={"data": answer}) for answer in answers]
+
+
+def _answer(command: Command[Any], seen: Sequence[BaseMessage]) -> Any:
+    """Return the answers to interrupts as they came out of the guard."""
+    answers = [each.additional_kwargs["data"] for each in seen]
+    if isinstance(command.resume, dict):
+        return dict(zip(command.resume, answers, strict=True))
+    return answers[0]

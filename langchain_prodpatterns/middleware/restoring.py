@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolCall
+from langgraph.types import GraphOutput, Interrupt
 
 from langchain_prodpatterns.guard.carriers import Visit, rewrite_message
 from langchain_prodpatterns.guard.vault import STAND_IN, Scope, Vault
@@ -89,9 +90,24 @@ def _walk(value: Any, visit: Visit) -> Any:
     """Visit the messages in what an agent gives, in states, updates and pairs."""
     if isinstance(value, BaseMessage):
         return rewrite_message(value, visit)
+    if isinstance(value, Interrupt):
+        # What a human is asked is plain data: every text in it is for them.
+        return replace(value, value=_walk_texts(value.value, visit))
+    if isinstance(value, GraphOutput):
+        return replace(
+            value,
+            value=_walk(value.value, visit),
+            interrupts=_walk(value.interrupts, visit),
+        )
     if isinstance(value, dict):
         return {key: _walk(each, visit) for key, each in value.items()}
     # A named tuple could not be made from one list.
     if type(value) in (list, tuple):
         return type(value)(_walk(each, visit) for each in value)
     return value
+
+
+def _walk_texts(value: Any, visit: Visit) -> Any:
+    """Visit every text in plain data, and the messages in it."""
+    carrier = AIMessage("", additional_kwargs={"data": value})
+    return rewrite_message(carrier, visit).additional_kwargs["data"]

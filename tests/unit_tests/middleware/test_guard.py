@@ -19,7 +19,6 @@ from langgraph.types import Command
 
 from langchain_prodpatterns.errors import ConfigurationError, GuardBlocked
 from langchain_prodpatterns.guard import GuardRunnable, Rule, Vault
-from langchain_prodpatterns.guard.detectors import Place
 from langchain_prodpatterns.ledger import track
 from langchain_prodpatterns.middleware import GuardMiddleware
 from tests.unit_tests.middleware.agents import WAYS, Turn, agent_of, calling, said
@@ -189,12 +188,12 @@ class _Names:
 
     name = "person"
 
-    def find(self, text: str) -> list[Place]:
+    def find(self, text: str) -> list[tuple[int, int]]:
         raise AssertionError(text)
 
-    async def afind(self, text: str) -> list[Place]:
+    async def afind(self, text: str) -> list[tuple[int, int]]:
         await asyncio.sleep(0)
-        return [Place(at, at + 3) for at in (text.find("Ada"),) if at >= 0]
+        return [(at, at + 3) for at in (text.find("Ada"),) if at >= 0]
 
 
 def test_a_wrapped_agent_awaits_detectors_that_wait() -> None:
@@ -202,7 +201,7 @@ def test_a_wrapped_agent_awaits_detectors_that_wait() -> None:
     guard = GuardMiddleware(detectors=[_Names()], policy={"person": "redact"})
     agent, _ = agent_of(["one", "two"], [], guard, checkpointer=saver)
     wrapped = guard.wrap(agent)
-    thread = {"configurable": {"thread_id": "7"}}
+    thread: Any = {"configurable": {"thread_id": "7"}}
 
     async def run() -> None:
         await wrapped.ainvoke(said("I am Ada"), thread)

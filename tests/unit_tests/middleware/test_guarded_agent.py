@@ -1,0 +1,73 @@
+"""What is stored of a wrapped agent, and what its user sees, also where a human acts."""
+
+from typing import Any
+
+import pytest
+from langchain.agents.middleware import HumanInTheLoopMiddleware
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command
+
+from langchain_prodpatterns.errors import GuardBlocked
+from langchain_prodpatterns.middleware import GuardMiddleware
+from tests.unit_tests.middleware.agents import Turn, agent_of, said
+from tests.unit_tests.middleware.test_guard import (
+    MAIL,
+    OTHER,
+    _echoing,
+    _prompts,
+    _pseudonyms,
+    _stored,
+    both_ways,
+)
+
+
+def _asking_a_human(seen: list[str], saver: InMemorySaver, mode: Any) -> Any:
+    guard = _pseudonyms()
+    human: Any = HumanInTheLoopMiddleware({"lookup": True}, interrupt_mode=mode)
+    agent, model = _echoing(seen, human, guard, checkpointer=saver)
+    return guard.wrap(agent), model
+
+
+EDITED = {"name": "lookup", "args": {"who": OTHER}}
+
+
+@both_ways
+@pytest.mark.parametrize(
+    "decision",
+    [
+        {"type": "edit", "edited_action": EDITED},
+        {"type": "reject", "message": f"take {OTHER}"},
+    ],
+)
+@pytest.mark.parametrize("mode", ["batched", "per_call"])
+def test_a_human_sees_values_and_answers_in_private(
+    run: Turn, decision: dict[str, Any], mode: str
+) -> None:
+    seen: list[str] = []
+    saver = InMemorySaver()
+    agent, model = _asking_a_human(seen, saver, mode)
+    thread = {"configurable": {"thread_id": "7"}}
+    result = run(agent, said(f"Write to {MAIL}"), thread)
+    (asked,) = result["__interrupt__"]
+    assert f"{{'who': '{MAIL}'}}" in str(asked.value)
+    batched = {"decisions": [decision]}
+    resume = batched if mode == "batched" else {asked.id: decision}
+    run(agent, Command(resume=resume), thread)
+    assert seen == [OTHER] * (decision["type"] == "edit")
+    for value in (MAIL, OTHER):
+        assert value not in _stored(saver)
+        assert value not in _prompts(model)
+
+
+def test_an_answer_of_a_human_that_is_blocked_is_raised() -> None:
+    guard = GuardMiddleware(policy={"email": "block"}, on_block="end")
+    agent, _ = agent_of(["fine"], [], guard)
+    with pytest.raises(GuardBlocked):
+        guard.wrap(agent).invoke(Command(resume=f"take {MAIL}"))
+
+
+def test_the_second_form_of_a_result_shows_values() -> None:
+    guard = _pseudonyms()
+    agent, _ = _echoing([], guard)
+    result = guard.wrap(agent).invoke(said(f"Write to {MAIL}"), version="v2")
+    assert result.value["messages"][0].text == f"Write to {MAIL}"
