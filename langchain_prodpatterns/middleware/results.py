@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
-from langchain_core.messages import BaseMessage, ToolMessage
+from langchain_core.messages import BaseMessage, ToolMessage, convert_to_messages
 from langgraph.types import Command
 
 ToolResult = ToolMessage | Command[Any]
@@ -20,11 +20,14 @@ def messages_of(result: ToolResult) -> list[Any]:
     Returns:
         The messages, in order.
     """
+    # A tool may give several at once, which the type of a handler does not say.
+    if isinstance(result, list):
+        return [message for each in result for message in messages_of(each)]
     if isinstance(result, BaseMessage):
         return [result]
     found = result.update.get("messages") if isinstance(result.update, dict) else None
-    listed = found if isinstance(found, list) else []
-    return [each for each in listed if isinstance(each, BaseMessage)]
+    # They may be written as dicts, which the state would read later.
+    return convert_to_messages(found) if isinstance(found, list) else []
 
 
 def with_messages(result: ToolResult, messages: Sequence[Any]) -> ToolResult:
@@ -37,14 +40,16 @@ def with_messages(result: ToolResult, messages: Sequence[Any]) -> ToolResult:
     Returns:
         The result, or a copy.
     """
+    if isinstance(result, list):
+        rest = iter(messages)
+        put = [
+            with_messages(each, [next(rest) for _ in messages_of(each)])
+            for each in result
+        ]
+        return cast("ToolResult", put)
     if isinstance(result, BaseMessage):
         only: ToolMessage = messages[0]
         return only
     if not messages or not isinstance(result.update, dict):
         return result
-    rest = iter(messages)
-    put = [
-        next(rest) if isinstance(each, BaseMessage) else each
-        for each in result.update["messages"]
-    ]
-    return replace(result, update={**result.update, "messages": put})
+    return replace(result, update={**result.update, "messages": list(messages)})

@@ -511,6 +511,34 @@ def test_what_a_command_brings_is_guarded(run: Turn) -> None:
     assert OTHER not in _prompts(model)
 
 
+def _found() -> ToolMessage:
+    return ToolMessage(f"write to {OTHER}", tool_call_id="give-0")
+
+
+WRITTEN = {"role": "tool", "content": f"write to {OTHER}", "tool_call_id": "give-0"}
+
+
+@both_ways
+@pytest.mark.parametrize(
+    "give",
+    [
+        lambda: [_found()],
+        lambda: [Command(update={"messages": [_found()]})],
+        lambda: Command(update={"messages": [WRITTEN]}),
+    ],
+)
+def test_every_form_of_a_result_is_guarded(run: Turn, give: Any) -> None:
+    saver = InMemorySaver()
+    tools = [StructuredTool.from_function(give, name="give", description="Give.")]
+    agent, model = agent_of(
+        [calling("give"), "fine"], tools, GuardMiddleware(), checkpointer=saver
+    )
+    run(agent, said("hello"), {"configurable": {"thread_id": "7"}})
+    for stored in (_stored(saver), _prompts(model)):
+        assert HIDDEN in stored
+        assert OTHER not in stored
+
+
 @both_ways
 def test_a_call_of_the_model_is_counted_once(run: Turn) -> None:
     agent, model = agent_of([f"Ask {MAIL}"], [], GuardMiddleware())
