@@ -44,7 +44,9 @@ BLOCKED_ANSWER = "I cannot help with this: it is against the rules of this servi
 WITHHELD = "[withheld by the guard]"
 """What stands in the place of a message that was blocked."""
 OUTSIDE_KEY = "prodpatterns_restored_outside"
-"""In `configurable`: who is around the agent restores values, the state does not."""
+"""In `configurable`: the vaults whose values are restored by who is around the agent.
+
+An agent within a tool inherits it, and may have a vault of its own."""
 
 OnBlock = Literal["raise", "end"]
 """What a block does: it raises `GuardBlocked`, or the run ends with an answer."""
@@ -140,6 +142,9 @@ class GuardMiddleware(AgentMiddleware[GuardState[ResponseT], ContextT, ResponseT
         if on_block not in ("raise", "end"):
             msg = f"on_block must be 'raise' or 'end', got {on_block!r}"
             raise ConfigurationError(msg)
+        if not isinstance(blocked_answer, str) or not blocked_answer.strip():
+            msg = f"blocked_answer must be a text, got {blocked_answer!r}"
+            raise ConfigurationError(msg)
         self.guard = _guard(guard, options)
         self.on_block = on_block
         self.blocked_answer = blocked_answer
@@ -220,7 +225,8 @@ class GuardMiddleware(AgentMiddleware[GuardState[ResponseT], ContextT, ResponseT
         """Restore the values in the final answer, if nobody outside does."""
         last = state["messages"][-1]
         call = self._call(state)
-        if OUTSIDE_KEY in (call.config.get("configurable") or {}):
+        outside = (call.config.get("configurable") or {}).get(OUTSIDE_KEY, ())
+        if id(self.guard.vault) in outside:
             return None
         restored = call.restoring.everywhere(last)
         return None if restored is last else {"messages": [restored]}

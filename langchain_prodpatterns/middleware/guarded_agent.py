@@ -112,10 +112,12 @@ class GuardedAgent(Runnable[Any, Any]):
         self, config: RunnableConfig | None
     ) -> tuple[RunnableConfig, Restoring]:
         config = ensure_config(config)
-        configurable = {**(config.get("configurable") or {}), OUTSIDE_KEY: True}
+        configurable = dict(config.get("configurable") or {})
+        vault = self.middleware.guard.vault
+        configurable[OUTSIDE_KEY] = (*configurable.get(OUTSIDE_KEY, ()), id(vault))
         if not {"session_id", "thread_id"} & configurable.keys():
             configurable["session_id"] = uuid4().hex
-        restoring = Restoring(self.middleware.guard.vault, scope_of(configurable, ""))
+        restoring = Restoring(vault, scope_of(configurable, ""))
         return {**config, "configurable": configurable}, restoring
 
     def _guarded(self, value: Any, config: RunnableConfig) -> Any:

@@ -592,6 +592,7 @@ def test_two_guards_with_two_names() -> None:
         ({"guard": GuardRunnable(), "vault": Vault()}, "options"),
         ({"guard": GuardRunnable(keys=["question"])}, "keys"),
         ({"on_block": "stop"}, "on_block"),
+        ({"blocked_answer": " "}, "blocked_answer"),
         ({"policy": {"nothing": "block"}}, "nothing"),
         ({"name": "a|b"}, "name"),
     ],

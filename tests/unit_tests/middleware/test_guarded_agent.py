@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 from langchain.agents.middleware import HumanInTheLoopMiddleware
+from langchain_core.tools import StructuredTool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
 from langchain_prodpatterns.errors import GuardBlocked
 from langchain_prodpatterns.middleware import GuardMiddleware
-from tests.unit_tests.middleware.agents import Turn, agent_of, said
+from tests.unit_tests.middleware.agents import Turn, agent_of, calling, said
 from tests.unit_tests.middleware.test_guard import (
     MAIL,
     OTHER,
@@ -26,6 +27,27 @@ def _asking_a_human(seen: list[str], saver: InMemorySaver, mode: Any) -> Any:
     human: Any = HumanInTheLoopMiddleware({"lookup": True}, interrupt_mode=mode)
     agent, model = _echoing(seen, human, guard, checkpointer=saver)
     return guard.wrap(agent), model
+
+
+@both_ways
+def test_an_agent_within_a_tool_restores_from_a_vault_of_its_own(run: Turn) -> None:
+    inner, _ = _echoing([], _pseudonyms())
+
+    def ask(who: str) -> str:
+        """Ask another agent."""
+        answer: str = inner.invoke(said(f"Write to {who}"))["messages"][-1].text
+        return answer
+
+    def respond(request: Any) -> Any:
+        text = request.messages[-1]["content"]
+        if request.messages[-1]["role"] == "tool":
+            return text
+        return calling("ask", who=text.removeprefix("Ask "))
+
+    outer = _pseudonyms()
+    agent, _ = agent_of(respond, [StructuredTool.from_function(ask)], outer)
+    result = run(outer.wrap(agent), said(f"Ask {MAIL}"))
+    assert result["messages"][-1].text == f"I wrote to {MAIL}."
 
 
 EDITED = {"name": "lookup", "args": {"who": OTHER}}
