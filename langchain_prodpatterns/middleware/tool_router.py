@@ -151,12 +151,12 @@ class ToolRouterMiddleware(
     ) -> ModelResponse[ResponseT] | ExtendedModelResponse[ResponseT]:
         """Bind the tools that were chosen for this turn."""
         turn = last_turn(request.state["messages"])
-        choice = self._known(request.state, turn)
-        if choice is not None:
-            return handler(self._narrowed(request, choice))
-        # Somebody else in the agent changed what the user said.
-        choice = self._decide(turn)
+        known = self._known(request.state, turn)
+        # Without one, somebody else in the agent changed what the user said.
+        choice = _available(request, known or self._decide(turn))
         response = handler(self._narrowed(request, choice))
+        if choice is known:
+            return response
         return ExtendedModelResponse(response, Command(update=self._update(choice)))
 
     async def awrap_model_call(
@@ -168,11 +168,11 @@ class ToolRouterMiddleware(
     ) -> ModelResponse[ResponseT] | ExtendedModelResponse[ResponseT]:
         """Bind the tools that were chosen for this turn, natively async."""
         turn = last_turn(request.state["messages"])
-        choice = self._known(request.state, turn)
-        if choice is not None:
-            return await handler(self._narrowed(request, choice))
-        choice = await self._adecide(turn)
+        known = self._known(request.state, turn)
+        choice = _available(request, known or await self._adecide(turn))
         response = await handler(self._narrowed(request, choice))
+        if choice is known:
+            return response
         return ExtendedModelResponse(response, Command(update=self._update(choice)))
 
     def wrap_tool_call(
@@ -284,6 +284,17 @@ def _choice(turn: UserTurn, decision: RouteDecision, tools: list[str]) -> ToolCh
 
 def _all_tools(turn: UserTurn, why: str) -> ToolChoice:
     return ToolChoice(turn=turn.key, tools=None, decided_by=why)
+
+
+def _available(request: ModelRequest[Any], choice: ToolChoice) -> ToolChoice:
+    """Return the choice, or all tools where a request has none of those chosen.
+
+    Others in the agent may leave out tools too: what a model was shown must run.
+    """
+    names = {_name_of(each) for each in request.tools}
+    if not names or choice["tools"] is None or names & set(choice["tools"]):
+        return choice
+    return ToolChoice(turn=choice["turn"], tools=None, decided_by=choice["decided_by"])
 
 
 def _failed(turn: UserTurn, error: Exception) -> ToolChoice:

@@ -215,6 +215,34 @@ def test_a_route_without_a_tool_leaves_all_tools(run: Turn) -> None:
     assert result["messages"][2].status == "success"
 
 
+class _Without(AgentMiddleware[Any, Any, Any]):
+    """Leaves out a tool, as for a user who may not call it."""
+
+    def __init__(self, name: str) -> None:
+        self.hidden = name
+
+    def _narrowed(self, request: Any) -> Any:
+        tools = [each for each in request.tools if each.name != self.hidden]
+        return request.override(tools=tools)
+
+    def wrap_model_call(self, request: Any, handler: Any) -> Any:
+        return handler(self._narrowed(request))
+
+    async def awrap_model_call(self, request: Any, handler: Any) -> Any:
+        return await handler(self._narrowed(request))
+
+
+@both_ways
+def test_what_a_model_was_shown_runs_where_others_leave_out_the_chosen(
+    run: Turn,
+) -> None:
+    routing = ToolRouterMiddleware(_router())
+    agent, model = agent_of([calling("b"), "fine"], TOOLS, _Without("a"), routing)
+    result = run(agent, said("clear"))
+    assert _offered(model) == [["b", "c"]] * 2
+    assert result["messages"][2].status == "success"
+
+
 @both_ways
 def test_two_routers_keep_their_choices_apart(run: Turn) -> None:
     more = [Route("d", "about a"), Route("e", "about b")]
