@@ -94,8 +94,9 @@ class GuardMiddleware(AgentMiddleware[GuardState[ResponseT], ContextT, ResponseT
       is called through one that is guarded (`GuardedChatModel`), so no token, trace or
       event of it holds any part of a value. Answers are not judged.
     - **Tools**: stand-ins in the arguments become values again just before the tool
-      runs; the result is guarded as untrusted (`direction="tool"`) before anybody sees
-      it. What a tool itself streams is not reached.
+      runs; the result is guarded as untrusted (`direction="tool"`) before model and
+      state see it. The tool's own run is not reached: what it streams, and what
+      callbacks and events (`on_tool_start`, `on_tool_end`) hear of it.
     - **The user** sees values, not stand-ins: in tokens, and in the final answer.
 
     **Checkpoints.** LangGraph stores what `invoke` is given before any middleware runs,
@@ -103,7 +104,8 @@ class GuardMiddleware(AgentMiddleware[GuardState[ResponseT], ContextT, ResponseT
     guards the input before and restores the answer behind the graph, and what is
     stored holds neither. Without, the first checkpoint of a turn holds the raw input
     (unless `durability="exit"`), and the last one the restored answer. A structured
-    response holds values in any case.
+    response holds values in any case, and LangGraph stores the text of an error that a
+    tool raises.
 
     Put it first in the list, so that all others see guarded messages. Two belong in
     front of it: what chooses another model (`ModelFallbackMiddleware`), since of a
