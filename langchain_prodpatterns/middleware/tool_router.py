@@ -287,14 +287,27 @@ def _all_tools(turn: UserTurn, why: str) -> ToolChoice:
 
 
 def _available(request: ModelRequest[Any], choice: ToolChoice) -> ToolChoice:
-    """Return the choice, or all tools where a request has none of those chosen.
+    """Return the choice as a request leaves it.
 
-    Others in the agent may leave out tools too: what a model was shown must run.
+    Others in the agent may leave out tools too, or have a model call a certain one:
+    what a model was shown must run. All tools, where it has none of those chosen.
     """
     names = {_name_of(each) for each in request.tools}
-    if not names or choice["tools"] is None or names & set(choice["tools"]):
+    if not names or choice["tools"] is None:
         return choice
-    return ToolChoice(turn=choice["turn"], tools=None, decided_by=choice["decided_by"])
+    forced = _forced(request.tool_choice)
+    tools = list(choice["tools"])
+    if forced in names and forced not in tools:
+        tools.append(forced)
+    kept = tools if names & set(tools) else None
+    return choice if kept == choice["tools"] else {**choice, "tools": kept}
+
+
+def _forced(tool_choice: Any) -> Any:
+    """Return the name of the tool that a model must call; other words name none."""
+    if not isinstance(tool_choice, dict):
+        return tool_choice
+    return (tool_choice.get("function") or tool_choice).get("name")
 
 
 def _failed(turn: UserTurn, error: Exception) -> ToolChoice:

@@ -243,6 +243,42 @@ def test_what_a_model_was_shown_runs_where_others_leave_out_the_chosen(
     assert result["messages"][2].status == "success"
 
 
+class _Forcing(AgentMiddleware[Any, Any, Any]):
+    """Has the model call a certain tool first."""
+
+    def __init__(self, tool_choice: Any) -> None:
+        self.tool_choice = tool_choice
+
+    def _forced(self, request: Any) -> Any:
+        first = len(request.messages) == 1
+        return request.override(tool_choice=self.tool_choice if first else None)
+
+    def wrap_model_call(self, request: Any, handler: Any) -> Any:
+        return handler(self._forced(request))
+
+    async def awrap_model_call(self, request: Any, handler: Any) -> Any:
+        return await handler(self._forced(request))
+
+
+@both_ways
+@pytest.mark.parametrize(
+    "tool_choice",
+    [
+        "c",
+        {"type": "function", "function": {"name": "c"}},
+        {"type": "tool", "name": "c"},
+    ],
+)
+def test_a_tool_that_a_model_must_call_is_on_offer(run: Turn, tool_choice: Any) -> None:
+    routing = ToolRouterMiddleware(_router())
+    agent, model = agent_of(
+        [calling("c"), "fine"], TOOLS, _Forcing(tool_choice), routing
+    )
+    result = run(agent, said("clear"))
+    assert _offered(model) == [["a", "c"]] * 2
+    assert result["messages"][2].status == "success"
+
+
 @both_ways
 def test_two_routers_keep_their_choices_apart(run: Turn) -> None:
     more = [Route("d", "about a"), Route("e", "about b")]
