@@ -103,9 +103,9 @@ class GuardMiddleware(AgentMiddleware[GuardState[ResponseT], ContextT, ResponseT
     and what it returns is the state. So with a checkpointer use `wrap(agent)`: it
     guards the input before and restores the answer behind the graph, and what is
     stored holds neither. Without, the first checkpoint of a turn holds the raw input
-    (unless `durability="exit"`), and the last one the restored answer. A structured
-    response holds values in any case, and LangGraph stores the text of an error that a
-    tool raises.
+    (unless with `durability="exit"`, where no block is raised), and the last one the
+    restored answer. A structured response holds values in any case, and LangGraph
+    stores the text of an error that a tool raises.
 
     Put it first in the list, so that all others see guarded messages. Two belong in
     front of it: what chooses another model (`ModelFallbackMiddleware`), since of a
