@@ -339,7 +339,3 @@ def _taken_apart(model: Any) -> tuple[BaseChatModel, Mapping[str, Any]]:
         f"that are bound by `bind`, got {what}: the agent binds its tools to it"
     )
     raise ConfigurationError(msg)
-
-
-def _has_config(model: RunnableBinding[Any, Any]) -> bool:
-    return bool(model.config or model.config_factories)
