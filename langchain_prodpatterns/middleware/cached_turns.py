@@ -79,9 +79,13 @@ class Note(TypedDict):
     """What the state of an agent holds of a turn: nothing that anybody said."""
 
     turn: str
-    """Names the turn."""
+    """Names the turn; empty until the model is called."""
     answer: str
     """The id of what the model said last."""
+
+
+BEGUN = Note(turn="", answer="")
+"""The note of an agent that has begun, and not gone on from an interrupt."""
 
 
 class OpenTurns:

@@ -29,6 +29,7 @@ from langchain_prodpatterns.cache.inputs import NotCanonical
 from langchain_prodpatterns.cache.workers import off_loop
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.middleware.cached_turns import (
+    BEGUN,
     Note,
     OpenTurns,
     Turn,
@@ -132,6 +133,18 @@ class SemanticCacheMiddleware(
         """The name of this middleware."""
         return self._name
 
+    def before_agent(
+        self, state: AgentState[ResponseT], runtime: Runtime[ContextT]
+    ) -> dict[str, Any]:
+        """Note that the agent begins: one that is resumed does not come by here."""
+        return {self._key: BEGUN}
+
+    async def abefore_agent(
+        self, state: AgentState[ResponseT], runtime: Runtime[ContextT]
+    ) -> dict[str, Any]:
+        """Note that the agent begins, natively async."""
+        return {self._key: BEGUN}
+
     def wrap_model_call(
         self,
         request: ModelRequest[ContextT],
@@ -189,7 +202,7 @@ class SemanticCacheMiddleware(
 
     def _beginning(self, request: ModelRequest[ContextT]) -> Turn | None:
         """Return what begins with a request; `None` where nothing can be cached."""
-        if not begins_turn(request):
+        if request.state.get(self._key) != BEGUN or not begins_turn(request):
             return None
         if not runs_only(request.tools, self.side_effect_free):
             return None
@@ -206,7 +219,7 @@ class SemanticCacheMiddleware(
     def _name_in(self, state: Any) -> str | None:
         """Return the name of the turn that is open in a state."""
         note: Note | None = state.get(self._key)
-        return note["turn"] if note else None
+        return (note["turn"] or None) if note else None
 
     def _noted(
         self, name: str | None, response: ModelResponse[ResponseT]

@@ -209,6 +209,35 @@ def test_a_turn_that_was_interrupted_is_not_stored(
     assert "__interrupt__" in run(agent, ASKED, thread("2"))
 
 
+class Asks(AgentMiddleware):
+    """Asks a person for the tone, before the model is called or as it is called."""
+
+    def __init__(self, *, before: bool) -> None:
+        super().__init__()
+        self.before = before
+
+    def before_model(self, *_: Any) -> None:
+        if self.before:
+            interrupt("in which tone?")
+
+    def wrap_model_call(self, request: Any, handler: Any) -> Any:
+        tone = "" if self.before else interrupt("in which tone?")
+        (answer,) = handler(request).result
+        return AIMessage(f"{tone} {answer.text}", id=answer.id)
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_turn_that_was_interrupted_at_its_first_call_is_not_stored(
+    before: bool, cache: SemanticJudgeCache
+) -> None:
+    asks = Asks(before=before)
+    agent = agent_of(Model(), cache, asks, checkpointer=InMemorySaver())
+    assert "__interrupt__" in sync_run(agent, ASKED, thread())
+    agent.invoke(Command(resume="rude"), thread())
+    assert "__interrupt__" in sync_run(agent, ASKED, thread("2"))
+    assert cache.stats().stored == 0
+
+
 @both
 def test_threads_share_answers_and_go_on(run: Run, cache: SemanticJudgeCache) -> None:
     model = Model()
@@ -384,8 +413,8 @@ def test_a_served_answer_streams_as_one_message(cache: SemanticJudgeCache) -> No
     agent = agent_of(Model(), cache)
     assert streamed(agent, ASKED) == ["answer 1"]
     assert streamed(agent, AGAIN) == ["answer 1"]
-    first, *_ = agent.stream({"messages": AGAIN}, stream_mode="updates")
-    (message,) = first["model"]["messages"]
+    parts = agent.stream({"messages": AGAIN}, stream_mode="updates")
+    (message,) = next(p["model"] for p in parts if "model" in p)["messages"]
     assert "prodpatterns.cache" in message.response_metadata
 
 
