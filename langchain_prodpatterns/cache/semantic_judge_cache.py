@@ -329,6 +329,18 @@ class SemanticJudgeCache(CacheUpkeep):
             steps = self._keep_generations(identity, return_val, saved)
             await self.core.atake(steps, Visit().hands(self.embeddings))
 
+    def abandon(self, prompt: str, llm_string: str) -> None:
+        """Tell those who wait for an answer, by `single_flight`, that none will come.
+
+        Args:
+            prompt: As at the lookup.
+            llm_string: As at the lookup.
+        """
+        if self._flight is not None and not self.core.is_active:
+            with self.core.quiet("abandon"):
+                identity = self._identify(prompt, llm_string)
+                self._flight.land(identity.exact, stored=False)
+
     def _keep_generations(
         self, identity: Identity, generations: RETURN_VAL_TYPE, saved: Usage | None
     ) -> Steps[bool]:

@@ -113,6 +113,11 @@ class OpenTurns:
                 del self._turns[next(iter(self._turns))]
         return name
 
+    def find(self, name: str) -> Turn | None:
+        """Return a turn that stays open."""
+        with self._lock:
+            return self._turns.get(name)
+
     def close(self, name: str) -> Turn | None:
         """Return a turn, and forget it."""
         with self._lock:

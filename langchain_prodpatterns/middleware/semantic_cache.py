@@ -2,7 +2,8 @@
 
 import logging
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Annotated, Any, NotRequired, TypedDict, cast
 
@@ -153,12 +154,15 @@ class SemanticCacheMiddleware(
         """Serve the turn, or note what it is for the end of the agent."""
         turn = self._beginning(request)
         if turn is None:
-            return self._noted(self._name_in(request.state), handler(request))
-        found = self._view(turn).lookup(turn.prompt, turn.llm_string)
-        served = _served(found)
-        if served is not None:
-            return ModelResponse([served])
-        return self._noted(self._open.open(turn), handler(request))
+            name = self._name_in(request.state)
+        else:
+            found = self._view(turn).lookup(turn.prompt, turn.llm_string)
+            served = _served(found)
+            if served is not None:
+                return ModelResponse([served])
+            name = self._open.open(turn)
+        with self._letting_go(name):
+            return self._noted(name, handler(request))
 
     async def awrap_model_call(
         self,
@@ -171,12 +175,15 @@ class SemanticCacheMiddleware(
         # Reading a request with images in it takes long.
         turn = await off_loop(partial(self._beginning, request))
         if turn is None:
-            return self._noted(self._name_in(request.state), await handler(request))
-        found = await self._view(turn).alookup(turn.prompt, turn.llm_string)
-        served = _served(found)
-        if served is not None:
-            return ModelResponse([served])
-        return self._noted(self._open.open(turn), await handler(request))
+            name = self._name_in(request.state)
+        else:
+            found = await self._view(turn).alookup(turn.prompt, turn.llm_string)
+            served = _served(found)
+            if served is not None:
+                return ModelResponse([served])
+            name = self._open.open(turn)
+        with self._letting_go(name):
+            return self._noted(name, await handler(request))
 
     def after_agent(
         self, state: AgentState[ResponseT], runtime: Runtime[ContextT]
@@ -221,6 +228,22 @@ class SemanticCacheMiddleware(
         note: Note | None = state.get(self._key)
         return (note["turn"] or None) if note else None
 
+    @contextmanager
+    def _letting_go(self, name: str | None) -> Iterator[None]:
+        """Let nobody wait for the answer of a turn whose model call fails.
+
+        The turn stays open: a middleware around this may call again.
+        """
+        try:
+            yield
+        except BaseException:
+            self._abandon(self._open.find(name) if name else None)
+            raise
+
+    def _abandon(self, turn: Turn | None) -> None:
+        if turn is not None:
+            self._view(turn).abandon(turn.prompt, turn.llm_string)
+
     def _noted(
         self, name: str | None, response: ModelResponse[ResponseT]
     ) -> ModelResponse[ResponseT] | ExtendedModelResponse[ResponseT]:
@@ -229,6 +252,8 @@ class SemanticCacheMiddleware(
             return response
         answer = answer_id(response, self.side_effect_free)
         note = None if answer is None else Note(turn=name, answer=answer)
+        if note is None:
+            self._abandon(self._open.close(name))
         return ExtendedModelResponse(response, Command(update={self._key: note}))
 
     def _ended(self, state: Any) -> tuple[Turn, list[AIMessage]] | None:
@@ -240,7 +265,10 @@ class SemanticCacheMiddleware(
         said = worth_keeping(
             state["messages"], turn, note["answer"], self.side_effect_free
         )
-        return (turn, said) if said else None
+        if not said:
+            self._abandon(turn)
+            return None
+        return turn, said
 
     def _view(self, turn: Turn) -> SemanticJudgeCache:
         """Return the cache as it is for the turn's tenant."""

@@ -439,6 +439,21 @@ async def test_callers_who_ask_the_same_at_once_wait_for_one() -> None:
     assert model.answers == 1
 
 
+@pytest.mark.parametrize("ends_with", ["an error", "a harmful tool", "a failed tool"])
+async def test_nobody_waits_for_a_turn_that_is_not_stored(ends_with: str) -> None:
+    model = Model(None if ends_with == "an error" else ToolCall("search", {"wrong": 1}))
+    if ends_with == "an error":
+        model.llm = ScriptedChatModel(default=Fault.server_error())
+    declared = ["search"] if ends_with == "a failed tool" else []
+    with SemanticJudgeCache(
+        LexicalEmbeddings(), judge=lambda _: True, single_flight=3_600
+    ) as cache:
+        agent = agent_of(model, cache, side_effect_free=declared)
+        asked = (agent.ainvoke({"messages": ASKED}) for _ in range(3))
+        ended = asyncio.gather(*asked, return_exceptions=True)
+        assert len(await asyncio.wait_for(ended, 60)) == 3
+
+
 def test_two_of_them_in_one_agent(cache: SemanticJudgeCache) -> None:
     with SemanticJudgeCache(LexicalEmbeddings(), judge=lambda _: True) as second:
         inner = SemanticCacheMiddleware(second, name="inner")
