@@ -55,7 +55,8 @@ class RefineMiddleware(AgentMiddleware[AgentState[ResponseT], ContextT, Response
     Messages that call tools, empty ones, and all of an agent with a `response_format`
     are left alone: a structured answer has its own `RefineChain`, around or behind the
     agent. After the draft nothing raises: a failing critic or reviser, or a spent
-    budget, leaves the best so far.
+    budget, leaves the best so far. An interrupt is no failure: a critic may ask a
+    person, and the agent goes on with the answer.
 
     **What is streamed.** With `stream_mode="messages"`, the answer comes as one message
     when it has been refined, and so does each message that calls tools: which one will

@@ -5,6 +5,7 @@ are the two ways to make the calls, sync and async. A story may also tell severa
 once (`together`), and announce a round that has ended (`Announced`).
 """
 
+import sys
 from collections.abc import (
     AsyncIterator,
     Awaitable,
@@ -258,7 +259,9 @@ def _make(step: Step, run: PatternRun, meter: BudgetMeter) -> Outcome:
             config = _config_of(step, run, ticket)
             try:
                 return Outcome(step.call(config, ticket), usage=ticket.usage)
-            except Exception as error:  # noqa: BLE001 - the story decides what a failure means
+            except Exception as error:
+                if _is_for_the_graph(error):
+                    raise
                 return Outcome(error=error, usage=ticket.usage)
     except BudgetSpent as spent:
         return Outcome(spent=spent)
@@ -271,10 +274,21 @@ async def _amake(step: Step, run: PatternRun, meter: BudgetMeter) -> Outcome:
             config = _config_of(step, run, ticket)
             try:
                 return Outcome(await step.acall(config, ticket), usage=ticket.usage)
-            except Exception as error:  # noqa: BLE001 - the story decides what a failure means
+            except Exception as error:
+                if _is_for_the_graph(error):
+                    raise
                 return Outcome(error=error, usage=ticket.usage)
     except BudgetSpent as spent:
         return Outcome(spent=spent)
+
+
+def _is_for_the_graph(error: Exception) -> bool:
+    """Whether it is an interrupt: that is no failure, and LangGraph has to see it.
+
+    It is not imported here: without it, there is none.
+    """
+    errors = sys.modules.get("langgraph.errors")
+    return errors is not None and isinstance(error, errors.GraphBubbleUp)
 
 
 def _config_of(step: Step, run: PatternRun, ticket: Ticket) -> RunnableConfig:

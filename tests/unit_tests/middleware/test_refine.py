@@ -8,6 +8,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command, interrupt
 from pydantic import BaseModel
 
 from langchain_prodpatterns import Budget, track
@@ -139,6 +140,19 @@ def test_nothing_raises_after_the_draft(run: Run) -> None:
     assert last(state).text == "draft 0"
     told = last(state).response_metadata["prodpatterns.refine"]
     assert told["stop_reason"] == "reviser_failed"
+
+
+@both
+def test_a_critic_may_ask_a_person(run: Run) -> None:
+    def person(text: str) -> float:
+        return float(interrupt(f"how good is {text!r}?"))
+
+    agent = agent_of(Cast(), refiner(person), checkpointer=InMemorySaver())
+    thread: Any = {"configurable": {"thread_id": "1"}}
+    assert "__interrupt__" in run(agent, "write", thread)
+    state = agent.invoke(Command(resume="1.0"), thread)
+    told = last(state).response_metadata["prodpatterns.refine"]
+    assert told["score"] == 1.0
 
 
 @both
