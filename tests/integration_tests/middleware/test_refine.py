@@ -16,7 +16,7 @@ from langchain_prodpatterns.testing import (
     ScriptedRequest,
     ToolCall,
 )
-from tests.unit_tests.middleware.asking import kinds, last, streamed
+from tests.unit_tests.middleware.agents import kinds, last, streamed
 from tests.unit_tests.refine.scripts import Cast, kind, number_in
 
 

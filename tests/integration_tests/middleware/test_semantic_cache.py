@@ -16,8 +16,8 @@ from langchain_prodpatterns.testing import (
     ScriptedRequest,
     ToolCall,
 )
-from tests.unit_tests.middleware.asking import (
-    Run,
+from tests.unit_tests.middleware.agents import (
+    Turn,
     async_run,
     kinds,
     last,
@@ -43,7 +43,7 @@ def respond(request: ScriptedRequest) -> Any:
 
 
 @pytest.mark.parametrize("run", [sync_run, async_run])
-def test_a_turn_with_a_tool_in_two_threads(run: Run) -> None:
+def test_a_turn_with_a_tool_in_two_threads(run: Turn) -> None:
     with (
         ScriptedProvider(respond=respond) as provider,
         SemanticJudgeCache(LexicalEmbeddings(), judge=lambda _: True) as cache,

@@ -16,8 +16,8 @@ from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.middleware import RefineMiddleware
 from langchain_prodpatterns.refine import Criteria
 from langchain_prodpatterns.testing import Fault, Reply, ToolCall
-from tests.unit_tests.middleware.asking import (
-    Run,
+from tests.unit_tests.middleware.agents import (
+    Turn,
     async_run,
     kinds,
     last,
@@ -56,7 +56,7 @@ def agent_of(cast: Cast, *middleware: Any, tools: Any = (), **kwargs: Any) -> An
 
 
 @both
-def test_the_answer_is_refined_before_it_is_in_the_history(run: Run) -> None:
+def test_the_answer_is_refined_before_it_is_in_the_history(run: Turn) -> None:
     cast = Cast(marks=lambda draft: [min(5, 2 + number_in(draft))])
     with track() as ledger:
         state = run(agent_of(cast, refiner(Criteria("high"), max_rounds=5)), "count")
@@ -71,7 +71,7 @@ def test_the_answer_is_refined_before_it_is_in_the_history(run: Run) -> None:
 
 
 @both
-def test_the_best_is_kept_as_it_was(run: Run) -> None:
+def test_the_best_is_kept_as_it_was(run: Turn) -> None:
     cast = Cast(draft=lambda _: "draft 2", revise=lambda _: {"revision": "draft 0"})
     state = run(agent_of(cast, refiner(Criteria("high"), at_least_two)), "count")
     answer = last(state)
@@ -96,7 +96,7 @@ def test_the_question_is_what_the_answer_is_for() -> None:
 
 
 @both
-def test_the_id_of_the_draft_and_the_name_of_the_agent_are_kept(run: Run) -> None:
+def test_the_id_of_the_draft_and_the_name_of_the_agent_are_kept(run: Turn) -> None:
     seen: list[Any] = []
 
     def draft(_: Any) -> AIMessage:
@@ -110,7 +110,7 @@ def test_the_id_of_the_draft_and_the_name_of_the_agent_are_kept(run: Run) -> Non
 
 
 @both
-def test_tool_loops_are_left_alone(run: Run) -> None:
+def test_tool_loops_are_left_alone(run: Turn) -> None:
     replies = iter([Reply(tool_calls=[ToolCall("look", {"where": "Bath"})]), "draft 0"])
     cast = Cast(draft=lambda _: next(replies))
     state = run(agent_of(cast, refiner(max_rounds=5), tools=[look]), "count")
@@ -120,7 +120,7 @@ def test_tool_loops_are_left_alone(run: Run) -> None:
 
 
 @both
-def test_structured_answers_are_left_alone(run: Run) -> None:
+def test_structured_answers_are_left_alone(run: Turn) -> None:
     cast = Cast(draft=lambda _: {"title": "draft 0"})
     agent = agent_of(cast, refiner(), response_format=Ticket)
     assert run(agent, "count")["structured_response"] == Ticket(title="draft 0")
@@ -134,7 +134,7 @@ def test_an_empty_answer_is_left_alone() -> None:
 
 
 @both
-def test_nothing_raises_after_the_draft(run: Run) -> None:
+def test_nothing_raises_after_the_draft(run: Turn) -> None:
     cast = Cast(revise=lambda _: Fault.server_error())
     state = run(agent_of(cast, refiner()), "count")
     assert last(state).text == "draft 0"
@@ -143,7 +143,7 @@ def test_nothing_raises_after_the_draft(run: Run) -> None:
 
 
 @both
-def test_a_critic_may_ask_a_person(run: Run) -> None:
+def test_a_critic_may_ask_a_person(run: Turn) -> None:
     def person(text: str) -> float:
         return float(interrupt(f"how good is {text!r}?"))
 
@@ -156,7 +156,7 @@ def test_a_critic_may_ask_a_person(run: Run) -> None:
 
 
 @both
-def test_a_spent_budget_returns_the_best_so_far(run: Run) -> None:
+def test_a_spent_budget_returns_the_best_so_far(run: Turn) -> None:
     cast = Cast()
     state = run(
         agent_of(cast, refiner(budget=Budget(calls=1), max_rounds=5, patience=5)),
@@ -174,7 +174,7 @@ def test_an_error_of_the_agents_model_is_its_own() -> None:
 
 
 @both
-def test_another_reviser(run: Run) -> None:
+def test_another_reviser(run: Turn) -> None:
     cast, other = Cast(), Cast(revise=lambda _: {"revision": "draft 7"})
     state = run(agent_of(cast, refiner(reviser=other.model())), "count")
     assert last(state).text == "draft 7"

@@ -30,8 +30,10 @@ from langchain_prodpatterns.testing import (
     ScriptedRequest,
     ToolCall,
 )
-from tests.unit_tests.middleware.asking import (
-    Run,
+from tests.unit_tests.middleware.agents import (
+    Turn as Run,
+)
+from tests.unit_tests.middleware.agents import (
     async_run,
     kinds,
     last,

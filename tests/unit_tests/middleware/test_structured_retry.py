@@ -27,8 +27,8 @@ from langchain_prodpatterns.errors import (
 from langchain_prodpatterns.middleware import StructuredRetryMiddleware
 from langchain_prodpatterns.structured import walk
 from langchain_prodpatterns.testing import Fault, Reply, ScriptedChatModel, ToolCall
-from tests.unit_tests.middleware.asking import (
-    Run,
+from tests.unit_tests.middleware.agents import (
+    Turn,
     async_run,
     kinds,
     last,
@@ -127,7 +127,7 @@ def agent_of(
     ],
 )
 def test_a_wrong_answer_is_asked_for_again_with_what_is_wrong(
-    run: Run, answer: Any, value: Any
+    run: Turn, answer: Any, value: Any
 ) -> None:
     llm = model(WRONG, VALID)
     state = run(agent_of(llm, StructuredRetryMiddleware(), answer=answer), "my door")
@@ -140,7 +140,7 @@ def test_a_wrong_answer_is_asked_for_again_with_what_is_wrong(
 
 
 @both
-def test_a_native_answer_is_asked_for_again(run: Run) -> None:
+def test_a_native_answer_is_asked_for_again(run: Turn) -> None:
     llm = native("a broken door", VALID)
     state = run(agent_of(llm, StructuredRetryMiddleware()), "my door")
     assert state["structured_response"] == TICKET
@@ -148,7 +148,7 @@ def test_a_native_answer_is_asked_for_again(run: Run) -> None:
 
 
 @both
-def test_failed_attempts_do_not_stay_in_the_history(run: Run) -> None:
+def test_failed_attempts_do_not_stay_in_the_history(run: Turn) -> None:
     llm = model(WRONG, WRONG, VALID)
     state = run(agent_of(llm, StructuredRetryMiddleware()), "my door")
     assert kinds(state) == ["human", "ai", "tool"]
@@ -156,7 +156,7 @@ def test_failed_attempts_do_not_stay_in_the_history(run: Run) -> None:
 
 
 @both
-def test_the_temperature_is_raised_and_then_the_model(run: Run) -> None:
+def test_the_temperature_is_raised_and_then_the_model(run: Turn) -> None:
     small, large = model(WRONG, WRONG, WRONG), model(VALID, name="large")
     ladder = [Rung(small, temperatures=(0.3, 0.7)), large]
     retry = StructuredRetryMiddleware(ladder, budget=Budget(attempts=4))
@@ -187,7 +187,7 @@ def test_what_is_bound_to_a_rung_is_sent() -> None:
 
 
 @both
-def test_calls_of_other_tools_pass_untouched(run: Run) -> None:
+def test_calls_of_other_tools_pass_untouched(run: Turn) -> None:
     calls = Reply(tool_calls=[ToolCall("look", {"where": "Bath"})])
     answers = [Reply(tool_calls=[ToolCall("Ticket", args)]) for args in (WRONG, VALID)]
     llm = model(calls, *answers)
@@ -208,7 +208,7 @@ def test_without_a_response_format_nothing_is_done() -> None:
 
 
 @both
-def test_a_validator_is_asked(run: Run) -> None:
+def test_a_validator_is_asked(run: Turn) -> None:
     def polite(ticket: Ticket) -> str | None:
         return None if "please" in ticket.title else "say please"
 
@@ -222,7 +222,7 @@ def test_a_validator_is_asked(run: Run) -> None:
 
 
 @both
-def test_the_last_error_holds_every_attempt(run: Run) -> None:
+def test_the_last_error_holds_every_attempt(run: Turn) -> None:
     small, large = model(WRONG), model(WRONG, WRONG, name="large")
     agent = agent_of(small, StructuredRetryMiddleware([large]))
     with pytest.raises(StructuredOutputError) as caught:
@@ -246,7 +246,7 @@ def test_the_last_error_holds_every_attempt(run: Run) -> None:
     ],
 )
 def test_a_failure_says_of_what_kind_it_is(
-    run: Run, replies: list[Any], budget: Budget, error: type[Exception]
+    run: Turn, replies: list[Any], budget: Budget, error: type[Exception]
 ) -> None:
     agent = agent_of(native(*replies), StructuredRetryMiddleware(budget=budget))
     with pytest.raises(error):
@@ -254,7 +254,7 @@ def test_a_failure_says_of_what_kind_it_is(
 
 
 @both
-def test_errors_of_the_provider_are_retried_and_climb(run: Run) -> None:
+def test_errors_of_the_provider_are_retried_and_climb(run: Turn) -> None:
     small = model(Fault.rate_limit(), Fault.context_overflow())
     large = model(VALID, name="large")
     state = run(agent_of(small, StructuredRetryMiddleware([large])), "my door")
@@ -263,7 +263,7 @@ def test_errors_of_the_provider_are_retried_and_climb(run: Run) -> None:
 
 
 @both
-def test_json_in_a_fence_costs_no_attempt(run: Run) -> None:
+def test_json_in_a_fence_costs_no_attempt(run: Turn) -> None:
     llm = native(f"Here you are:\n```json\n{json.dumps(VALID)}\n```")
     state = run(agent_of(llm, StructuredRetryMiddleware()), "my door")
     assert state["structured_response"] == TICKET
@@ -313,7 +313,7 @@ def test_the_words_of_the_tool_are_kept() -> None:
 
 
 @both
-def test_a_block_inside_passes_at_once(run: Run) -> None:
+def test_a_block_inside_passes_at_once(run: Turn) -> None:
     class Blocking(AgentMiddleware[Any, Any, Any]):
         def wrap_model_call(self, request: Any, handler: Any) -> Any:
             raise GuardBlocked("secret", direction="input")
@@ -345,7 +345,7 @@ def test_an_interrupt_inside_passes_and_the_agent_goes_on() -> None:
 
 
 @both
-def test_the_next_turn_of_a_thread_goes_on_from_a_clean_history(run: Run) -> None:
+def test_the_next_turn_of_a_thread_goes_on_from_a_clean_history(run: Turn) -> None:
     llm = model(WRONG, VALID, WRONG, VALID)
     agent = agent_of(llm, StructuredRetryMiddleware(), checkpointer=InMemorySaver())
     config: Any = {"configurable": {"thread_id": "1"}}
