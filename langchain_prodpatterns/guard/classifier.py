@@ -9,7 +9,6 @@ It has seen the attacks that are published, and finds others less often: see the
 figures of `benchmarks/guard_injection.py`.
 """
 
-import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -17,12 +16,12 @@ from importlib.resources import files
 from numbers import Real
 from pathlib import Path
 from typing import Any, Literal
-from zipfile import BadZipFile
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
 
+from langchain_prodpatterns.arrays import DAMAGED
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.fingerprints import fingerprint_of
 from langchain_prodpatterns.guard.embedded_head import (
@@ -45,11 +44,6 @@ _HARDER = 10
 """One source in so many may have more of its texts taken for attacks."""
 AT_ONCE = 64
 """How many windows are looked at in one go; more take more memory and no less time."""
-_DAMAGED = (
-    BadZipFile, EOFError, KeyError, OSError, RuntimeError, TypeError, ValueError,
-    zlib.error,
-)  # fmt: skip
-"""What reading a file raises that is none of ours, or not all of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,7 +318,7 @@ def _read(file: Any) -> Weights:
                 untrusted=_thresholds("untrusted", (untrusted_low, untrusted_high)),
                 fingerprint=str(data["fingerprint"]),
             )
-    except _DAMAGED as error:
+    except DAMAGED as error:
         if isinstance(error, ConfigurationError):
             raise
         weights = None

@@ -5,20 +5,20 @@ and so find more of what is new. But they are one embedder's, so the head is fit
 it, on rows of yours.
 """
 
-import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
 
+from langchain_prodpatterns.arrays import DAMAGED, write_arrays
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.fingerprints import fingerprint_of
 from langchain_prodpatterns.guard.ngrams import windows
+from langchain_prodpatterns.logistic import fit_logistic
 
 Reals = NDArray[np.float64]
 
@@ -27,14 +27,9 @@ FEWEST = 20
 """How many attacks, and how many harmless texts, a head needs to learn from."""
 _ROUNDS = 3
 _PENALTY = 1.0
-_STEPS = 30
-_CLOSE = 1e-6
+_FREE = 1e-6
 _FOLDS = 5
 _SURE = 1e-6
-_DAMAGED = (
-    BadZipFile, EOFError, KeyError, OSError, RuntimeError, TypeError, ValueError,
-    zlib.error,
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,16 +123,15 @@ class EmbeddedHead:
         Args:
             path: The file, which is replaced.
         """
-        with Path(path).open("wb") as file:
-            np.savez_compressed(
-                file,
-                format=np.array(FORMAT),
-                slope=self.slope,
-                bias=np.array(self.bias),
-                unseen=self.unseen,
-                source=self.source,
-                embedder=np.array(self.embedder),
-            )
+        arrays: dict[str, NDArray[Any]] = {
+            "format": np.array(FORMAT),
+            "slope": self.slope,
+            "bias": np.array(self.bias),
+            "unseen": self.unseen,
+            "source": self.source,
+            "embedder": np.array(self.embedder),
+        }
+        write_arrays(Path(path), arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> "EmbeddedHead":
@@ -276,22 +270,13 @@ class _Bags:
 
 
 def _regression(rows: Reals, labels: NDArray[np.bool_]) -> tuple[Reals, float]:
-    """Fit a logistic regression by Newton's method, both labels weighing the same."""
+    """Fit a logistic regression in which both labels weigh the same."""
     extended = np.column_stack([np.ones(len(rows)), rows])
     many = np.where(labels, labels.sum(), (~labels).sum())
     weights = len(labels) / (2.0 * np.maximum(many, 1))
     penalty = np.full(extended.shape[1], _PENALTY)
-    penalty[0] = _CLOSE
-    found = np.zeros(extended.shape[1])
-    for _ in range(_STEPS):
-        chance = 1.0 / (1.0 + np.exp(-np.clip(extended @ found, -30, 30)))
-        slope = extended.T @ (weights * (chance - labels)) + penalty * found
-        spread = weights * chance * (1.0 - chance)
-        curve = (extended * spread[:, None]).T @ extended + np.diag(penalty)
-        step = np.linalg.solve(curve, slope)
-        found = found - step
-        if np.abs(step).max() < _CLOSE:
-            break
+    penalty[0] = _FREE
+    found = fit_logistic(extended, labels, penalty, weights)
     return np.asarray(found[1:]), float(found[0])
 
 
@@ -308,7 +293,7 @@ def _read(path: Path) -> EmbeddedHead | None:
             )
             sound = int(arrays["format"]) == FORMAT and head.slope.ndim == 1
             sound = sound and head.source.shape == head.unseen.shape
-    except _DAMAGED:
+    except DAMAGED:
         return None
     numbers = (head.slope, head.bias, head.unseen)
     finite = all(np.isfinite(each).all() for each in numbers)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from langchain_prodpatterns.logistic import chances, fit_logistic
 from langchain_prodpatterns.routing.scores import Scores
 
 Reals = npt.NDArray[np.float64]
@@ -24,7 +25,6 @@ _PENALTY = 2.0
 """How far the selector's coefficients are held to 0."""
 _STEPS = 50
 _HALVINGS = 10
-_CLOSE = 1e-6
 _NEARLY = 1e-3
 _CONSTANT = 1e-9
 _FAR_AHEAD = 10.0
@@ -143,7 +143,7 @@ class Selector:
 
     @classmethod
     def fit(cls, features: Reals, right: Bools) -> "Selector":
-        """Fit on labeled queries, by Newton's method.
+        """Fit on labeled queries.
 
         Args:
             features: A row a query.
@@ -161,25 +161,12 @@ class Selector:
         rows = np.column_stack([(features - mean) / scale, np.ones(len(features))])
         penalty = np.full(rows.shape[1], _PENALTY)
         penalty[-1] = 1e-3
-        coefficients = np.zeros(rows.shape[1])
-        for _ in range(_STEPS):
-            chance = _chance(rows @ coefficients)
-            slope = rows.T @ (right - chance) - penalty * coefficients
-            spread = rows * (chance * (1 - chance))[:, np.newaxis]
-            step = np.linalg.solve(spread.T @ rows + np.diag(penalty), slope)
-            coefficients = coefficients + step
-            if np.abs(step).max() < _CLOSE:
-                break
+        coefficients = fit_logistic(rows, right, penalty)
         return cls(mean, scale, coefficients)
 
     def confidence(self, features: Reals) -> Reals:
         """Return the probability that the best route is right, for each row."""
         rows = (features - self.mean) / self.scale
-        chance = _chance(rows @ self.coefficients[:-1] + self.coefficients[-1])
+        chance = chances(rows @ self.coefficients[:-1] + self.coefficients[-1])
         rounded: Reals = np.round(chance, 6)
         return rounded
-
-
-def _chance(logits: Reals) -> Reals:
-    chance: Reals = 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
-    return chance

@@ -1,8 +1,6 @@
 """A router's vectors, labels and fit in one file: npz with a JSON header, no pickle."""
 
 import json
-import os
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from langchain_prodpatterns.arrays import DAMAGED, write_arrays
 from langchain_prodpatterns.errors import ConfigurationError, StoreError
 from langchain_prodpatterns.fingerprints import fingerprint_of
 from langchain_prodpatterns.routing.decision import RouteDecision
@@ -61,7 +60,7 @@ def write_state(path: Path, index: RouteIndex, view: View) -> None:
     if view.course is not None and view.fitted is not None:
         arrays |= _rows("course", view.course.lesson) | _fit_arrays(view.fitted)
     try:
-        _replace(path, {"header": np.array(json.dumps(header)), **arrays})
+        write_arrays(path, {"header": np.array(json.dumps(header)), **arrays})
     except OSError as error:
         msg = f"the router cannot be saved to {path.name!r}: {error.strerror or error}"
         raise StoreError(msg) from error
@@ -87,16 +86,7 @@ def read_state(path: Path, index: RouteIndex) -> None:
     except OSError as error:
         msg = f"the router cannot be read from {path.name!r}: {error.strerror or error}"
         raise StoreError(msg) from error
-    except (
-        AttributeError,
-        ConfigurationError,
-        EOFError,
-        IndexError,
-        KeyError,
-        TypeError,
-        ValueError,
-        zipfile.BadZipFile,
-    ) as error:
+    except (*DAMAGED, AttributeError, ConfigurationError, IndexError) as error:
         kind = type(error).__name__
         msg = f"{path.name!r} is torn or no saved router ({kind}): save it again"
         raise StoreError(msg) from error
@@ -233,18 +223,3 @@ def _lesson(labels: Any, rows: npt.NDArray[Any] | None) -> Lesson | None:
         tuple(Label(str(query), tool) for query, tool in labels),
         rows.astype(np.float32),
     )
-
-
-def _replace(path: Path, arrays: Arrays) -> None:
-    """Write beside the file, then put it in its place."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            # Nothing here is an object, so that nothing is pickled.
-            np.savez(file, **dict[str, Any](arrays))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
