@@ -8,12 +8,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from langchain_prodpatterns._figure import new_figure
 from langchain_prodpatterns.bounds import clopper_pearson
 from langchain_prodpatterns.cache.acceptance import shared_curve
 from langchain_prodpatterns.cache.evidence import EDGES, Cell, Evidence
 from langchain_prodpatterns.cache.promise import needed_for
 from langchain_prodpatterns.cache.questions import SameAnswerRequest
-from langchain_prodpatterns.errors import ConfigurationError, MissingExtraError
+from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.judging import Judgement, YesNoVerdict
 
 _FIELDS = (3, 4)
@@ -144,15 +145,9 @@ class Calibration:
         Raises:
             MissingExtraError: When matplotlib is not installed.
         """
-        try:
-            from matplotlib.backends.backend_agg import FigureCanvasAgg
-            from matplotlib.figure import Figure
-        except ImportError as error:
-            raise MissingExtraError(_PLOT, "plots") from error
+        figure = new_figure(_PLOT, 7, 4.5)
         points = [point for point in self.curve if point.served]
         served = [point.served for point in points]
-        figure = Figure(figsize=(7, 4.5), layout="constrained")
-        FigureCanvasAgg(figure)
         axes = figure.add_subplot(
             xlabel="share of the pairs that is served unjudged",
             ylabel="share of these that is wrong",

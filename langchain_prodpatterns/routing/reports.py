@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from langchain_prodpatterns.errors import MissingExtraError
+from langchain_prodpatterns._figure import new_figure
 from langchain_prodpatterns.routing.certificate import Bar
 from langchain_prodpatterns.routing.decision import RouteDecision
 from langchain_prodpatterns.routing.labels import Label
@@ -190,13 +190,7 @@ class Evaluation:
         Raises:
             MissingExtraError: When matplotlib is not installed.
         """
-        try:
-            from matplotlib.backends.backend_agg import FigureCanvasAgg
-            from matplotlib.figure import Figure
-        except ImportError as error:
-            raise MissingExtraError(_PLOT, "plots") from error
-        figure = Figure(figsize=(5, 4.5), layout="constrained")
-        FigureCanvasAgg(figure)
+        figure = new_figure(_PLOT, 5, 4.5)
         axes = figure.add_subplot(
             xlabel="confidence",
             ylabel="share that is right",
