@@ -225,7 +225,7 @@ def _plain_content(content: Any) -> Any:
     block = content[0]
     if not isinstance(block, dict):
         return block
-    is_text = set(_present(block)) <= {"type", "text"} and _is_text(block)
+    is_text = set(_present(block)) <= {"type", "text"} and is_text_block(block)
     return block.get("text") if is_text else content
 
 
@@ -259,7 +259,8 @@ def _without_labels(value: Any, calls: dict[str, int], *, answered: bool) -> Any
     return result
 
 
-def _is_text(block: Any) -> bool:
+def is_text_block(block: Any) -> bool:
+    """Whether a content block is nothing but text."""
     return isinstance(block, dict) and block.get("type") in _TEXT_TYPES
 
 
@@ -287,7 +288,7 @@ def _texts(content: Any) -> Iterator[str]:
     for block in content if isinstance(content, list) else []:
         if isinstance(block, str):
             yield block
-        elif _is_text(block):
+        elif is_text_block(block):
             yield str(block.get("text", ""))
 
 
@@ -321,7 +322,7 @@ def _count(block: Any, text: str) -> int:
 def _hollow(block: Any, text: str | None) -> Any:
     if isinstance(block, str):
         return without_part(block, block if text is None else text)
-    if _is_text(block):
+    if is_text_block(block):
         return {**block, "text": _hollow(str(block.get("text", "")), text)}
     return block
 

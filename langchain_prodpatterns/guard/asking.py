@@ -5,7 +5,7 @@ over them to see which there are, asks about all of them at once, and then looks
 the answers at hand.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -14,7 +14,7 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import set_config_context
 from langchain_core.runnables.utils import coro_with_context, gather_with_concurrency
 
-from langchain_prodpatterns.guard.carriers import Guarded, Visit
+from langchain_prodpatterns.guard.carriers import Guarded, Rewriting
 from langchain_prodpatterns.guard.classifier import InjectionClassifier, Suspicion
 from langchain_prodpatterns.guard.detectors import AsyncDetector, Detector, Place
 from langchain_prodpatterns.guard.embedded_head import windows_of
@@ -95,9 +95,7 @@ class _Told:
         return said
 
 
-def questions(
-    lookout: Lookout, value: V, rewriting: Callable[[V, Visit], V]
-) -> list[Question]:
+def questions(lookout: Lookout, value: V, rewriting: Rewriting[V]) -> list[Question]:
     """Go over the texts of a value to see what the detectors that wait are asked.
 
     Args:
@@ -145,7 +143,7 @@ class Embedded:
 
 
 def shown_texts(
-    lookout: Lookout, value: V, rewriting: Callable[[V, Visit], V]
+    lookout: Lookout, value: V, rewriting: Rewriting[V]
 ) -> dict[str, list[str]]:
     """Go over the texts of a value to see what a classifier's embedder is shown.
 

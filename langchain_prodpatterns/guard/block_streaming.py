@@ -35,6 +35,13 @@ class _Block:
     """Guards that text."""
     rest: dict[str, Any] = field(default_factory=dict)
     """All other fields, as they add up."""
+    waiting: int = 0
+    """How many characters are in these."""
+
+    @property
+    def held(self) -> int:
+        """How many characters came in and are not let go."""
+        return self.waiting + (0 if self.text is None else self.text.held)
 
     def takes(self, element: dict[str, Any]) -> bool:
         """Whether LangChain adds an element of a chunk to this block."""
@@ -48,6 +55,7 @@ class _Block:
         if self.text is not None and isinstance(prose, str):
             ready = self.text.feed(prose)
             element = {key: element[key] for key in element if key != self.prose}
+        self.waiting += length_of_content([element])
         self.rest = add_up_blocks([self.rest], [element])[0] if self.rest else element
         return ready
 
@@ -82,8 +90,7 @@ class BlockStream:
     @property
     def held(self) -> int:
         """How many characters came in and are not let go."""
-        texts = (block.text for block in self._blocks if block.text is not None)
-        return self._waiting + sum(text.held for text in texts)
+        return self._waiting + sum(block.held for block in self._blocks)
 
     def feed(self, content: Content) -> list[Any]:
         """Take the content of a chunk.
@@ -125,8 +132,6 @@ class BlockStream:
         if block is None:
             self._hold(element)
             return {}
-        plain = {key: element[key] for key in element if key != block.prose}
-        self._waiting += length_of_content([plain])
         ready = block.add(element)
         if not (opened or ready):
             return {}

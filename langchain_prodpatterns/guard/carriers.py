@@ -19,6 +19,11 @@ Visit = Callable[[str, str, str], str]
 and its label (the keys that it stands under in plain data, with blanks in between, or
 nothing), and returns the text to put there."""
 
+V = TypeVar("V")
+
+Rewriting = Callable[[V, Visit], V]
+"""Visits every text of a value, and returns the value with what came of them."""
+
 METADATA = "metadata"
 """The role of what a provider says about a message."""
 

@@ -18,7 +18,7 @@ from langchain_prodpatterns.guard.asking import (
 )
 from langchain_prodpatterns.guard.carriers import (
     Guarded,
-    Visit,
+    Rewriting,
     is_documents,
     length,
     rewrite,
@@ -41,7 +41,6 @@ from langchain_prodpatterns.runnable import PatternRun
 
 V = TypeVar("V", Guarded, Document)
 
-Rewriting = Callable[[V, Visit], V]
 Examined = tuple[V, Record, GuardBlocked | None]
 """What a value became, what was found in it, and why it is blocked if it is."""
 InjectionJudge = BoundJudge[InjectionRequest, InjectionVerdict]

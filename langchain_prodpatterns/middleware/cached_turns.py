@@ -27,6 +27,7 @@ from langchain_prodpatterns.cache.chains import runnable_fingerprint
 from langchain_prodpatterns.cache.digests import canonical_json
 from langchain_prodpatterns.cache.inputs import as_json
 from langchain_prodpatterns.cache.lookups import cost_of
+from langchain_prodpatterns.cache.prompts import is_text_block
 from langchain_prodpatterns.usage import NO_USAGE, Usage
 
 # Of a thread, or of the graph: without a part in the answer, or in the history anyway.
@@ -56,7 +57,6 @@ _BOOKKEEPING = frozenset(
     }
 )
 _MOST_OPEN = 1_000
-_TEXT_BLOCKS = frozenset({"input_text", "text"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +282,4 @@ def _is_text(message: AnyMessage) -> bool:
     content = message.content
     if isinstance(content, str):
         return True
-    return all(
-        isinstance(block, str) or block.get("type") in _TEXT_BLOCKS for block in content
-    )
+    return all(isinstance(block, str) or is_text_block(block) for block in content)

@@ -194,7 +194,7 @@ class GuardMiddleware(AgentMiddleware[GuardState[ResponseT], ContextT, ResponseT
                 else old
             )
             batch = new
-            seen = [*seen, *(self.guard.invoke(new, call.config) if new else new)]
+            seen = [*seen, *(self.guard.invoke(new, call.config) if new else [])]
         except GuardBlocked as blocked:
             return self._ended(blocked, old, batch, update)
         return self._guarded(state, seen, update)
@@ -295,7 +295,7 @@ class GuardMiddleware(AgentMiddleware[GuardState[ResponseT], ContextT, ResponseT
         result = handler(self._calling(request, call))
         messages = _given(result, call, request)
         try:
-            seen = self.guard.invoke(messages, call.config) if messages else messages
+            seen = self.guard.invoke(messages, call.config) if messages else []
         except GuardBlocked as blocked:
             return self._refused(blocked, request)
         return with_messages(result, seen)

@@ -18,6 +18,7 @@ from pydantic import ConfigDict, Field, SkipValidation
 
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.guard import GuardRunnable
+from langchain_prodpatterns.models import model_name
 
 # What callers see of a model from outside, and what decides how it is called.
 _KEPT = frozenset(
@@ -84,11 +85,7 @@ class GuardedChatModel(BaseChatModel):
     @property
     def model_name(self) -> str:
         """The name of the model, where it has one."""
-        for field in ("model_name", "model", "model_id"):
-            found = getattr(self.inner, field, None)
-            if isinstance(found, str):
-                return found
-        return ""
+        return model_name(self.inner) or ""
 
     @property
     def _llm_type(self) -> str:

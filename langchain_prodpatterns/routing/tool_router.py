@@ -201,10 +201,7 @@ class ToolRouter(KeptRouter):
             ValueError: When the query is empty, or `k` is less than 1.
         """
         text, count = _selection(query, self.top_k if k is None else k)
-        view, vector = self._embedded(text)
-        return [
-            self.tools_by_name[each.name] for each in view.rank(vector, text, count)
-        ]
+        return self._likeliest(self._embedded(text), text, count)
 
     async def aselect(
         self, query: LanguageModelInput, k: int | None = None
@@ -222,10 +219,11 @@ class ToolRouter(KeptRouter):
             ValueError: When the query is empty, or `k` is less than 1.
         """
         text, count = _selection(query, self.top_k if k is None else k)
-        view, vector = await self._aembedded(text)
-        return [
-            self.tools_by_name[each.name] for each in view.rank(vector, text, count)
-        ]
+        return self._likeliest(await self._aembedded(text), text, count)
+
+    def _likeliest(self, embedded: Embedded, text: str, count: int) -> list[Tool]:
+        ranked = embedded.view.rank(embedded.vector, text, count)
+        return [self.tools_by_name[each.name] for each in ranked]
 
     def bind_tools(
         self, model: BaseChatModel, *, k: int | None = None, **kwargs: Any
