@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from langchain.agents.middleware.types import (
-    AgentMiddleware,
     AgentState,
     ContextT,
     ResponseT,
@@ -20,7 +19,7 @@ from langchain_prodpatterns.arguments import check_count
 from langchain_prodpatterns.compression import ContextCompressor, format_citations
 from langchain_prodpatterns.compression.citations import SPANS_KEY
 from langchain_prodpatterns.errors import ConfigurationError
-from langchain_prodpatterns.middleware.naming import read_name, read_names
+from langchain_prodpatterns.middleware.naming import NamedMiddleware, read_names
 from langchain_prodpatterns.middleware.results import messages_of, with_messages
 from langchain_prodpatterns.middleware.turns import last_turn
 
@@ -47,7 +46,7 @@ class _Output:
 
 
 class CompressToolOutputMiddleware(
-    AgentMiddleware[AgentState[ResponseT], ContextT, ResponseT]
+    NamedMiddleware[AgentState[ResponseT], ContextT, ResponseT]
 ):
     """Quotes from what a tool found the sentences that answer the user's question.
 
@@ -92,7 +91,7 @@ class CompressToolOutputMiddleware(
         Raises:
             ConfigurationError: When an argument cannot work.
         """
-        super().__init__()
+        super().__init__(name)
         if not isinstance(compressor, ContextCompressor):
             kind = type(compressor).__name__
             msg = f"compressor must be a ContextCompressor, got {kind}"
@@ -104,13 +103,6 @@ class CompressToolOutputMiddleware(
             msg = "tools is empty: name the tools whose results are compressed"
             raise ConfigurationError(msg)
         self.min_characters = min_characters
-        self._name = read_name(name, type(self).__name__)
-        self.tools = ()
-
-    @property
-    def name(self) -> str:
-        """The name of this middleware."""
-        return self._name
 
     def wrap_tool_call(
         self,

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NotRequired
 
 from langchain.agents.middleware.types import (
-    AgentMiddleware,
     AgentState,
     ContextT,
     ModelRequest,
@@ -35,7 +34,7 @@ from langchain_prodpatterns.middleware.cleared import seal, split
 from langchain_prodpatterns.middleware.guarded_model import (
     GuardedChatModel,
 )
-from langchain_prodpatterns.middleware.naming import read_name
+from langchain_prodpatterns.middleware.naming import NamedMiddleware
 from langchain_prodpatterns.middleware.restoring import Restoring, put_back
 from langchain_prodpatterns.middleware.results import messages_of, with_messages
 
@@ -78,7 +77,7 @@ class _Call:
     """Values and stand-ins of the conversation."""
 
 
-class GuardMiddleware(AgentMiddleware[GuardState[ResponseT], ContextT, ResponseT]):
+class GuardMiddleware(NamedMiddleware[GuardState[ResponseT], ContextT, ResponseT]):
     """Guards all that goes through an agent: in, out, and to and from its tools.
 
     ```python
@@ -140,7 +139,7 @@ class GuardMiddleware(AgentMiddleware[GuardState[ResponseT], ContextT, ResponseT
         Raises:
             ConfigurationError: When an argument cannot work.
         """
-        super().__init__()
+        super().__init__(name)
         if on_block not in ("raise", "end"):
             msg = f"on_block must be 'raise' or 'end', got {on_block!r}"
             raise ConfigurationError(msg)
@@ -150,18 +149,11 @@ class GuardMiddleware(AgentMiddleware[GuardState[ResponseT], ContextT, ResponseT
         self.guard = _guard(guard, options)
         self.on_block = on_block
         self.blocked_answer = blocked_answer
-        self._name = read_name(name, type(self).__name__)
         # The guard that `wrap` puts behind a chain: the same, without a judge.
         self._out = self.guard._facing_out()  # noqa: SLF001 - of this very package
         self.facing_in = self._out and self._out.model_copy(
             update={"direction": "input"}
         )
-        self.tools = ()
-
-    @property
-    def name(self) -> str:
-        """The name of this middleware."""
-        return self._name
 
     def wrap(self, agent: Runnable[Any, Any]) -> Runnable[Any, Any]:
         """Guard an agent's input before it is stored, and restore what it returns.

@@ -1,9 +1,38 @@
-"""Names that middleware is given."""
+"""Names that middleware is given, and the base of what has one."""
 
 from collections.abc import Iterable
 from typing import Any
 
+from langchain.agents.middleware.types import (
+    AgentMiddleware,
+    ContextT,
+    ResponseT,
+    StateT,
+)
+
 from langchain_prodpatterns.errors import ConfigurationError
+
+
+class NamedMiddleware(AgentMiddleware[StateT, ContextT, ResponseT]):
+    """Base of middleware of which there may be two in one agent, and without tools."""
+
+    def __init__(self, name: str | None) -> None:
+        """Set the name.
+
+        Args:
+            name: Its name in graphs and traces; `None` for that of the class.
+
+        Raises:
+            ConfigurationError: When it is none.
+        """
+        super().__init__()
+        self._name = read_name(name, type(self).__name__)
+        self.tools = ()
+
+    @property
+    def name(self) -> str:
+        """The name of this middleware."""
+        return self._name
 
 
 def read_name(name: Any, default: str) -> str:

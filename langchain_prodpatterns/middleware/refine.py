@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 from langchain.agents.middleware.types import (
-    AgentMiddleware,
     AgentState,
     ContextT,
     ModelRequest,
@@ -26,7 +25,7 @@ from langchain_prodpatterns.middleware.calling import (
     acall_under,
     call_under,
 )
-from langchain_prodpatterns.middleware.naming import read_name
+from langchain_prodpatterns.middleware.naming import NamedMiddleware
 from langchain_prodpatterns.refine import RefineChain, RefineResult, RefineRound
 from langchain_prodpatterns.refine.stopping import PATIENCE
 from langchain_prodpatterns.usage import NO_USAGE
@@ -35,7 +34,7 @@ REFINE_KEY = "prodpatterns.refine"
 """Where the `response_metadata` of a refined message says what was done."""
 
 
-class RefineMiddleware(AgentMiddleware[AgentState[ResponseT], ContextT, ResponseT]):
+class RefineMiddleware(NamedMiddleware[AgentState[ResponseT], ContextT, ResponseT]):
     """Refines the answer that an agent is about to end with.
 
     ```python
@@ -103,11 +102,10 @@ class RefineMiddleware(AgentMiddleware[AgentState[ResponseT], ContextT, Response
         Raises:
             ConfigurationError: When an argument cannot work.
         """
-        super().__init__()
+        super().__init__(name)
         if not isinstance(stream_drafts, bool):
             msg = f"stream_drafts must be True or False, got {stream_drafts!r}"
             raise ConfigurationError(msg)
-        self._name = read_name(name, type(self).__name__)
         self._chain_of = partial(
             RefineChain,
             critics=critics,
@@ -129,12 +127,6 @@ class RefineMiddleware(AgentMiddleware[AgentState[ResponseT], ContextT, Response
         self._known: tuple[Any, RefineChain] = (None, chain)
         self.stream_drafts = stream_drafts
         """Whether the agent's model streams as it writes."""
-        self.tools = ()
-
-    @property
-    def name(self) -> str:
-        """The name of this middleware."""
-        return self._name
 
     def wrap_model_call(
         self,

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Annotated, Any, NotRequired, TypedDict, cast
 
 from langchain.agents.middleware.types import (
-    AgentMiddleware,
     AgentState,
     ContextT,
     ExtendedModelResponse,
@@ -41,13 +40,13 @@ from langchain_prodpatterns.middleware.cached_turns import (
     spent_on,
     worth_keeping,
 )
-from langchain_prodpatterns.middleware.naming import read_name
+from langchain_prodpatterns.middleware.naming import NamedMiddleware
 
 logger = logging.getLogger(__name__)
 
 
 class SemanticCacheMiddleware(
-    AgentMiddleware[AgentState[ResponseT], ContextT, ResponseT]
+    NamedMiddleware[AgentState[ResponseT], ContextT, ResponseT]
 ):
     """Serves a whole turn of an agent from a `SemanticJudgeCache`, judged as always.
 
@@ -111,7 +110,7 @@ class SemanticCacheMiddleware(
         Raises:
             ConfigurationError: When an argument cannot work.
         """
-        super().__init__()
+        super().__init__(name)
         if not isinstance(cache, SemanticJudgeCache):
             msg = f"cache must be a SemanticJudgeCache, got {type(cache).__name__}"
             raise ConfigurationError(msg)
@@ -122,17 +121,10 @@ class SemanticCacheMiddleware(
         """The tools that only look something up."""
         self.scope = scope
         """What partitions besides."""
-        self.tools = ()
-        self._name = read_name(name, type(self).__name__)
         self._key = f"cached_turn_{re.sub(r'[^a-zA-Z0-9]', '_', self._name)}"
         self._ignored = _names("ignored_state", ignored_state) | {self._key}
         self.state_schema = _state_with(self._key)
         self._open = OpenTurns()
-
-    @property
-    def name(self) -> str:
-        """The name of this middleware."""
-        return self._name
 
     def before_agent(
         self, state: AgentState[ResponseT], runtime: Runtime[ContextT]

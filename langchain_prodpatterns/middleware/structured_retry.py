@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any, ClassVar, cast
 
 from langchain.agents.middleware.types import (
-    AgentMiddleware,
     AgentState,
     ContextT,
     ModelRequest,
@@ -27,7 +26,7 @@ from langchain_prodpatterns.middleware.calling import (
     acall_under,
     call_under,
 )
-from langchain_prodpatterns.middleware.naming import read_name
+from langchain_prodpatterns.middleware.naming import NamedMiddleware
 from langchain_prodpatterns.middleware.structured_answers import (
     NO_ANSWER,
     AnswerForm,
@@ -49,7 +48,7 @@ _FORMS = {"tools", "tool_choice", "functions", "response_format"}
 
 
 class StructuredRetryMiddleware(
-    AgentMiddleware[AgentState[ResponseT], ContextT, ResponseT]
+    NamedMiddleware[AgentState[ResponseT], ContextT, ResponseT]
 ):
     """Asks for an agent's structured answer until it is valid, within a budget.
 
@@ -110,7 +109,7 @@ class StructuredRetryMiddleware(
         Raises:
             ConfigurationError: When an argument cannot work.
         """
-        super().__init__()
+        super().__init__(name)
         check_arguments({}, budget, (), {}, {"reminder": reminder})
         check_validators(validators)
         rungs = as_rungs(ladder)
@@ -124,14 +123,7 @@ class StructuredRetryMiddleware(
         """Further checks of a valid value."""
         self.reminder = reminder
         """What every re-ask ends with."""
-        self.tools = ()
-        self._name = read_name(name, type(self).__name__)
         self._known: _Setup | None = None
-
-    @property
-    def name(self) -> str:
-        """The name of this middleware."""
-        return self._name
 
     def wrap_model_call(
         self,

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Annotated, Any, NotRequired, TypedDict
 
 from langchain.agents.middleware.types import (
-    AgentMiddleware,
     AgentState,
     ContextT,
     ExtendedModelResponse,
@@ -23,7 +22,7 @@ from langgraph.types import Command
 
 from langchain_prodpatterns.arguments import check_count
 from langchain_prodpatterns.errors import ConfigurationError
-from langchain_prodpatterns.middleware.naming import read_name, read_names
+from langchain_prodpatterns.middleware.naming import NamedMiddleware, read_names
 from langchain_prodpatterns.middleware.turns import UserTurn, last_turn
 from langchain_prodpatterns.routing import RouteDecision, ToolRouter
 from langchain_prodpatterns.routing.routes import Tool
@@ -59,7 +58,7 @@ class ToolRouterState(AgentState[ResponseT]):
 
 
 class ToolRouterMiddleware(
-    AgentMiddleware[ToolRouterState[ResponseT], ContextT, ResponseT]
+    NamedMiddleware[ToolRouterState[ResponseT], ContextT, ResponseT]
 ):
     """Binds the tool that a question needs, and asks nobody where that is clear.
 
@@ -113,18 +112,11 @@ class ToolRouterMiddleware(
         Raises:
             ConfigurationError: When an argument cannot work.
         """
-        super().__init__()
+        super().__init__(name)
         check_count("k", k, optional=False)
         self.router = _router(router, embeddings, options)
         self.k = k
         self.always_include = frozenset(read_names("always_include", always_include))
-        self._name = read_name(name, type(self).__name__)
-        self.tools = ()
-
-    @property
-    def name(self) -> str:
-        """The name of this middleware, and of its choice in the state."""
-        return self._name
 
     def before_agent(
         self, state: ToolRouterState[ResponseT], runtime: Runtime[ContextT]
