@@ -6,12 +6,10 @@ from typing import Any
 import pytest
 from langchain.agents import create_agent
 from langchain.agents.structured_output import ProviderStrategy, ToolStrategy
-from langchain_core.tools import tool
 from pydantic import BaseModel
 
 from langchain_prodpatterns import Budget, Rung, track
 from langchain_prodpatterns.middleware import StructuredRetryMiddleware
-from langchain_prodpatterns.structured import walk
 from langchain_prodpatterns.testing import (
     Fault,
     Reply,
@@ -19,6 +17,8 @@ from langchain_prodpatterns.testing import (
     ScriptedProvider,
     ToolCall,
 )
+from tests.unit_tests.middleware.agents import look
+from tests.unit_tests.patience import no_pauses
 
 SMALL, LARGE = "scripted-small", "scripted-large"
 SCHEMA = {
@@ -37,19 +37,9 @@ class Ticket(BaseModel):
     urgent: bool
 
 
-@tool
-def look(where: str) -> str:
-    """Look somewhere."""
-    return f"a door in {where}"
-
-
 @pytest.fixture(autouse=True)
 def _no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def asleep(seconds: float) -> None:
-        return None
-
-    monkeypatch.setattr(walk, "sleep", lambda seconds: None)
-    monkeypatch.setattr(walk, "asleep", asleep)
+    no_pauses(monkeypatch)
 
 
 def answer(by_tool: bool, **arguments: Any) -> Reply:

@@ -17,6 +17,7 @@ from langchain_prodpatterns import (
 from langchain_prodpatterns.errors import ModelRefused, StructuredOutputError
 from langchain_prodpatterns.structured import walk
 from langchain_prodpatterns.testing import Fault, Reply, Rule, ScriptedProvider
+from tests.unit_tests.patience import no_pauses
 
 PROMPT = ChatPromptTemplate.from_messages(
     [("system", "Sort tickets."), ("human", "{text}")]
@@ -35,11 +36,7 @@ TICKET = Ticket(title="broken", urgent=True)
 
 @pytest.fixture(autouse=True)
 def _no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def asleep(seconds: float) -> None:
-        return None
-
-    monkeypatch.setattr(walk, "sleep", lambda seconds: None)
-    monkeypatch.setattr(walk, "asleep", asleep)
+    no_pauses(monkeypatch)
 
 
 async def test_from_cheap_to_strong_and_the_ledger_counts_what_the_provider_counts() -> (

@@ -7,7 +7,7 @@ from typing import Any
 from langchain.agents import create_agent
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.runnables import RunnableConfig
-from langchain_core.tools import BaseTool, StructuredTool
+from langchain_core.tools import BaseTool, StructuredTool, tool
 
 from langchain_prodpatterns.testing import ScriptedChatModel
 
@@ -23,6 +23,12 @@ def ainvoke(agent: Any, value: Any, config: Any = None) -> Any:
 
 
 WAYS = (invoke, ainvoke)
+
+
+@tool
+def look(where: str) -> str:
+    """Look somewhere."""
+    return f"a door in {where}"
 
 
 def named_tool(name: str, ran: list[str] | None = None) -> BaseTool:

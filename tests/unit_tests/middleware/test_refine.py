@@ -6,7 +6,6 @@ import pytest
 from langchain.agents import create_agent
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage
-from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command, interrupt
 from pydantic import BaseModel
@@ -21,6 +20,7 @@ from tests.unit_tests.middleware.agents import (
     async_run,
     kinds,
     last,
+    look,
     streamed,
     sync_run,
 )
@@ -32,12 +32,6 @@ both = pytest.mark.parametrize("run", [sync_run, async_run])
 def at_least_two(text: str) -> float:
     """A verifier."""
     return min(1.0, number_in(text) / 2)
-
-
-@tool
-def look(where: str) -> str:
-    """Look somewhere."""
-    return f"a door in {where}"
 
 
 class Ticket(BaseModel):

@@ -9,7 +9,6 @@ from langchain.agents import create_agent
 from langchain.agents.middleware import AgentMiddleware
 from langchain.agents.structured_output import ProviderStrategy, ToolStrategy
 from langchain_core.messages import AIMessage
-from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command, interrupt
 from pydantic import BaseModel
@@ -25,16 +24,17 @@ from langchain_prodpatterns.errors import (
     StructuredOutputError,
 )
 from langchain_prodpatterns.middleware import StructuredRetryMiddleware
-from langchain_prodpatterns.structured import walk
 from langchain_prodpatterns.testing import Fault, Reply, ScriptedChatModel, ToolCall
 from tests.unit_tests.middleware.agents import (
     Turn,
     async_run,
     kinds,
     last,
+    look,
     streamed,
     sync_run,
 )
+from tests.unit_tests.patience import no_pauses
 
 VALID = {"title": "broken", "urgent": True}
 WRONG = {"title": "broken", "urgent": "perhaps"}
@@ -80,19 +80,9 @@ class PlainTicket:
 TICKET = Ticket(title="broken", urgent=True)
 
 
-@tool
-def look(where: str) -> str:
-    """Look somewhere."""
-    return f"a door in {where}"
-
-
 @pytest.fixture(autouse=True)
 def _no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def asleep(seconds: float) -> None:
-        return None
-
-    monkeypatch.setattr(walk, "sleep", lambda seconds: None)
-    monkeypatch.setattr(walk, "asleep", asleep)
+    no_pauses(monkeypatch)
 
 
 def model(*replies: Any, name: str = "small", **kwargs: Any) -> ScriptedChatModel:
