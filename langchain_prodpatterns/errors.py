@@ -8,6 +8,7 @@ ProdPatternsError
 ├── JudgeError                            a judge gave no usable verdict
 ├── GuardBlocked                          a guard's policy blocked a text
 ├── StoreError                            a cache's store cannot be opened
+│   └── StoreUnavailable                  it is away for now, and nothing was lost
 └── StructuredOutputError (OutputParserException)
     ├── BudgetExceeded                    calls, tokens, usd or seconds ran out first
     ├── OutputTruncated                   the last word was an incomplete answer
@@ -137,6 +138,10 @@ class GuardBlocked(ProdPatternsError):
 
 class StoreError(ProdPatternsError):
     """Raised when a cache's store cannot be opened; the message says what to do."""
+
+
+class StoreUnavailable(StoreError):
+    """Raised by a store that is away for now: it is asked again after a while."""
 
 
 class StructuredOutputError(ProdPatternsError, OutputParserException):

@@ -24,7 +24,7 @@ from langchain_prodpatterns.cache.policy import Policy
 from langchain_prodpatterns.cache.questions import SameAnswerRequest
 from langchain_prodpatterns.cache.recalls import Recalls
 from langchain_prodpatterns.cache.steps import Hands, Steps, awalk, unit_vector, walk
-from langchain_prodpatterns.cache.stores import CacheStore
+from langchain_prodpatterns.cache.stores import Announcing, CacheStore
 from langchain_prodpatterns.cache.tiers import Tiers
 from langchain_prodpatterns.cache.warming import (
     Warmed,
@@ -81,6 +81,8 @@ class Core:
         self.tiers = Tiers(store, policy, judge, self.counters, self.recalls, ttl=ttl)
         """The steps of a lookup and of an update."""
         self._embedder = self._bind(store)
+        if isinstance(store, Announcing):
+            store.on_recall(self.recalls.note)
 
     def _bind(self, store: CacheStore) -> Fingerprint:
         """Refuse a store whose vectors are of other embeddings."""

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias
 from langchain_prodpatterns.cache.decision import Outcome
 from langchain_prodpatterns.cache.promise import Promise
 from langchain_prodpatterns.cache.stores import StoreCounts
+from langchain_prodpatterns.errors import StoreUnavailable
 from langchain_prodpatterns.forking import guard
 
 logger = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ Event: TypeAlias = (
         "judge failure",
         "not stored",
         "stored",
+        "unavailable",
         "unserializable",
     ]
 )
@@ -57,6 +59,8 @@ class CacheStats:
     """Near hits that it was not asked about, because too many were waiting."""
     errors: int
     """Lookups and updates that failed and were treated as a miss."""
+    unavailable: int
+    """Those that failed because the store was away; `errors` counts them not."""
     stored: int
     """Answers stored."""
     not_stored: int
@@ -122,7 +126,8 @@ class CacheStats:
         )
         missed = (
             f"{self.misses + self.judged_misses} misses, {self.judged_misses} of them "
-            f"judged; without a verdict {self.judge_failures}, errors {self.errors}"
+            f"judged; without a verdict {self.judge_failures}, errors {self.errors}, "
+            f"without the store {self.unavailable}"
         )
         held = (
             f"{self.entries} entries, {self.bytes / 1000:,.1f} kB; "
@@ -157,6 +162,9 @@ class Counters:
         """
         try:
             yield
+        except StoreUnavailable:
+            # The store has told that it is away: once, not with each call.
+            self.count("unavailable")
         except Exception as error:  # noqa: BLE001 - stores, embeddings and keys fail in any way
             self.count("error")
             # Never the message: it may hold what a user wrote.
@@ -178,6 +186,7 @@ class Counters:
             deferred=counts["deferred"],
             dropped=counts["dropped"],
             errors=counts["error"],
+            unavailable=counts["unavailable"],
             stored=counts["stored"],
             not_stored=counts["not stored"],
             unserializable=counts["unserializable"],

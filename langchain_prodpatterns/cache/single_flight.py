@@ -11,7 +11,7 @@ from typing import Protocol
 from langchain_prodpatterns.cache.flights import Flight, Flights, Landing
 from langchain_prodpatterns.cache.leases import LEASE_SECONDS, Leases
 from langchain_prodpatterns.cache.lookups import Lookup
-from langchain_prodpatterns.cache.steps import Call, Steps, Wait
+from langchain_prodpatterns.cache.steps import Steps, Wait, of_store
 from langchain_prodpatterns.cache.stores import CacheStore, Found
 from langchain_prodpatterns.cache.tiers import Others
 
@@ -86,7 +86,7 @@ class SingleFlight:
                 partial(flight.await_landing, turn.left),
             )
             if landing in {"stored", "not stored"}:
-                found: Found | None = yield Call(partial(self._store.find, turn.exact))
+                found: Found | None = yield of_store(self._store, "find", turn.exact)
                 return found
             place = self._flights.take_over(flight)
         turn.flight = place.flight

@@ -16,7 +16,7 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import merge_configs
 
-from langchain_prodpatterns.cache.stores.base import Vector
+from langchain_prodpatterns.cache.stores.base import CacheStore, Vector
 from langchain_prodpatterns.cache.workers import off_loop
 from langchain_prodpatterns.judging import BoundJudge, YesNoVerdict
 from langchain_prodpatterns.runnable import PatternRun
@@ -50,6 +50,8 @@ class Call:
 
     function: Callable[[], Any]
     """The call."""
+    native: Callable[[], Awaitable[Any]] | None = None
+    """What does the same without a thread, where there is such a thing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +192,7 @@ def _take(step: Step, hands: Hands) -> Any:
         case Ask(judge, request):
             probe = UsageProbe()
             return judge.ask(request, hands.judge_config(probe)), probe.usage
-        case Call(function):
+        case Call(function, _):
             return function()
         case Wait(block, _):
             return block()
@@ -205,12 +207,30 @@ async def _atake(step: Step, hands: Hands) -> Any:
         case Ask(judge, request):
             probe = UsageProbe()
             return await judge.aask(request, hands.judge_config(probe)), probe.usage
+        case Call(_, native) if native is not None:
+            return await native()
         case Call(function):
             return await off_loop(function)
         case Wait(_, unblocking):
             return await unblocking()
         case Later(start):
             return start(hands)
+
+
+def of_store(store: CacheStore, method: str, *args: Any, **kwargs: Any) -> Call:
+    """Return the step that calls a store, natively async where the store can.
+
+    Args:
+        store: The store.
+        method: The name of its method.
+        *args: The arguments.
+        **kwargs: The arguments by name.
+    """
+    native = getattr(store, f"a{method}", None)
+    return Call(
+        partial(getattr(store, method), *args, **kwargs),
+        None if native is None else partial(native, *args, **kwargs),
+    )
 
 
 def unit_vector(values: list[float]) -> Vector | None:

@@ -36,9 +36,16 @@ from langchain_prodpatterns.cache.steps import (
     Hands,
     Later,
     Steps,
+    of_store,
     walk,
 )
-from langchain_prodpatterns.cache.stores import CacheStore, Entry, Found, Selection
+from langchain_prodpatterns.cache.stores import (
+    CacheStore,
+    Entry,
+    Found,
+    Neighbor,
+    Selection,
+)
 from langchain_prodpatterns.cache.stores.base import Vector
 from langchain_prodpatterns.cache.values import (
     UnknownType,
@@ -115,7 +122,7 @@ class Tiers:
         Returns:
             The steps of the lookup.
         """
-        found: Found | None = yield Call(partial(self._store.find, identity.exact))
+        found: Found | None = yield of_store(self._store, "find", identity.exact)
         if found is None and before is not None:
             found = yield from before()
         if found is None:
@@ -155,21 +162,35 @@ class Tiers:
             vector = yield from self._vector(identity.text)
         if vector is None:
             return missed(identity, "not asked before, and nothing to compare")
-        sight: Sight
-        decision: Decision
-        sight, decision = yield Call(partial(self._nearest, identity, vector))
+        sight, decision = yield from self._nearest(identity, vector)
         if decision.action == "miss":
             return missed(identity, decision.reason, sight)
         return (yield from self._offer(identity, sight, decision, part, dry=dry))
 
-    def _nearest(self, identity: Identity, vector: Vector) -> tuple[Sight, Decision]:
+    def _nearest(
+        self, identity: Identity, vector: Vector
+    ) -> Steps[tuple[Sight, Decision]]:
         """Decide on the nearest question that was not rejected for this one."""
-        neighbors = self._store.nearest(
-            identity.partition, vector, exact=identity.exact, limit=1
+        neighbors: Sequence[Neighbor] = yield of_store(
+            self._store,
+            "nearest",
+            identity.partition,
+            vector,
+            exact=identity.exact,
+            limit=1,
         )
+        near = neighbors[0] if neighbors else None
+        weighed: tuple[Sight, Decision] = yield Call(
+            partial(self._weigh, identity, vector, near)
+        )
+        return weighed
+
+    def _weigh(
+        self, identity: Identity, vector: Vector, near: Neighbor | None
+    ) -> tuple[Sight, Decision]:
+        """Decide on a neighbor. May ask the store for evidence."""
         sight, saved = Sight(vector), NO_USAGE
-        if neighbors:
-            near = neighbors[0]
+        if near is not None:
             guards = fired(identity.text or "", near.entry.text or "")
             sight = Sight(vector, near.entry, Candidate(near.similarity, guards))
             saved = near.entry.saved
@@ -208,18 +229,12 @@ class Tiers:
         yes, reason = yield from self._ask(question, dry=dry)
         if not yes:
             return missed(identity, reason, sight, outcome="judged miss")
-        lasts: bool = yield Call(partial(self._lasts, sight.entry.key, dry=dry))
-        if not lasts:
+        entry: Entry | None = yield of_store(self._store, "get", sight.entry.key)
+        if entry is None:
             reason = f"{reason}, when the answer was already past or removed"
             return missed(identity, reason, sight)
+        yield Call(partial(self._touch, entry.key, dry=dry))
         return hit(identity, "judged hit", reason, sight.entry, value, sight.candidate)
-
-    def _lasts(self, key: str, *, dry: bool) -> bool:
-        """Whether an entry is still there after the judge's time; note that it is."""
-        if self._store.get(key) is None:
-            return False
-        self._touch(key, dry=dry)
-        return True
 
     def _ask_later(self, question: Question, *, dry: bool) -> Steps[str]:
         """Have the judge asked when nobody waits for it; say what will come of it."""
@@ -310,7 +325,7 @@ class Tiers:
         except Unreadable:
             with self._counters.quiet("putting an entry aside"):
                 reason = "unreadable value"
-                yield Call(partial(self._store.quarantine, entry.key, reason))
+                yield of_store(self._store, "quarantine", entry.key, reason)
         return None
 
     def keep(
@@ -347,18 +362,21 @@ class Tiers:
             return False
         if vector is None and identity.text is not None:
             vector = yield from self._vector(identity.text)
-        stored: bool = yield Call(partial(self._add, entry, vector, labels.since))
+        stored = yield from self._add(entry, vector, labels.since)
         self._counters.count("stored" if stored else "not stored")
         return stored
 
-    def _add(self, entry: Entry, vector: Vector | None, since: float | None) -> bool:
+    def _add(
+        self, entry: Entry, vector: Vector | None, since: float | None
+    ) -> Steps[bool]:
         """Store an entry, unless it was invalidated while it was on its way."""
         if self._recalls.cover(entry, since):
             return False
-        stored = self._store.add(entry, self._fitting(vector))
+        fitting: Vector | None = yield Call(partial(self._fitting, vector))
+        stored: bool = yield of_store(self._store, "add", entry, fitting)
         # Or while it was being stored: then it was not there to be removed.
         if stored and self._recalls.cover(entry, since):
-            self._store.remove(Selection(key=entry.key))
+            yield of_store(self._store, "remove", Selection(key=entry.key))
             return False
         return stored
 

@@ -20,6 +20,7 @@ from langchain_prodpatterns.errors import (
     OutputTruncated,
     ProdPatternsError,
     StoreError,
+    StoreUnavailable,
     StructuredOutputError,
 )
 
@@ -40,6 +41,7 @@ EXAMPLES: list[ProdPatternsError] = [
     ),
     GuardBlocked("injection", direction="document"),
     StoreError("cannot open the store: give another path"),
+    StoreUnavailable("not asked: it was away a moment ago"),
     *(
         kind(
             "no valid answer", attempts=["first", "second"], llm_output=f"it is {CARD}"

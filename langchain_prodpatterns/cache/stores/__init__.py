@@ -1,6 +1,7 @@
 """Where a cache keeps its entries: the contract, and the stores that keep it."""
 
 from langchain_prodpatterns.cache.stores.base import (
+    Announcing,
     CacheStore,
     Entry,
     Found,
@@ -11,6 +12,7 @@ from langchain_prodpatterns.cache.stores.base import (
 from langchain_prodpatterns.cache.stores.local import LocalStore
 
 __all__ = [
+    "Announcing",
     "CacheStore",
     "Entry",
     "Found",

@@ -1,8 +1,8 @@
 """The contract of a store. The decisions are made elsewhere; a store keeps rows."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -131,7 +131,12 @@ class CacheStore(Protocol):
     """Keeps entries, aliases, rejected pairs, tallies and claims.
 
     Every method may block, is safe to call from many threads, and never returns an
-    expired entry, a damaged one or one of another partition.
+    expired entry, a damaged one or one of another partition. One that cannot do what is
+    asked raises `StoreError`; one that is away for now, `StoreUnavailable`.
+
+    A store may have natively async twins, named with an `a` in front (`afind`): they
+    are then awaited where there is an event loop. Else the methods here run in threads
+    of the cache's own.
     """
 
     @property
@@ -217,6 +222,33 @@ class CacheStore(Protocol):
         """Remove entries; return how many."""
         ...
 
+    def scan(
+        self, selection: Selection | None = None, *, batch: int = 500
+    ) -> Iterator[tuple[Entry, Vector | None]]:
+        """Go through entries and their vectors, in an order of the store's own.
+
+        What comes meanwhile may be missed. Nothing is written, and nobody waits while
+        the caller looks at an entry.
+
+        Args:
+            selection: Which entries; `None` for all.
+            batch: How many to read at once.
+        """
+        ...
+
+    def sweep(self, limit: int = 10_000) -> int:
+        """Remove what is past, and what there is no room for.
+
+        Any process may do that at any time.
+
+        Args:
+            limit: How many to remove at most.
+
+        Returns:
+            How many were removed.
+        """
+        ...
+
     def tally(self, partition: str, cell: str, right: int = 0, wrong: int = 0) -> None:
         """Add to the counters of a cell, and to those of all partitions together.
 
@@ -278,4 +310,19 @@ class CacheStore(Protocol):
 
     def close(self) -> None:
         """Release files. Nothing may be called after it."""
+        ...
+
+
+@runtime_checkable
+class Announcing(Protocol):
+    """A store that other processes can tell something through."""
+
+    def on_recall(self, listener: Callable[[Selection], None]) -> None:
+        """Have a function called when another process removes entries on purpose.
+
+        It may be told of more than was removed, never of less.
+
+        Args:
+            listener: Called from any thread.
+        """
         ...

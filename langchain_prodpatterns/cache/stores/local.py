@@ -309,32 +309,50 @@ class LocalStore:
 
     def remove(self, selection: Selection) -> int:
         """Remove entries; return how many."""
-        where, values = clauses(selection, self._clock())
         if selection.where is not None:
-            return self._remove_keys(self._matching(selection.where, where, values))
+            return self._remove_keys([entry.key for entry, _ in self.scan(selection)])
+        where, values = clauses(selection, self._clock())
         with self._database.write() as db:
             return db.execute(
                 f"DELETE FROM entries WHERE {where}",  # noqa: S608 - our own clauses
                 values,
             ).rowcount
 
-    def _matching(
-        self,
-        predicate: Callable[[Mapping[str, Any]], bool],
-        where: str,
-        values: Sequence[Any],
-    ) -> list[str]:
-        """Return the keys that a predicate fits, which runs while nobody waits."""
-        keys: list[str] = []
+    def scan(
+        self, selection: Selection | None = None, *, batch: int = 500
+    ) -> Iterator[tuple[Entry, Vector | None]]:
+        """Go through entries and their vectors, the oldest row first.
+
+        Args:
+            selection: Which entries; `None` for all.
+            batch: How many to read at once.
+        """
+        selection = selection or Selection()
+        where, values = clauses(selection, self._clock())
+        predicate = selection.where or (lambda _: True)
         last = 0
         while True:
             with self._reading() as rows:
-                batch = rows.batch(f"{where} AND id > ?", (*values, last))
-                entries = [rows.checked(row[1:]) for row in batch]
-            if not batch:
-                return keys
-            last = batch[-1][0]
-            keys += [e.key for e in entries if e is not None and predicate(e.metadata)]
+                found = rows.after(last, where, values, batch)
+                items = [rows.whole(row[1:]) for row in found]
+            if not found:
+                return
+            last = found[-1][0]
+            # While nobody waits: the predicate is the caller's, and so is what follows.
+            for item in items:
+                if item is not None and predicate(item[0].metadata):
+                    yield item
+
+    def sweep(self, limit: int = 10_000) -> int:
+        """Remove some entries whose time is over; return how many.
+
+        Bounds are kept at every entry that is added.
+        """
+        with self._database.write() as db:
+            expired = writing.sweep(db, self._clock(), limit)
+        with self._noting:
+            self._expired += expired
+        return expired
 
     def _remove_keys(self, keys: Sequence[str]) -> int:
         with self._database.write() as db:

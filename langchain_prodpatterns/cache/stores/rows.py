@@ -14,7 +14,6 @@ from langchain_prodpatterns.usage import Usage
 
 _COLUMNS = f"hits, checksum, {SEALED}"
 _VECTOR = _COLUMNS.split(", ").index("vector")
-_CHECK_AT_ONCE = 256
 _HALF_LIMIT = 65_504  # the greatest number of half precision
 
 
@@ -55,10 +54,10 @@ class Rows:
     def with_vector(self, row: int, partition: str) -> tuple[Entry, Vector] | None:
         """Return the entry of a row id and its vector, unless it is past or damaged."""
         columns = self._columns("id = ? AND partition = ?", (row, partition))
-        entry = None if columns is None else self.checked(columns)
-        if columns is None or entry is None:
+        found = None if columns is None else self.whole(columns)
+        if found is None or found[1] is None:
             return None
-        return entry, np.frombuffer(columns[_VECTOR], np.float32)
+        return found[0], found[1]
 
     def _columns(self, where: str, values: Sequence[Any]) -> Row | None:
         row: Row | None = self.db.execute(
@@ -67,13 +66,23 @@ class Rows:
         ).fetchone()
         return row
 
-    def batch(self, where: str, values: Sequence[Any]) -> list[Row]:
+    def after(
+        self, last: int, where: str, values: Sequence[Any], limit: int
+    ) -> list[Row]:
         """Return the id and the columns of some rows that our own clause names."""
         return self.db.execute(
             f"SELECT id, {_COLUMNS} FROM entries WHERE {where} "  # noqa: S608 - our own clauses
-            f"ORDER BY id LIMIT {_CHECK_AT_ONCE}",
-            values,
+            "AND id > ? ORDER BY id LIMIT ?",
+            (*values, last, limit),
         ).fetchall()
+
+    def whole(self, row: Row) -> tuple[Entry, Vector | None] | None:
+        """Return the entry of a row's columns and its vector, as `checked` does."""
+        entry = self.checked(row)
+        if entry is None:
+            return None
+        blob = row[_VECTOR]
+        return entry, None if blob is None else np.frombuffer(blob, np.float32)
 
     def checked(self, row: Row) -> Entry | None:
         """Return the entry of a row's columns, unless it is past or damaged."""

@@ -52,9 +52,19 @@ def insert(
     return True, evicted
 
 
-def sweep(db: sqlite3.Connection, now: float) -> int:
-    """Remove the entries whose time is over; return how many."""
-    return db.execute("DELETE FROM entries WHERE expires <= ?", (now,)).rowcount
+def sweep(db: sqlite3.Connection, now: float, limit: int = -1) -> int:
+    """Remove entries whose time is over; return how many.
+
+    Args:
+        db: The database.
+        now: Seconds since the epoch.
+        limit: How many at most; below zero, all of them.
+    """
+    return db.execute(
+        "DELETE FROM entries WHERE id IN "
+        "(SELECT id FROM entries WHERE expires <= ? LIMIT ?)",
+        (now, limit),
+    ).rowcount
 
 
 def record_embedder(db: sqlite3.Connection, given: Fingerprint) -> None:

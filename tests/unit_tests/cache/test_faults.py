@@ -12,7 +12,7 @@ from langchain_core.runnables import RunnableLambda
 
 from langchain_prodpatterns.cache import SemanticJudgeCache
 from langchain_prodpatterns.cache.stores import CacheStore, LocalStore
-from langchain_prodpatterns.errors import StoreError
+from langchain_prodpatterns.errors import StoreError, StoreUnavailable
 from tests.unit_tests.cache.conftest import (
     LLM,
     CountingEmbeddings,
@@ -103,6 +103,24 @@ async def test_a_store_that_fails_never_fails_the_call(
 
     store.failing.clear()
     assert await look_up(cache, OLD, by_async=by_async)
+
+
+async def test_a_store_that_is_away_is_counted_and_told_of_by_itself_only(
+    open_cache: Open,
+    store: FaultyStore,
+    caplog: pytest.LogCaptureFixture,
+    by_async: bool,
+) -> None:
+    cache = open_cache(judge=bool, store=store)
+    store.failing, store.error = {"find", "add"}, StoreUnavailable
+
+    assert await look_up(cache, OLD, by_async=by_async) is None
+    await update(cache, OLD, by_async=by_async)
+
+    assert caplog.messages == []
+    stats = cache.stats()
+    assert (stats.unavailable, stats.errors, stats.lookups) == (2, 0, 0)
+    assert "without the store 2" in str(stats)
 
 
 async def test_an_interrupt_in_the_store_passes(

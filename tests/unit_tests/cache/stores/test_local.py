@@ -22,7 +22,6 @@ from langchain_prodpatterns.cache.stores import (
     LocalStore,
     Selection,
     local,
-    rows,
     writing,
 )
 from langchain_prodpatterns.cache.stores.base import Vector
@@ -307,14 +306,49 @@ def test_removal_by_criteria(
     assert sorted(near(store)) == left
 
 
-def test_a_predicate_sees_every_entry_in_bunches(
-    store: LocalStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(rows, "_CHECK_AT_ONCE", 3)
-    store.add_many((entry(str(n), metadata={"n": n}), EAST) for n in range(10))
+def test_a_predicate_sees_every_entry_in_bunches(store: LocalStore) -> None:
+    store.add_many((entry(str(n), metadata={"n": n}), EAST) for n in range(600))
 
-    assert store.remove(Selection(where=lambda m: m["n"] % 2 == 0)) == 5
-    assert sorted(near(store, limit=20)) == ["1", "3", "5", "7", "9"]
+    assert store.remove(Selection(where=lambda m: m["n"] % 2 == 0)) == 300
+    assert {int(key) % 2 for key in near(store, limit=600)} == {1}
+
+
+@pytest.mark.parametrize("batch", [1, 3, 500])
+def test_a_scan_goes_through_all_with_their_vectors(
+    store: LocalStore, batch: int
+) -> None:
+    store.add_many((entry(str(n), metadata={"n": n}), EAST) for n in range(7))
+    store.add(entry("textless"), None)
+
+    found = list(store.scan(batch=batch))
+
+    assert [one.key for one, _ in found] == [*map(str, range(7)), "textless"]
+    assert [vector is None for _, vector in found] == [False] * 7 + [True]
+    assert found[0][1] is not None
+    assert np.array_equal(found[0][1], EAST)
+
+
+def test_a_scan_leaves_out_what_is_not_asked_for_or_past(open_store: Open) -> None:
+    clock = Clock()
+    store = open_store(clock=clock)
+    store.add(entry("mine", namespace="mine", metadata={"n": 1}), EAST)
+    store.add(entry("past", namespace="mine", metadata={"n": 1}, ttl=1.0), EAST)
+    store.add(entry("other", metadata={"n": 1}), EAST)
+    clock.now += 2
+
+    chosen = Selection(namespace="mine", where=lambda m: m["n"] == 1)
+    assert [one.key for one, _ in store.scan(chosen)] == ["mine"]
+
+
+def test_a_sweep_removes_some_of_what_is_past(open_store: Open) -> None:
+    clock = Clock()
+    store = open_store(clock=clock)
+    store.add_many((entry(str(n), ttl=1.0), EAST) for n in range(5))
+    store.add(entry("stays"), EAST)
+    clock.now += 2
+
+    assert [store.sweep(limit=3), store.sweep(limit=3), store.sweep()] == [3, 2, 0]
+    assert (store.counts().entries, store.counts().expired) == (1, 5)
 
 
 def test_a_predicate_that_raises_removes_nothing(store: LocalStore) -> None:
