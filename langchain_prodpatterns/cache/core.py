@@ -34,6 +34,7 @@ from langchain_prodpatterns.cache.warming import (
     entries_of,
 )
 from langchain_prodpatterns.cache.workers import off_loop
+from langchain_prodpatterns.errors import StoreUnavailable
 from langchain_prodpatterns.fingerprints import Fingerprint, fingerprint_of
 from langchain_prodpatterns.judging import BoundJudge, Judgement, YesNoVerdict
 
@@ -91,6 +92,9 @@ class Core:
             store.bind(fingerprint)
             if store.fingerprint is not None:
                 store.bind(Fingerprint(fingerprint.name, self._dimensions()))
+        except StoreUnavailable:
+            # It was opened without its database. It compares no vectors of others.
+            self.counters.count("unavailable")
         except BaseException:
             store.close()
             raise

@@ -7,7 +7,7 @@ import sqlite3
 
 from langchain_prodpatterns.cache.stores.base import LASTING
 
-_ALL = ""
+ALL = ""
 """The partition that the sums over all are kept under."""
 
 MAX_TALLIED = 4096
@@ -22,7 +22,7 @@ def add_tally(
         "INSERT INTO tallies (partition, cell, rights, wrongs) VALUES (?, ?, ?, ?) "
         "ON CONFLICT (partition, cell) DO UPDATE SET "
         "rights = rights + excluded.rights, wrongs = wrongs + excluded.wrongs",
-        [(name, cell, right, wrong) for name in (partition, _ALL)],
+        [(name, cell, right, wrong) for name in (partition, ALL)],
     )
     if partition.startswith(LASTING):
         return
@@ -54,7 +54,7 @@ def read_tallies(
     """Return the cells of a partition, or the sums of all."""
     found = db.execute(
         "SELECT cell, rights, wrongs FROM tallies WHERE partition = ?",
-        (_ALL if partition is None else partition,),
+        (ALL if partition is None else partition,),
     )
     return {cell: (right, wrong) for cell, right, wrong in found}
 
@@ -69,7 +69,7 @@ def forget_tallies(db: sqlite3.Connection, partition: str | None) -> None:
         "UPDATE tallies SET rights = tallies.rights - own.rights, "
         "wrongs = tallies.wrongs - own.wrongs FROM tallies AS own "
         "WHERE tallies.partition = ? AND own.partition = ? AND own.cell = tallies.cell",
-        (_ALL, partition),
+        (ALL, partition),
     )
     db.execute("DELETE FROM tallies WHERE partition = ?", (partition,))
     db.execute("DELETE FROM tallied WHERE partition = ?", (partition,))

@@ -40,22 +40,31 @@ def sealed_columns(entry: Entry, vector: Vector | None, now: float) -> Row:
         None if entry.text is None else as_blob(entry.text),
         None if vector is None else np.asarray(vector, np.float32).tobytes(),
         entry.value,
-        _usage_json(entry.saved),
-        _metadata_json(entry.metadata) if entry.metadata else "{}",
+        usage_json(entry.saved),
+        metadata_json(entry.metadata),
         now,
         None if entry.ttl is None else now + entry.ttl,
     )
 
 
-def _usage_json(usage: Usage) -> str:
-    """Write what is not as by default: `asdict` takes as long as to store the row."""
+def usage_json(usage: Usage) -> str:
+    """Write what is not as by default: `asdict` takes as long as to store the row.
+
+    Args:
+        usage: As `Usage(**...)` of it gives it back.
+    """
     given = ((name, getattr(usage, name)) for name in _USAGE)
     return json.dumps({n: value for n, value in given if value != _USAGE[n]})
 
 
-def _metadata_json(metadata: Mapping[str, Any]) -> str:
+def metadata_json(metadata: Mapping[str, Any]) -> str:
+    """Write an entry's metadata.
+
+    Raises:
+        ConfigurationError: When it is no JSON.
+    """
     try:
-        return json.dumps(dict(metadata))
+        return json.dumps(dict(metadata)) if metadata else "{}"
     except (TypeError, ValueError) as error:
         # It names a type, never a value.
         msg = f"an entry's metadata must be JSON: {error}"

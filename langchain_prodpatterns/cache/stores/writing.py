@@ -15,8 +15,8 @@ from langchain_prodpatterns.cache.stores.sealing import (
 from langchain_prodpatterns.errors import StoreError
 from langchain_prodpatterns.fingerprints import Fingerprint
 
-_VERDICTS_AN_ENTRY = 64
-_MAX_QUARANTINED = 100
+VERDICTS_AN_ENTRY = 64
+MAX_QUARANTINED = 100
 _INSERT = (
     f"INSERT INTO entries ({SEALED}, checksum, size, cost, rank) "  # noqa: S608 - our own columns
     "SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, inflation + ? FROM totals"
@@ -113,7 +113,7 @@ def _keep_latest(db: sqlite3.Connection, table: str, key: str) -> None:
     db.execute(
         f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE key = ? "  # noqa: S608 - our own tables
         "ORDER BY id DESC LIMIT -1 OFFSET ?)",
-        (key, _VERDICTS_AN_ENTRY),
+        (key, VERDICTS_AN_ENTRY),
     )
 
 
@@ -137,7 +137,7 @@ def put_aside(db: sqlite3.Connection, damaged: Mapping[Any, str]) -> int:
         count += db.execute("DELETE FROM entries WHERE key = ?", (key,)).rowcount
     db.execute(
         "DELETE FROM quarantine WHERE id <= (SELECT max(id) FROM quarantine) - ?",
-        (_MAX_QUARANTINED,),
+        (MAX_QUARANTINED,),
     )
     return count
 

@@ -555,7 +555,7 @@ def test_a_damaged_row_is_not_served_while_another_writes(path: Path) -> None:
 def test_verdicts_on_an_entry_are_bounded(
     store: LocalStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writing, "_VERDICTS_AN_ENTRY", 3)
+    monkeypatch.setattr(writing, "VERDICTS_AN_ENTRY", 3)
     store.add(entry("a"), EAST)
     store.add(entry("b"), NORTH)
     store.add_alias("other", None, "b")
@@ -573,7 +573,7 @@ def test_verdicts_on_an_entry_are_bounded(
 def test_the_quarantine_is_bounded(
     store: LocalStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writing, "_MAX_QUARANTINED", 2)
+    monkeypatch.setattr(writing, "MAX_QUARANTINED", 2)
     for number in range(5):
         store.add(entry(str(number)), EAST)
         store.quarantine(str(number), "unreadable")

@@ -1,0 +1,124 @@
+"""What one process removes, and the others have to know at once.
+
+The table `recalls` is the truth, a notification only wakes who waits for it. So nothing
+is missed by who was not connected, or is behind a pooler that hands none on.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from langchain_prodpatterns.cache.stores.base import Selection
+from langchain_prodpatterns.cache.stores.postgres.statements import (
+    Batch,
+    Result,
+    Statement,
+)
+
+CHANNEL = "prodpatterns"
+"""The channel of the notifications; the payload is the schema's name."""
+
+KEPT_SECONDS = 600
+"""How long a row of `recalls` is kept: who has not read it by then has read nothing."""
+
+_LATE_SECONDS = 60.0
+_FIELDS = ("key", "namespace", "older_than", "partition")
+
+
+def announce(selection: Selection, origin: str) -> Batch:
+    """Return the batch that tells other processes what is removed.
+
+    What a text or a predicate would tell is left out: it is a user's text, and code.
+    So more is announced than is removed.
+
+    Args:
+        selection: What is removed.
+        origin: Who removes it.
+    """
+    told = {name: getattr(selection, name) for name in _FIELDS}
+    text = json.dumps({name: one for name, one in told.items() if one is not None})
+    return Batch(
+        (
+            Statement(
+                "INSERT INTO {s}.recalls (origin, selection) "
+                "VALUES (%(origin)s, %(selection)s)",
+                {"origin": origin, "selection": text},
+            ),
+            Statement(
+                "SELECT pg_notify(%(channel)s, %(origin)s)",
+                {"channel": CHANNEL, "origin": origin},
+            ),
+        )
+    )
+
+
+def selection_of(text: str) -> Selection:
+    """Return the selection that was announced; all, where it cannot be read."""
+    try:
+        told = json.loads(text)
+        return replace(Selection(), **{name: told.get(name) for name in _FIELDS})
+    except (ValueError, AttributeError):
+        return Selection()
+
+
+@dataclass(slots=True)
+class Hearing:
+    """What one process has heard of the others. Its caller holds a lock."""
+
+    origin: str
+    """This process: its own announcements are no news."""
+    clock: Callable[[], float] = time.monotonic
+    """Seconds, from any point in time."""
+    low: int | None = None
+    """The number beyond which announcements are read; `None` before the first time."""
+    _heard: dict[int, float] = field(default_factory=dict)
+    _asked_at: float = 0.0
+
+    @staticmethod
+    def ask(low: int | None) -> Batch:
+        """Return the batch that reads what is new.
+
+        Args:
+            low: What `low` is at this moment.
+        """
+        if low is None:
+            return Batch.of("SELECT coalesce(max(id), 0) FROM {s}.recalls")
+        return Batch.of(
+            "SELECT id, origin, selection FROM {s}.recalls WHERE id > %(low)s",
+            low=low,
+        )
+
+    def news(self, low: int | None, result: Result) -> list[Selection]:
+        """Return what others removed, of what the batch has read.
+
+        What was removed before this process has asked first, or while it could not
+        ask for long, is not known: then it may be anything.
+
+        Args:
+            low: What it was asked with.
+            result: What the database gave.
+        """
+        now = self.clock()
+        if low is None:
+            if self.low is None:
+                self.low, self._asked_at = int(result.rows[0][0]), now
+            return [Selection()]
+        missed = now - self._asked_at > KEPT_SECONDS / 2
+        self._asked_at = now
+        fresh = [row for row in result.rows if row[0] not in self._heard]
+        self._heard.update((row[0], now) for row in fresh)
+        self._forget(now)
+        if missed:
+            return [Selection()]
+        return [selection_of(row[2]) for row in fresh if row[1] != self.origin]
+
+    def _forget(self, now: float) -> None:
+        """Read no more what was read long ago: until then a lower number may come.
+
+        Numbers are drawn before a transaction is committed, so they come in any order.
+        """
+        old = [id_ for id_, at in self._heard.items() if now - at > _LATE_SECONDS]
+        self.low = max([self.low or 0, *old])
+        for id_ in [id_ for id_ in self._heard if id_ <= self.low]:
+            del self._heard[id_]

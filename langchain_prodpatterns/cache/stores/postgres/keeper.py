@@ -1,0 +1,282 @@
+"""What a process knows of a store in PostgreSQL, and the work that is done there."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+from uuid import uuid4
+
+from langchain_prodpatterns.cache.stores.base import (
+    Entry,
+    Found,
+    Neighbor,
+    Selection,
+    StoreCounts,
+    Vector,
+)
+from langchain_prodpatterns.cache.stores.eviction import Bounds
+from langchain_prodpatterns.cache.stores.postgres import entries, notes, sweeping
+from langchain_prodpatterns.cache.stores.postgres.announcing import (
+    Hearing,
+    announce,
+)
+from langchain_prodpatterns.cache.stores.postgres.columns import size_of_item
+from langchain_prodpatterns.cache.stores.postgres.migrations import State
+from langchain_prodpatterns.cache.stores.postgres.recent import Recent
+from langchain_prodpatterns.cache.stores.postgres.sizes import PartitionSizes
+from langchain_prodpatterns.cache.stores.postgres.statements import Work
+from langchain_prodpatterns.errors import StoreError
+from langchain_prodpatterns.fingerprints import Fingerprint
+from langchain_prodpatterns.forking import guard
+
+_NOTED_AT_MOST = 10_000
+_MORE = 8
+_ROWS = 2_000
+_ROWS_SIDE_BY_SIDE = 10_000
+_TRIES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Searching:
+    """How near entries are looked for."""
+
+    scan_rows: int | None
+    """Vectors of a partition that are all looked at; more are searched by the index."""
+    breadth: int
+    """`hnsw.ef_search`: candidates that the index keeps in view."""
+    state: Callable[[], State | None]
+    """What is known of the tables."""
+
+    @property
+    def rows(self) -> int:
+        """How many vectors of a partition are all looked at."""
+        if self.scan_rows is not None:
+            return self.scan_rows
+        state = self.state()
+        return _ROWS_SIDE_BY_SIDE if state and state.covered else _ROWS
+
+    @property
+    def is_indexed(self) -> bool:
+        """Whether there is an index for larger partitions."""
+        state = self.state()
+        return state is not None and state.indexed
+
+
+class Keeper:
+    """Puts the work of each method together. Safe to use from many threads.
+
+    It asks nothing itself: who runs the work does.
+    """
+
+    def __init__(self, bounds: Bounds, searching: Searching, recent: Recent) -> None:
+        """Begin without knowing anything.
+
+        Args:
+            bounds: How much is held, at most.
+            searching: How near entries are looked for.
+            recent: What was found lately.
+        """
+        self.origin = uuid4().hex
+        """Names this process's use of the store."""
+        self.embedder: Fingerprint | None = None
+        """The embedding model that it was opened with."""
+        self.known: Fingerprint | None = None
+        """The embedding model of the vectors, where it was read."""
+        self.recent = recent
+        """What was found lately."""
+        self.listeners: list[Callable[[Selection], None]] = []
+        """Who is told what other processes remove."""
+        self._bounds = bounds
+        self._searching = searching
+        self._sizes = PartitionSizes()
+        self._hearing = Hearing(self.origin)
+        self._lock = threading.Lock()
+        guard(self, "_lock")
+        self._hits: Counter[str] = Counter()
+        self._gone: Counter[Literal["evicted", "expired", "quarantined"]] = Counter()
+
+    # Reading
+
+    def find(self, exact: str) -> Work[Found | None]:
+        """Return the entry of a request, or of its alias."""
+        age, held = self.recent.age, self.recent.get(exact)
+        if held is not None:
+            return held
+        seen = yield from entries.find(exact)
+        yield from self._put_damaged_aside(seen.damaged)
+        if seen.found is not None:
+            self.recent.put(exact, seen.found, seen.left, age)
+        return seen.found
+
+    def get(self, key: str) -> Work[Entry | None]:
+        """Return an entry by its key."""
+        entry, damaged = yield from entries.get(key)
+        yield from self._put_damaged_aside(damaged)
+        return entry
+
+    def nearest(self, search: entries.Search) -> Work[Sequence[Neighbor]]:
+        """Return the nearest entries of a partition, the nearest first."""
+        stored = self.known or (yield from self.fingerprint())
+        if stored is None or not self._compares(stored, search.vector):
+            return []
+        large = self._sizes.is_large(search.partition)
+        if large is None:
+            rows = self._searching.rows
+            large = yield from entries.has_more_than(search.partition, rows)
+            self._sizes.note(search.partition, large=large)
+        index = None
+        if large and self._searching.is_indexed:
+            index = entries.Index(search.vector.size, self._searching.breadth)
+        for _ in range(_TRIES):
+            neighbors, damaged = yield from entries.nearest(search, index)
+            yield from self._put_damaged_aside(damaged)
+            if not damaged:
+                break
+            # They have hidden the next nearest.
+        return neighbors
+
+    def _compares(self, stored: Fingerprint, vector: Vector) -> bool:
+        """Whether a vector is of the same model as those in the store."""
+        own = stored.name if self.embedder is None else self.embedder.name
+        return stored == Fingerprint(own, vector.size)
+
+    def fingerprint(self) -> Work[Fingerprint | None]:
+        """Return the embedding model of the vectors, once there is one."""
+        self.known = yield from entries.fingerprint()
+        return self.known
+
+    def counts(self) -> Work[StoreCounts]:
+        """Return what the store did, and what is in it."""
+        totals = yield from sweeping.totals()
+        with self._lock:
+            gone = self._gone.copy()
+        return StoreCounts(
+            entries=totals.entries,
+            evicted=gone["evicted"],
+            quarantined=gone["quarantined"],
+            aliases=totals.aliases,
+            rejected=totals.rejected,
+            bytes=totals.bytes,
+            expired=gone["expired"],
+        )
+
+    # Writing
+
+    def add(self, items: Sequence[tuple[Entry, Vector | None]]) -> Work[int]:
+        """Store entries in place of those of the same requests; return how many.
+
+        Raises:
+            StoreError: When a vector is not of the store's embedding model.
+        """
+        fits = [one for one in items if self._has_room(one)]
+        sizes = {vector.size for _, vector in fits if vector is not None}
+        if len(sizes) > 1:
+            msg = f"vectors of one length are needed, got {sorted(sizes)}"
+            raise StoreError(msg)
+        yield from self.write_hits()
+        name = self.embedder.name if self.embedder else ""
+        exacts = [entry.exact for entry, _ in items]
+        added = yield from entries.add(fits, name, exacts)
+        self.known = added.embedder
+        for exact in exacts:
+            self.recent.forget(exact)
+        self._count("evicted", len(items) - len(fits))
+        yield from self._make_room([entry.key for entry, _ in fits])
+        # What was removed while this was being stored has to be known now.
+        yield from self.hear()
+        return added.stored
+
+    def _has_room(self, item: tuple[Entry, Vector | None]) -> bool:
+        return not self._bounds or self._bounds.allow(1, size_of_item(*item))
+
+    def _make_room(self, added: Sequence[str]) -> Work[None]:
+        """Remove others for what came; of these only where they are too many."""
+        if not self._bounds:
+            return
+        for spared in (added, ()):
+            limit = len(added) + _MORE
+            evicted = yield from sweeping.make_room(limit, self._bounds, spared)
+            self._count("evicted", evicted)
+
+    def add_alias(
+        self, exact: str, asked: str | None, key: str, nearness: str
+    ) -> Work[None]:
+        """Remember that an entry answers this request, too."""
+        yield from notes.approve(exact, asked, key, nearness)
+        self.recent.forget(exact)
+
+    def reject(self, exact: str, key: str) -> Work[bool]:
+        """Remember that an entry does not answer this request; return if it is news."""
+        is_news = yield from notes.reject(exact, key, self.origin)
+        self.recent.forget(exact)
+        return is_news
+
+    def remove(
+        self, selection: Selection, keys: Sequence[str] | None = None
+    ) -> Work[int]:
+        """Remove entries, of those of some keys; return how many."""
+        removed = yield from entries.remove(selection, self.origin, keys)
+        self.recent.forget_removed(selection)
+        return removed
+
+    def clear(self) -> Work[None]:
+        """Forget every entry, alias, rejected pair, tally and the embedding model."""
+        yield from entries.remove(Selection(), self.origin)
+        yield from sweeping.forget_all(announce(Selection(), self.origin))
+        self.recent.clear()
+        self.known = None
+
+    def quarantine(self, damaged: Mapping[str, str]) -> Work[None]:
+        """Put damaged entries, key to reason, where they are never served."""
+        count = yield from notes.put_aside(damaged)
+        self._count("quarantined", count)
+        for key in damaged:
+            self.recent.forget_removed(Selection(key=key))
+
+    def _put_damaged_aside(self, keys: Iterable[str]) -> Work[None]:
+        damaged = dict.fromkeys(keys, "wrong checksum")
+        if damaged:
+            yield from self.quarantine(damaged)
+
+    def sweep(self, limit: int) -> Work[int]:
+        """Remove what is past and what there is no room for; return how many."""
+        yield from self.write_hits()
+        swept = yield from sweeping.sweep(limit, self._bounds)
+        self._count("expired", swept.expired)
+        self._count("evicted", swept.evicted)
+        return swept.expired + swept.evicted
+
+    # Hits, and what others do
+
+    def touch(self, key: str) -> None:
+        """Note that an entry was served; it is written down with the next writing."""
+        with self._lock:
+            if key in self._hits or len(self._hits) < _NOTED_AT_MOST:
+                self._hits[key] += 1
+
+    def write_hits(self) -> Work[None]:
+        """Write down which entries were served."""
+        with self._lock:
+            hits, self._hits = self._hits, Counter()
+        if hits:
+            yield from sweeping.note_hits(hits)
+
+    def hear(self) -> Work[None]:
+        """Take note of what other processes removed."""
+        low = self._hearing.low
+        results = yield self._hearing.ask(low)
+        with self._lock:
+            news = self._hearing.news(low, results[0])
+        for selection in news:
+            self.recent.forget_removed(selection)
+            if selection == Selection():
+                self.known = None
+            for listener in self.listeners:
+                listener(selection)
+
+    def _count(
+        self, what: Literal["evicted", "expired", "quarantined"], times: int
+    ) -> None:
+        with self._lock:
+            self._gone[what] += times

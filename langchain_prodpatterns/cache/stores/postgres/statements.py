@@ -1,0 +1,93 @@
+"""SQL as data: what is asked of the database, apart from how it is asked.
+
+An operation is written once, as a generator that yields batches of statements and is
+sent their results. A sync and an async driver run it, so the two cannot differ.
+"""
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, TypeVar
+
+from psycopg import sql
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement."""
+
+    text: str
+    """SQL of our own, where `{s}` stands for the schema and `{v}` for pgvector's."""
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """The values in it, by name."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """More of our own words in it: a table, or an index's dimensions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Statements of one transaction, sent together."""
+
+    statements: tuple[Statement, ...]
+    """The statements."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Settings that hold for this transaction."""
+
+    @classmethod
+    def of(cls, text: str, /, **values: Any) -> "Batch":
+        """Return the batch of one statement."""
+        return cls((Statement(text, values),))
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a statement gave."""
+
+    rows: Sequence[Sequence[Any]]
+    """Its rows."""
+    count: int
+    """How many rows it returned or changed."""
+
+
+Work: TypeAlias = Generator[Batch, Sequence[Result], T]
+"""An operation: yields batches, is sent the results of each, and ends with a value."""
+
+
+class Names:
+    """Fills our own names into SQL, quoted as names; values never get there."""
+
+    def __init__(self, schema: str, extension: str, *, unlogged: bool = False) -> None:
+        """Take the names.
+
+        Args:
+            schema: Of the tables.
+            extension: The schema that pgvector is in.
+            unlogged: Whether tables that are made are unlogged.
+        """
+        self._names: dict[str, sql.Composable] = {
+            "s": sql.Identifier(schema),
+            "v": sql.Identifier(extension),
+            "unlogged": sql.SQL("UNLOGGED" if unlogged else ""),
+        }
+        self._made: dict[str, bytes] = {}
+
+    def query(self, statement: Statement) -> bytes:
+        """Return a statement as the database gets it."""
+        if statement.names:
+            return self._compose(statement.text, statement.names)
+        made = self._made.get(statement.text)
+        if made is None:
+            made = self._made[statement.text] = self._compose(statement.text, {})
+        return made
+
+    def _compose(self, text: str, more: Mapping[str, str]) -> bytes:
+        names = {name: _word(word) for name, word in more.items()}
+        # Text of our own modules, never of a user.
+        template = sql.SQL(text)
+        return template.format(**self._names, **names).as_bytes(None)
+
+
+def _word(word: str) -> sql.Composable:
+    """Quote a name; a number is one as it stands."""
+    return sql.SQL(str(int(word))) if word.isdigit() else sql.Identifier(word)
