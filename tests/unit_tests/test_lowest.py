@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-EXTRAS = ("openai", "testing", "fastembed", "prices", "plots")
+EXTRAS = ("openai", "testing", "fastembed", "postgres", "prices", "plots")
 """The extras that `make lowest` installs; code for the others is still to come."""
 
 
@@ -13,7 +13,7 @@ def _promised() -> dict[str, str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = project["optional-dependencies"]
     tested = [*project["dependencies"], *(line for e in EXTRAS for line in extras[e])]
-    bounds = (re.match(r"([\w-]+)>=([\d.]+)", line) for line in tested)
+    bounds = (re.match(r"([\w-]+)(?:\[[\w,]+\])?>=([\d.]+)", line) for line in tested)
     return {bound[1]: bound[2] for bound in bounds if bound is not None}
 
 
