@@ -175,11 +175,6 @@ class Database:
         """What was found when it was looked at last; `None` before."""
         return self._state
 
-    @property
-    def is_indexed(self) -> bool:
-        """Whether the vectors had their index when it was looked at last."""
-        return self._state is not None and self._state.indexed
-
     def index(self, dimensions: int) -> None:
         """Give the vectors their index, if this role may.
 
@@ -187,7 +182,11 @@ class Database:
             dimensions: Of the vectors.
         """
         state = self._state
-        if state is None or state.indexed or not state.owned or not self._may_migrate:
+        if state is None or dimensions in state.indexed:
+            return
+        if not state.owned or not self._may_migrate:
+            # Another process may, and may have done it.
+            self.prepare()
             return
         with closing(self.connections.open_one()) as connection:
             wanted = Wanted(self._wanted.schema, dimensions=dimensions)

@@ -136,7 +136,7 @@ _ALL = _SEARCH.format(
 _INDEXED = _SEARCH.format(
     distance="vector::{v}.halfvec({dimensions}) OPERATOR({v}.<=>) "
     "%(vector)s::{v}.halfvec({dimensions})",
-    which="partition || '' = %(partition)s",
+    which="partition || '' = %(partition)s AND {v}.vector_dims(vector) = {dimensions}",
 )
 
 

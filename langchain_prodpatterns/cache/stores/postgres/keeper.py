@@ -56,11 +56,10 @@ class Searching:
         state = self.state()
         return _ROWS_SIDE_BY_SIDE if state and state.covered else _ROWS
 
-    @property
-    def is_indexed(self) -> bool:
+    def is_indexed(self, dimensions: int) -> bool:
         """Whether there is an index for larger partitions."""
         state = self.state()
-        return state is not None and state.indexed
+        return state is not None and dimensions in state.indexed
 
 
 class Keeper:
@@ -126,7 +125,7 @@ class Keeper:
             large = yield from entries.has_more_than(search.partition, rows)
             self._sizes.note(search.partition, large=large)
         index = None
-        if large and self._searching.is_indexed:
+        if large and self._searching.is_indexed(search.vector.size):
             index = entries.Index(search.vector.size, self._searching.breadth)
         for _ in range(_TRIES):
             neighbors, damaged = yield from entries.nearest(search, index)

@@ -14,6 +14,7 @@ from langchain_prodpatterns.cache.stores.postgres.tables import (
     COVERING,
     MIGRATIONS,
     MOST_COVERED,
+    NAME_OF_NEAREST,
     NEAREST,
     OF_TENANTS,
     RIGHTS,
@@ -57,8 +58,8 @@ class State:
     """Whether row-level security is on."""
     owned: bool
     """Whether this role may change the tables."""
-    indexed: bool
-    """Whether the vectors have their index."""
+    indexed: frozenset[int]
+    """The dimensions of vectors that there is an index for."""
     covered: bool
     """Whether an index holds those of a partition side by side."""
 
@@ -80,14 +81,14 @@ def state_of(connection: psycopg.Connection, schema: str) -> State:
         "coalesce(c.relrowsecurity, false), "
         "coalesce(pg_has_role(c.relowner, 'USAGE'), false), "
         "to_regclass(format('%%I.version', %(s)s::text)) IS NOT NULL, "
-        "to_regclass(format('%%I.vectors_nearest', %(s)s::text)) IS NOT NULL, "
         "to_regclass(format('%%I.vectors_covering', %(s)s::text)) IS NOT NULL "
         "FROM (SELECT to_regclass(format('%%I.entries', %(s)s::text)) AS oid) t "
         "LEFT JOIN pg_class c USING (oid)",
         {"s": schema},
     ).fetchone()
     assert row is not None  # noqa: S101 - a left join of one row
-    unlogged, secured, owned, versioned, indexed, covered = row
+    unlogged, secured, owned, versioned, covered = row
+    indexed = _indexed(connection, schema)
     extension = _extension(connection)
     version = 0
     if versioned:
@@ -96,6 +97,17 @@ def state_of(connection: psycopg.Connection, schema: str) -> State:
         found = connection.execute(names.query(statement)).fetchone()
         version = found[0] if found else 0
     return State(version, extension, unlogged, secured, owned, indexed, covered)
+
+
+def _indexed(connection: psycopg.Connection, schema: str) -> frozenset[int]:
+    """Return the dimensions of vectors that there is an index for."""
+    rows = connection.execute(
+        "SELECT indexname FROM pg_indexes WHERE schemaname = %(schema)s "
+        "AND starts_with(indexname, %(prefix)s)",
+        {"schema": schema, "prefix": NAME_OF_NEAREST},
+    ).fetchall()
+    sizes = [name.removeprefix(NAME_OF_NEAREST) for (name,) in rows]
+    return frozenset(int(size) for size in sizes if size.isdigit())
 
 
 def _extension(connection: psycopg.Connection) -> str:
@@ -194,8 +206,9 @@ def _migrate(connection: psycopg.Connection, wanted: Wanted) -> Iterator[str]:
         for table in OF_TENANTS:
             run(SECURE, table=table)
         yield "row-level security by namespace is on"
-    if wanted.dimensions is not None and not state.indexed:
-        run(NEAREST, dimensions=str(wanted.dimensions))
+    if wanted.dimensions is not None and wanted.dimensions not in state.indexed:
+        size = str(wanted.dimensions)
+        run(NEAREST, dimensions=size, index=f"{NAME_OF_NEAREST}{size}")
         if wanted.dimensions <= MOST_COVERED:
             run(COVERING)
         yield f"indexed vectors of {wanted.dimensions} dimensions"

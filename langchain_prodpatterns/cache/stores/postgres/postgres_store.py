@@ -181,7 +181,8 @@ class PostgresStore(Methods, AsyncMethods):
             may_migrate=options.migrate,
             namespace=options.namespace,
         )
-        self._closed = self._index_tried = False
+        self._closed = False
+        self._indexed: Fingerprint | None = None
         if options.require:
             self._reach()
 
@@ -274,17 +275,16 @@ class PostgresStore(Methods, AsyncMethods):
         """Take note of what others did; for the thread that keeps house."""
         self._db.run(self._keeper.hear())
         known = self._keeper.known
-        if known is not None and known.dimensions and not self._index_tried:
+        if known is not None and known != self._indexed and known.dimensions:
             # The first vector tells how long they are.
-            self._index_tried = True
+            self._indexed = known
             self._db.index(known.dimensions)
 
     def _tidy(self) -> None:
         """Sweep; for the thread that keeps house."""
         self._db.run(self._keeper.sweep(_SWEEP_AT_ONCE), "bulk")
-        if not self._db.is_indexed:
-            # Another process may have made the index.
-            self._db.prepare()
+        # Another process may have made an index.
+        self._indexed = None
 
     # What it is, and its end
 

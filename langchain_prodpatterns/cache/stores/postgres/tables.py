@@ -190,10 +190,15 @@ CREATE POLICY of_namespace ON {s}.{table} USING (
 """What lets a role that does not own a table see the rows of one namespace only."""
 
 NEAREST = """
-CREATE INDEX IF NOT EXISTS vectors_nearest ON {s}.vectors
+CREATE INDEX IF NOT EXISTS {index} ON {s}.vectors
 USING hnsw ((vector::{v}.halfvec({dimensions})) {v}.halfvec_cosine_ops)
+WHERE {v}.vector_dims(vector) = {dimensions}
 """
-"""The index for large partitions; only vectors of one length can be in one."""
+"""The index for large partitions. There is one for each length that vectors ever had:
+a store that was emptied takes those of another model."""
+
+NAME_OF_NEAREST = "vectors_nearest_"
+"""What its name begins with; the dimensions follow."""
 
 COVERING = """
 CREATE INDEX IF NOT EXISTS vectors_covering ON {s}.vectors (partition)
