@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 
 import psycopg
 import tenacity
+from psycopg.pq import ExecStatus
 
 from langchain_prodpatterns.cache.stores.postgres.breaking import Breaker
 from langchain_prodpatterns.cache.stores.postgres.connections import (
@@ -217,13 +218,20 @@ class Database:
         loop = self.connections.only_loop
         if loop is not None:
             return self._run_there(work, kind, loop)
-        seconds = self._seconds(kind)
-        with closing(work), _told(), self._breakers[kind].calling():
-            self._be_ready(seconds)
-            run = partial(self._run, work, time.monotonic() + seconds)
-            if self.connections.timely:
-                return run()
-            return call_with_deadline(run, seconds, self._late)
+        with closing(work):
+            try:
+                first = next(work)
+            except StopIteration as end:
+                # What it knew already.
+                return end.value  # type: ignore[no-any-return]
+            seconds = self._seconds(kind)
+            with _told(), self._breakers[kind].calling():
+                self._be_ready(seconds)
+                deadline = time.monotonic() + seconds
+                run = partial(self._run, work, first, kind, deadline)
+                if self.connections.timely:
+                    return run()
+                return call_with_deadline(run, seconds, self._late)
 
     def _seconds(self, kind: Kind) -> float:
         return self.limits.bulk if kind == "bulk" else self.limits.seconds
@@ -257,16 +265,16 @@ class Database:
             self._refused = error, time.monotonic() + _REFUSED_SECONDS
             raise
 
-    def _run(self, work: Work[T], deadline: float) -> T:
+    def _run(self, work: Work[T], batch: Batch, kind: Kind, deadline: float) -> T:
+        perform = self._perform
+        if kind != "read":
+            perform = partial(tenacity.Retrying(**_AGAIN), self._perform)
         with self.connections.lend(deadline) as connection:
-            results: Sequence[Result] | None = None
             while True:
                 try:
-                    batch = next(work) if results is None else work.send(results)
+                    batch = work.send(perform(connection, batch))
                 except StopIteration as end:
                     return end.value  # type: ignore[no-any-return]
-                again = tenacity.Retrying(**_AGAIN)
-                results = again(self._perform, connection, batch)
 
     def _perform(self, connection: SyncConnection, batch: Batch) -> list[Result]:
         statements, skipped = self._statements(batch)
@@ -289,25 +297,33 @@ class Database:
         """
         if not self.connections.native:
             return await off_loop(partial(self.run, work, kind))
-        seconds = self._seconds(kind)
-        with closing(work), _told(), self._breakers[kind].calling():
-            if self._names is None:
-                await off_loop(partial(self._be_ready, seconds))
-            run = self._arun(work, time.monotonic() + seconds)
-            if self.connections.timely:
-                return await run
-            return await _in_time(run, seconds)
+        with closing(work):
+            try:
+                first = next(work)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
+            seconds = self._seconds(kind)
+            with _told(), self._breakers[kind].calling():
+                if self._names is None:
+                    await off_loop(partial(self._be_ready, seconds))
+                deadline = time.monotonic() + seconds
+                run = self._arun(work, first, kind, deadline)
+                if self.connections.timely:
+                    return await run
+                return await _in_time(run, seconds)
 
-    async def _arun(self, work: Work[T], deadline: float) -> T:
+    async def _arun(
+        self, work: Work[T], batch: Batch, kind: Kind, deadline: float
+    ) -> T:
+        perform = self._aperform
+        if kind != "read":
+            perform = partial(tenacity.AsyncRetrying(**_AGAIN), self._aperform)
         async with self.connections.alend(deadline) as connection:
-            results: Sequence[Result] | None = None
             while True:
                 try:
-                    batch = next(work) if results is None else work.send(results)
+                    batch = work.send(await perform(connection, batch))
                 except StopIteration as end:
                     return end.value  # type: ignore[no-any-return]
-                again = tenacity.AsyncRetrying(**_AGAIN)
-                results = await again(self._aperform, connection, batch)
 
     async def _aperform(
         self, connection: AsyncConnection, batch: Batch
@@ -351,13 +367,17 @@ def _told() -> Iterator[None]:
         raise StoreError(msg) from None
 
 
+def _has_rows(cursor: Any) -> bool:
+    # Not by `description`, which takes as long as the rows.
+    return bool(cursor.pgresult.status == ExecStatus.TUPLES_OK)
+
+
 def _result(cursor: Any) -> Result:
-    rows = cursor.fetchall() if cursor.description else []
-    return Result(rows, cursor.rowcount)
+    return Result(cursor.fetchall() if _has_rows(cursor) else [], cursor.rowcount)
 
 
 async def _aresult(cursor: Any) -> Result:
-    rows = await cursor.fetchall() if cursor.description else []
+    rows = await cursor.fetchall() if _has_rows(cursor) else []
     return Result(rows, cursor.rowcount)
 
 

@@ -17,7 +17,7 @@ from langchain_prodpatterns.cache.stores.postgres.columns import (
     GIVEN,
     LIVE,
     READ,
-    as_literal,
+    Half,
     as_vector,
     given,
     read,
@@ -158,7 +158,7 @@ def nearest(
         }
     values = {
         "partition": search.partition,
-        "vector": as_literal(search.vector),
+        "vector": Half.of(search.vector),
         "exact": search.exact,
     }
     # Some of the nearest may be rejected, past or damaged.

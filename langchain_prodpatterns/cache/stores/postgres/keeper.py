@@ -21,7 +21,10 @@ from langchain_prodpatterns.cache.stores.postgres.announcing import (
     Hearing,
     announce,
 )
-from langchain_prodpatterns.cache.stores.postgres.columns import size_of_item
+from langchain_prodpatterns.cache.stores.postgres.columns import (
+    has_direction,
+    size_of_item,
+)
 from langchain_prodpatterns.cache.stores.postgres.migrations import State
 from langchain_prodpatterns.cache.stores.postgres.recent import Recent
 from langchain_prodpatterns.cache.stores.postgres.sizes import PartitionSizes
@@ -136,9 +139,9 @@ class Keeper:
         return neighbors
 
     def _compares(self, stored: Fingerprint, vector: Vector) -> bool:
-        """Whether a vector is of the same model as those in the store."""
+        """Whether a vector has a direction, and is of the model of the stored ones."""
         own = stored.name if self.embedder is None else self.embedder.name
-        return stored == Fingerprint(own, vector.size)
+        return stored == Fingerprint(own, vector.size) and has_direction(vector)
 
     def fingerprint(self) -> Work[Fingerprint | None]:
         """Return the embedding model of the vectors, once there is one."""

@@ -12,6 +12,8 @@ from psycopg import sql
 
 T = TypeVar("T")
 
+_MADE_AT_MOST = 1_000
+
 
 @dataclass(frozen=True, slots=True)
 class Statement:
@@ -70,15 +72,17 @@ class Names:
             "v": sql.Identifier(extension),
             "unlogged": sql.SQL("UNLOGGED" if unlogged else ""),
         }
-        self._made: dict[str, bytes] = {}
+        self._made: dict[tuple[str, ...], bytes] = {}
 
     def query(self, statement: Statement) -> bytes:
         """Return a statement as the database gets it."""
-        if statement.names:
-            return self._compose(statement.text, statement.names)
-        made = self._made.get(statement.text)
+        # Of few words: tables, dimensions, how many rows to look at.
+        key = (statement.text, *statement.names.values())
+        made = self._made.get(key)
         if made is None:
-            made = self._made[statement.text] = self._compose(statement.text, {})
+            made = self._compose(statement.text, statement.names)
+            if len(self._made) < _MADE_AT_MOST:
+                self._made[key] = made
         return made
 
     def _compose(self, text: str, more: Mapping[str, str]) -> bytes:
