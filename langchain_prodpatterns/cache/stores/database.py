@@ -130,6 +130,29 @@ class Database:
     def _name(self) -> str:
         return str(self._path or "memory")
 
+    def vacuum(self) -> int:
+        """Write the database anew, without free pages; return how much smaller it is.
+
+        Raises:
+            StoreError: When another writes, or the disk is full. All is as before then.
+        """
+        before = self._size()
+        with self._writing:
+            try:
+                self._writer.execute("VACUUM")
+                # What is in the log is no less on the disk than what is in the file.
+                self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            except UNREADABLE as error:
+                raise self._trouble(error) from error
+        return max(before - self._size(), 0)
+
+    def _size(self) -> int:
+        """Return the bytes of the file and its log, or of the pages in memory."""
+        if self._path is None:
+            return len(self.content())
+        log = self._path.with_name(f"{self._path.name}-wal")
+        return sum(part.stat().st_size for part in (self._path, log) if part.exists())
+
     def content(self) -> bytes:
         """Return all of a database in memory."""
         with self.read() as db:

@@ -19,6 +19,7 @@ from langchain_prodpatterns.cache.stores.base import (
     StoreCounts,
     Vector,
 )
+from langchain_prodpatterns.cache.stores.census import Census, read_census
 from langchain_prodpatterns.cache.stores.database import Database
 from langchain_prodpatterns.cache.stores.eviction import (
     Bounds,
@@ -418,6 +419,26 @@ class LocalStore:
             indexed=self._indexer.size,
             building=self._indexer.is_building,
         )
+
+    def census(self, largest: int = 10) -> Census:
+        """Return what there is, by namespace and for the largest partitions.
+
+        Args:
+            largest: Of how many partitions to tell.
+        """
+        with self._database.read() as db:
+            return read_census(db, self._clock(), largest)
+
+    def vacuum(self) -> int:
+        """Give the room of removed entries back to the disk; return how many bytes.
+
+        Nobody can write meanwhile, and the file is written anew: that takes as much
+        room once more for a while.
+
+        Raises:
+            StoreError: When another process writes, or the disk is full.
+        """
+        return self._database.vacuum()
 
     def close(self) -> None:
         """Release the file, and end what goes on in the background."""

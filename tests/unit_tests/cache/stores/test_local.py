@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -867,3 +867,26 @@ def test_many_damaged_rows_take_few_searches(
 
     assert near(store, limit=1) == []
     assert len(searches) <= 7
+
+
+def test_a_vacuum_gives_room_back_and_keeps_the_rest(open_store: Open) -> None:
+    store = open_store()
+    store.add_many((entry(f"{n}", value="x" * 2_000), EAST) for n in range(500))
+    store.remove(Selection(where=lambda _: True))
+    store.add(entry("kept"), NORTH)
+
+    freed = store.vacuum()
+
+    assert freed > 500 * 2_000
+    assert near(store, NORTH) == ["kept"]
+    assert store.vacuum() == 0
+
+
+def test_a_vacuum_waits_for_nobody_for_ever(path: Path) -> None:
+    with closing(LocalStore(path)) as store, closing(sqlite3.connect(path)) as other:
+        store.add(entry("a"), EAST)
+        store._database._writer.execute("PRAGMA busy_timeout = 1")
+        other.execute("BEGIN IMMEDIATE")
+
+        with pytest.raises(StoreError, match="failed"):
+            store.vacuum()
