@@ -1,11 +1,12 @@
 """Tables of plain text."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from io import StringIO
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from langchain_prodpatterns.ledger import LedgerSummary
 
@@ -38,13 +39,24 @@ def ledger_table(summary: LedgerSummary) -> str:
     return _plain(table) + _footnote(summary)
 
 
-def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Render rows of figures."""
+def plain_table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    words: Collection[str] = (),
+) -> str:
+    """Render rows of figures, and of words.
+
+    Args:
+        columns: The names of the columns.
+        rows: The cells, shown as they are: brackets in them are no markup.
+        words: The columns that hold words, which begin at the left.
+    """
     table = Table(box=SIMPLE_HEAD)
     for column in columns:
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="left" if column in words else "right")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     return _plain(table)
 
 

@@ -3,10 +3,11 @@
 import sys
 from collections.abc import Sequence
 
-USAGE = """usage: prodpatterns demo [options]
+USAGE = """usage: prodpatterns COMMAND [options]
 
 commands:
   demo    run a support assistant through every pattern (prodpatterns demo --help)
+  cache   look into a cache, and keep it in order (prodpatterns cache --help)
 """
 
 
@@ -17,13 +18,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments, by default those of the process.
 
     Returns:
-        The exit code: 0, or 2 for wrong arguments.
+        The exit code: 0, 1 when the command failed, 2 for wrong arguments, or 130 after
+        Ctrl-C.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == ["demo"]:
         from langchain_prodpatterns.demo.launch import launch
 
         return launch(arguments[1:])
+    if arguments[:1] == ["cache"]:
+        from langchain_prodpatterns.commands.cache import run
+
+        return run(arguments[1:])
     asked = bool(arguments) and arguments[0] in {"-h", "--help"}
     sys.stdout.write(USAGE) if asked else sys.stderr.write(USAGE)
     return 0 if asked else 2

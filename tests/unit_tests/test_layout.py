@@ -12,7 +12,7 @@ NAME = "langchain_prodpatterns"
 ROOT = Path(langchain_prodpatterns.__path__[0])
 FILES = sorted(ROOT.rglob("*.py"))
 PATTERNS = {"cache", "compression", "guard", "refine", "routing", "structured"}
-SHELLS = {"cli", "demo"}
+SHELLS = {"cli", "commands", "demo", "telemetry"}
 """They put everything together, so they may import everything but `middleware`."""
 NEVER = {"langchain_community", "langchain_classic", "pickle", "cPickle", "dill"}
 NEVER |= {"marshal", "shelve", "cloudpickle", "joblib"}

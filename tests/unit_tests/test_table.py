@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import rich.console
 
-from langchain_prodpatterns._table import ledger_table
+from langchain_prodpatterns._table import ledger_table, plain_table
 from langchain_prodpatterns.ledger import LedgerSummary
 
 GROUP = LedgerSummary(
@@ -108,3 +108,15 @@ def test_what_is_not_in_the_sums_is_said(
 def test_an_empty_ledger_has_a_table_of_zeros() -> None:
     lines = ledger_table(LedgerSummary()).splitlines()
     assert lines[-1].split()[:3] == ["total", "0", "0"]
+
+
+def test_cells_are_shown_as_they_are_and_words_begin_at_the_left() -> None:
+    text = plain_table(("name", "n"), [("[b]x[/c]", "1"), ("y", "22")], words=("name",))
+
+    assert [line.split() for line in text.splitlines()] == [
+        ["name", "n"],
+        [text.splitlines()[1].strip()],
+        ["[b]x[/c]", "1"],
+        ["y", "22"],
+    ]
+    assert text.splitlines()[3].startswith("  y ")

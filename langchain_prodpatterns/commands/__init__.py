@@ -1,0 +1,1 @@
+"""The commands of `prodpatterns` for who runs a cache in production."""

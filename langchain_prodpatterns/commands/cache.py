@@ -1,0 +1,107 @@
+"""`prodpatterns cache`: look into a store, and keep it in order.
+
+Exit codes: 0; 1 when the command failed; 2 for wrong arguments; 130 after Ctrl-C.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
+from functools import partial
+
+from langchain_prodpatterns.cache.stores.urls import masked, open_store
+from langchain_prodpatterns.commands import (
+    explain,
+    exporting,
+    importing,
+    invalidate,
+    migrate,
+    stats,
+    vacuum,
+)
+from langchain_prodpatterns.commands.output import Output, tell
+from langchain_prodpatterns.commands.parsing import (
+    STORE_VARIABLE,
+    WRONG_ARGUMENTS,
+    Parser,
+    add_common,
+)
+from langchain_prodpatterns.commands.values import require
+from langchain_prodpatterns.demo.interrupts import INTERRUPTED
+from langchain_prodpatterns.errors import ConfigurationError, ProdPatternsError
+
+PROGRAM = "prodpatterns cache"
+FAILED = 1
+"""The exit code of a command that failed."""
+
+_COMMANDS = {
+    "stats": (stats, "what there is in a cache, and what is known of it"),
+    "explain": (explain, "which stored questions are near a text, and how near"),
+    "invalidate": (invalidate, "remove the answers that fit every criterion"),
+    "export": (exporting, "write every entry as a line of a file"),
+    "import": (importing, "store the entries of such a file"),
+    "vacuum": (vacuum, "remove what is past, and give its room back"),
+    "migrate": (migrate, "make or bring up the tables of a PostgreSQL database"),
+}
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run a command on a cache.
+
+    Args:
+        argv: The arguments after `prodpatterns cache`.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        options = _parser().parse_args(argv)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else WRONG_ARGUMENTS
+    say = partial(_say, f"{PROGRAM} {options.command}")
+    try:
+        return _run(options)
+    except ConfigurationError as error:
+        return say(error, WRONG_ARGUMENTS)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Who reads has had enough. Python would complain once more at its end.
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except (ProdPatternsError, OSError) as error:
+        return say(error, FAILED)
+
+
+def _run(options: argparse.Namespace) -> int:
+    require(options.store, f"give the store's URL: --store URL, or ${STORE_VARIABLE}")
+    output = Output(options.json, beside=_is_taken(options))
+    if options.command == "migrate":
+        return migrate.run(options, output)
+    command: Callable[..., int] = _COMMANDS[options.command][0].run
+    creates = options.command == "import"
+    with closing(open_store(options.store, create=creates)) as store:
+        return command(options, store, output)
+
+
+def _is_taken(options: argparse.Namespace) -> bool:
+    """Whether the standard output is for what is exported."""
+    return options.command == "export" and bool(options.file == exporting.STANDARD)
+
+
+def _parser() -> Parser:
+    parser = Parser(prog=PROGRAM, description="Look into a cache, and keep it in order")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, (module, summary) in _COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary)
+        add_common(command)
+        module.add_arguments(command)
+    return parser
+
+
+def _say(program: str, error: Exception, code: int) -> int:
+    line = " ".join(masked(str(error)).split()) or type(error).__name__
+    tell(f"{program}: {line}")
+    return code

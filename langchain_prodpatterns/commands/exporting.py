@@ -1,0 +1,143 @@
+"""`prodpatterns cache export`: every entry as a line, in a file that is whole or none.
+
+What is being written is `FILE.part`, which only its owner can read; it becomes `FILE`
+when all is there.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from langchain_prodpatterns.cache.stores import CacheStore, Selection
+from langchain_prodpatterns.commands.archive import (
+    BadLine,
+    Header,
+    entry_line,
+    header_line,
+    key_of,
+    read_header,
+)
+from langchain_prodpatterns.commands.output import Advance, Output, progress, tell
+from langchain_prodpatterns.commands.parsing import add_where
+from langchain_prodpatterns.commands.values import require
+from langchain_prodpatterns.errors import StoreError
+
+STANDARD = "-"
+"""Stands for the standard output, or the standard input."""
+
+_OWNER_ONLY = 0o600
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument("file", metavar="FILE", help="the file to write, - for stdout")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on from the FILE.part of an export that was interrupted: what was "
+        "removed from the cache since then stays in it",
+    )
+    add_where(parser)
+
+
+def run(options: argparse.Namespace, store: CacheStore, output: Output) -> int:
+    """Export a cache.
+
+    Raises:
+        ConfigurationError: When the arguments do not go together.
+        StoreError: When the file cannot be gone on from.
+    """
+    selection = Selection(namespace=options.namespace, partition=options.partition)
+    counts = store.counts()
+    header = Header(store.fingerprint, counts.entries)
+    with progress("export", counts.entries) as advance:
+        if options.file == STANDARD:
+            require(not options.resume, "--resume needs a FILE, not -")
+            sys.stdout.write(f"{header_line(header)}\n")
+            written = _write(store, selection, sys.stdout.write, set(), advance)
+            sys.stdout.flush()
+            resumed = 0
+        else:
+            target = Path(options.file)
+            with _part(target, header, resume=options.resume) as (page, known):
+                resumed = len(known)
+                advance(resumed)
+                written = _write(store, selection, page.write, known, advance)
+    text = f"{written + resumed} entries exported to {options.file}"
+    record = {"entries": written + resumed, "resumed": resumed, "file": options.file}
+    output.show(record, f"{text}, {resumed} of them earlier" if resumed else text)
+    return 0
+
+
+def _write(
+    store: CacheStore,
+    selection: Selection,
+    write: Callable[[str], object],
+    known: AbstractSet[str],
+    advance: Advance,
+) -> int:
+    written = 0
+    for entry, vector in store.scan(selection):
+        if entry.key not in known:
+            write(f"{entry_line(entry, vector)}\n")
+            written += 1
+            advance()
+    return written
+
+
+@contextmanager
+def _part(
+    target: Path, header: Header, *, resume: bool
+) -> Iterator[tuple[TextIO, AbstractSet[str]]]:
+    """Lend the file to write to, with the keys that are in it; make it whole after."""
+    path = target.with_name(f"{target.name}.part")
+    known = _kept(path, header) if resume and path.exists() else None
+    if known is None:
+        path.unlink(missing_ok=True)
+        path.touch(_OWNER_ONLY, exist_ok=False)
+    with path.open("a", encoding="ascii") as page:
+        if known is None:
+            page.write(f"{header_line(header)}\n")
+        try:
+            yield page, known or set()
+        except BaseException:
+            tell(f"not finished: what was written is in {path}; --resume goes on there")
+            raise
+        page.flush()
+        os.fsync(page.fileno())
+    path.replace(target)
+
+
+def _kept(path: Path, header: Header) -> set[str]:
+    """Return the keys in an unfinished file, whose half last line is cut off.
+
+    Raises:
+        StoreError: When it is none, or of another embedding model.
+    """
+    keys: set[str] = set()
+    with path.open("r+b") as page:
+        try:
+            begun = read_header(page.readline().decode())
+        except (BadLine, UnicodeDecodeError) as error:
+            msg = f"{path} is no unfinished export: leave --resume out"
+            raise StoreError(msg) from error
+        if begun.embedder != header.embedder:
+            msg = (
+                f"{path} was begun with vectors of {begun.embedder}, the cache has "
+                f"{header.embedder}: leave --resume out"
+            )
+            raise StoreError(msg)
+        whole = page.tell()
+        while (line := page.readline()).endswith(b"\n"):
+            try:
+                keys.add(key_of(line.decode()))
+            except (BadLine, UnicodeDecodeError):
+                break
+            whole = page.tell()
+        page.truncate(whole)
+    return keys

@@ -1,0 +1,172 @@
+"""`prodpatterns cache import`: the entries of an export that are not there yet.
+
+What is stored stays so, whatever comes after; to run it again goes on where it ended.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+from langchain_prodpatterns.cache.stores import CacheStore, Entry
+from langchain_prodpatterns.cache.stores.base import Vector
+from langchain_prodpatterns.commands.archive import (
+    BadLine,
+    Header,
+    read_entry,
+    read_header,
+)
+from langchain_prodpatterns.commands.exporting import STANDARD
+from langchain_prodpatterns.commands.output import Advance, Output, progress, tell
+from langchain_prodpatterns.errors import StoreError
+from langchain_prodpatterns.fingerprints import Fingerprint
+
+_AT_ONCE = 500
+_TOLD = 10
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument("file", metavar="FILE", help="the file to read, - for stdin")
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="stop at the first line that is no entry; what was stored stays",
+    )
+
+
+@dataclass(slots=True)
+class Report:
+    """What became of the lines of a file."""
+
+    stored: int = 0
+    """Entries that are in the cache now, and were not."""
+    present: int = 0
+    """Entries whose request is answered there already; that answer is kept."""
+    expired: int = 0
+    """Entries whose time is over."""
+    bad: list[tuple[int, str]] = field(default_factory=list)
+    """Line number and reason of what is no entry."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.stored} entries imported; {self.present} were there, "
+            f"{self.expired} are past, {len(self.bad)} lines are bad"
+        )
+
+
+def run(options: argparse.Namespace, store: CacheStore, output: Output) -> int:
+    """Import a cache.
+
+    Raises:
+        StoreError: When the file is no export, of another embedding model or, with
+            `--strict`, has a line that is no entry.
+    """
+    report = Report()
+    try:
+        with _opened(options.file) as page:
+            header = _begin(page, options.file, store)
+            with progress("import", header.entries) as advance:
+                _load(page, header, store, report, advance, strict=options.strict)
+    except KeyboardInterrupt:
+        tell(f"interrupted: {report}; run it again to go on")
+        raise
+    for number, reason in report.bad[:_TOLD]:
+        tell(f"line {number} is left out: {reason}")
+    if len(report.bad) > _TOLD:
+        tell(f"and {len(report.bad) - _TOLD} more lines")
+    record = {
+        "stored": report.stored,
+        "present": report.present,
+        "expired": report.expired,
+        "bad": [{"line": line, "reason": reason} for line, reason in report.bad],
+    }
+    output.show(record, str(report))
+    return 0
+
+
+@contextmanager
+def _opened(file: str) -> Iterator[BinaryIO]:
+    if file == STANDARD:
+        yield sys.stdin.buffer
+        return
+    with open(file, "rb") as page:  # noqa: PTH123 - as it was typed
+        yield page
+
+
+def _begin(page: BinaryIO, file: str, store: CacheStore) -> Header:
+    """Read the header, and have the store take note of the embedding model."""
+    try:
+        header = read_header(page.readline().decode())
+    except (BadLine, UnicodeDecodeError) as error:
+        reason = error if isinstance(error, BadLine) else "no text"
+        msg = f"cannot import {file}: {reason}"
+        raise StoreError(msg) from error
+    if header.embedder is not None:
+        _check_embedder(header.embedder, store.fingerprint, file)
+        store.bind(header.embedder)
+    return header
+
+
+def _check_embedder(given: Fingerprint, stored: Fingerprint | None, file: str) -> None:
+    if stored is None or (
+        stored.name == given.name
+        and (None in {stored.dimensions, given.dimensions} or stored == given)
+    ):
+        return
+    msg = (
+        f"{file} holds vectors of {given}, the cache has vectors of {stored}: import "
+        "it into a new cache, or one with the same embeddings"
+    )
+    raise StoreError(msg)
+
+
+def _load(
+    page: BinaryIO,
+    header: Header,
+    store: CacheStore,
+    report: Report,
+    advance: Advance,
+    *,
+    strict: bool,
+) -> None:
+    batch: list[tuple[Entry, Vector | None]] = []
+    for number, line in enumerate(page, 2):
+        advance()
+        if not line.strip():
+            continue
+        try:
+            item = read_entry(line.decode(), header, time.time())
+        except (BadLine, UnicodeDecodeError) as error:
+            reason = str(error) if isinstance(error, BadLine) else "no text"
+            report.bad.append((number, reason))
+            if strict:
+                _store(batch, store, report)
+                msg = f"line {number} is no entry: {reason}. So far: {report}"
+                raise StoreError(msg) from error
+            continue
+        if item[0].ttl is not None and item[0].ttl <= 0:
+            report.expired += 1
+            continue
+        batch.append(item)
+        if len(batch) == _AT_ONCE:
+            _store(batch, store, report)
+            batch = []
+    _store(batch, store, report)
+
+
+def _store(
+    batch: list[tuple[Entry, Vector | None]], store: CacheStore, report: Report
+) -> None:
+    """Store those whose request has no answer of its own yet."""
+    new = [item for item in batch if not _is_answered(item[0], store)]
+    report.present += len(batch) - len(new)
+    report.stored += store.add_many(new)
+
+
+def _is_answered(entry: Entry, store: CacheStore) -> bool:
+    found = store.find(entry.exact)
+    return found is not None and found.by == "exact"

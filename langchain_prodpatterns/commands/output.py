@@ -1,0 +1,66 @@
+"""Where a command writes: results to the output, all else beside it."""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Writes a result as a text for people, or as JSON for machines."""
+
+    as_json: bool = False
+    """Whether as JSON."""
+    beside: bool = False
+    """Whether the standard output is taken: results then go to the standard error."""
+
+    def show(self, record: Mapping[str, Any], text: str) -> None:
+        """Write a result.
+
+        Args:
+            record: What it is in JSON.
+            text: What it is in words.
+        """
+        page = sys.stderr if self.beside else sys.stdout
+        page.write(f"{json.dumps(record) if self.as_json else text}\n")
+        page.flush()
+
+
+def tell(text: str) -> None:
+    """Write a line that is no result."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+class Advance(Protocol):
+    """Moves a progress bar on."""
+
+    def __call__(self, steps: int = 1) -> None:
+        """Move on by some steps."""
+        ...
+
+
+@contextmanager
+def progress(what: str, total: int | None) -> Iterator[Advance]:
+    """Show how far something is, if somebody looks at the standard error.
+
+    Args:
+        what: What is done.
+        total: How many steps there are, as far as that is known.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    hidden = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+        task = bar.add_task(what, total=total)
+
+        def advance(steps: int = 1) -> None:
+            bar.advance(task, steps)
+
+        yield advance

@@ -1,0 +1,52 @@
+"""The console script."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from langchain_prodpatterns.cli import USAGE, main
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_who_asks_is_told_the_commands(
+    flag: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([flag]) == 0
+    assert capsys.readouterr() == (USAGE, "")
+
+
+@pytest.mark.parametrize("arguments", [[], ["unknown"]])
+def test_another_command_is_wrong(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    assert capsys.readouterr() == ("", USAGE)
+
+
+def test_the_process_gives_the_arguments(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["prodpatterns", "cache", "stats", "--help"])
+
+    assert main() == 0
+    assert "prodpatterns cache stats" in capsys.readouterr().out
+
+
+def test_the_script_that_is_installed_runs_it(tmp_path: Path) -> None:
+    """As pip writes the script from `[project.scripts]`."""
+    script = "import sys; from langchain_prodpatterns.cli import main; sys.exit(main())"
+    ran = subprocess.run(  # noqa: S603 - our own command
+        [sys.executable, "-c", script, "cache", "stats", "--store", "none.db"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(Path(__file__).parents[2]), "PATH": ""},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ran.stderr.startswith("prodpatterns cache stats: there is no cache at none")
+    assert ran.stderr.count("\n") == 1
