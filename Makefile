@@ -37,7 +37,7 @@ conformance: $(VENV)/.dev ## Run the LCEL contract over every Runnable.
 lowest: $(VENV)/.dev ## Run every test with the lowest versions that pyproject.toml allows.
 	$(PYTHON) -m venv $(LOWEST)
 	$(LOWEST)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(LOWEST)/bin/python -m pip install --quiet --editable ".[openai,testing,fastembed,postgres,prices,plots]" --group test \
+	$(LOWEST)/bin/python -m pip install --quiet --editable ".[openai,testing,fastembed,postgres,otel,prices,plots]" --group test \
 		--constraint tests/lowest.txt
 	$(LOWEST)/bin/python -m pytest -n auto --dist loadfile $(ARGS)
 
@@ -75,5 +75,5 @@ $(VENV)/.demo: pyproject.toml | $(VENV)/.python
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/.python
-	$(BIN)/python -m pip install --quiet --editable ".[openai,testing,community,fastembed,postgres,prices,plots,pysbd,blingfire]" --group dev
+	$(BIN)/python -m pip install --quiet --editable ".[openai,testing,community,fastembed,postgres,otel,prices,plots,pysbd,blingfire]" --group dev
 	@touch $@ $(VENV)/.demo

@@ -66,7 +66,9 @@ class ChainCall:
             flight: The flight that this call leads.
         """
         with self._core.quiet("lookup"):
-            self._found = self._core.take(self._find(flight), self._hands)
+            self._found = self._core.look_up(
+                self._find(flight), self._hands, self.identity.namespace
+            )
         # Now, not at the end: the chain's time is the chain's, not the cache's.
         decision, reason, facts = self._decision()
         self._run.decide(decision, reason, **facts)
@@ -79,7 +81,9 @@ class ChainCall:
             flight: As for `look_up`.
         """
         with self._core.quiet("lookup"):
-            self._found = await self._core.atake(self._find(flight), self._hands)
+            self._found = await self._core.alook_up(
+                self._find(flight), self._hands, self.identity.namespace
+            )
         decision, reason, facts = self._decision()
         await self._run.adecide(decision, reason, **facts)
         return self._hit()

@@ -18,7 +18,7 @@ from langchain_prodpatterns.cache.flights import Flights
 from langchain_prodpatterns.cache.guards import fired
 from langchain_prodpatterns.cache.identity import Identity, Scope
 from langchain_prodpatterns.cache.leases import Leases
-from langchain_prodpatterns.cache.lookups import Visit
+from langchain_prodpatterns.cache.lookups import Lookup, Visit
 from langchain_prodpatterns.cache.metadata import Labels, TimeToLive
 from langchain_prodpatterns.cache.policy import Policy
 from langchain_prodpatterns.cache.questions import SameAnswerRequest
@@ -33,6 +33,7 @@ from langchain_prodpatterns.cache.warming import (
     embedded,
     entries_of,
 )
+from langchain_prodpatterns.cache.watching import Watch, unwatched
 from langchain_prodpatterns.cache.workers import off_loop
 from langchain_prodpatterns.errors import StoreUnavailable
 from langchain_prodpatterns.fingerprints import Fingerprint, fingerprint_of
@@ -81,6 +82,8 @@ class Core:
         """What was invalidated lately."""
         self.tiers = Tiers(store, policy, judge, self.counters, self.recalls, ttl=ttl)
         """The steps of a lookup and of an update."""
+        self.watch: Watch = unwatched
+        """Who watches the lookups."""
         self._embedder = self._bind(store)
         if isinstance(store, Announcing):
             store.on_recall(self.recalls.note)
@@ -125,6 +128,22 @@ class Core:
         """Take the steps of a lookup or an update without blocking the event loop."""
         with self._as_active():
             return await awalk(steps, hands)
+
+    def look_up(self, steps: Steps[Lookup], hands: Hands, namespace: str) -> Lookup:
+        """Take the steps of a lookup that somebody may watch."""
+        with self.watch(namespace) as note:
+            found = self.take(steps, hands)
+            note(found)
+            return found
+
+    async def alook_up(
+        self, steps: Steps[Lookup], hands: Hands, namespace: str
+    ) -> Lookup:
+        """Take the steps of a lookup that somebody may watch, natively async."""
+        with self.watch(namespace) as note:
+            found = await self.atake(steps, hands)
+            note(found)
+            return found
 
     def explain(self, identity: Identity) -> CacheDecision:
         """Say what a lookup would decide, with what is promised and known."""

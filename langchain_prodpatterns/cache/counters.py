@@ -170,10 +170,14 @@ class Counters:
             # Never the message: it may hold what a user wrote.
             logger.warning("cache: %s failed (%s)", what, type(error).__name__)
 
+    def so_far(self) -> Counter[Event]:
+        """Return how often each event was counted, without a look at the store."""
+        with self._lock:
+            return self._counts.copy()
+
     def stats(self, store: StoreCounts, promise: Promise) -> CacheStats:
         """Return the counts, with those of the store and what is promised."""
-        with self._lock:
-            counts = self._counts.copy()
+        counts = self.so_far()
         return CacheStats(
             exact=counts["exact"],
             alias=counts["alias"],

@@ -226,8 +226,8 @@ class SemanticJudgeCache(CacheUpkeep):
         with self.core.quiet("lookup"):
             visit = Visit()
             identity = self._identify(prompt, llm_string)
-            steps = self._find(identity)
-            found = self.core.take(steps, visit.hands(self.embeddings))
+            steps, hands = self._find(identity), visit.hands(self.embeddings)
+            found = self.core.look_up(steps, hands, identity.namespace)
             ledger.report(visit.entry(found), visit.config)
             return self._settle(identity, found, visit)
         return None
@@ -247,8 +247,8 @@ class SemanticJudgeCache(CacheUpkeep):
         with self.core.quiet("lookup"):
             visit = Visit()
             identity = await self._aidentify(prompt, llm_string)
-            steps = self._find(identity)
-            found = await self.core.atake(steps, visit.hands(self.embeddings))
+            steps, hands = self._find(identity), visit.hands(self.embeddings)
+            found = await self.core.alook_up(steps, hands, identity.namespace)
             await ledger.areport(visit.entry(found), visit.config)
             return self._settle(identity, found, visit)
         return None

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
+from itertools import islice
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,10 @@ from langchain_prodpatterns.errors import ConfigurationError, ProdPatternsError
 from langchain_prodpatterns.fingerprints import Fingerprint, fingerprint_of
 
 _SAME_TEXT = "the same text: served if all else of the request is equal, too"
+_IS_OPEN = {
+    "judge": ": the judge decides",
+    "watch": ": the judge is asked, and not yet believed",
+}
 _WHOLE = 1.0
 
 
@@ -120,9 +125,7 @@ def run(options: argparse.Namespace, store: CacheStore, output: Output) -> int:
 
 def _same_text(options: argparse.Namespace, store: CacheStore) -> Iterator[Near]:
     selection = _selection(options, text=options.query)
-    for found, (entry, _) in enumerate(store.scan(selection)):
-        if found == options.limit:
-            return
+    for entry, _ in islice(store.scan(selection), options.limit):
         reason = _SAME_TEXT
         if entry.text != options.query:
             reason = "found to have the same answer: served as an alias is"
@@ -190,14 +193,8 @@ def _weighed(query: str, learning: Learning, entry: Entry, similarity: float) ->
     learned = learning.of(entry.partition)
     stakes = Stakes(judged=True, needed=NEEDED_UNPRICED)
     decision = decide(candidate, None, learned, stakes)
-    return Near(
-        entry, similarity, candidate.guards, decision.action, _needed(decision.reason)
-    )
-
-
-def _needed(reason: str) -> str:
-    """Say what is open where the judge has the word."""
-    return f"{reason}: the judge decides" if reason.endswith("is not sure") else reason
+    reason = decision.reason + _IS_OPEN.get(decision.action, "")
+    return Near(entry, similarity, candidate.guards, decision.action, reason)
 
 
 def load_embeddings(name: str) -> Embeddings:

@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-EXTRAS = ("openai", "testing", "fastembed", "postgres", "prices", "plots")
+EXTRAS = ("openai", "testing", "fastembed", "postgres", "otel", "prices", "plots")
 """The extras that `make lowest` installs; code for the others is still to come."""
 
 

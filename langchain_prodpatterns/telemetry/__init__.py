@@ -1,0 +1,36 @@
+"""What caches do, as OpenTelemetry metrics and spans (extra `otel`).
+
+```python
+telemetry = CacheTelemetry(cache)  # all it does, behind a model or around a chain
+```
+
+| metric | instrument, unit | attributes besides those of every metric |
+|---|---|---|
+| `prodpatterns.cache.lookups` | counter | `prodpatterns.cache.outcome`, `error.type` |
+| `prodpatterns.cache.lookup.duration` | histogram, s | the same |
+| `prodpatterns.cache.saved.calls`, `.tokens`, `.usd` | counters | |
+| `prodpatterns.cache.saved.duration` | counter, s | |
+| `prodpatterns.cache.saved.unpriced` | counter: hits whose price nobody knows | |
+| `prodpatterns.cache.updates` | counter | `prodpatterns.cache.result` |
+| `prodpatterns.cache.judge.failures`, `.audits` | counters | |
+| `prodpatterns.cache.judge.background` | counter | `prodpatterns.cache.result` |
+| `prodpatterns.cache.errors` | counter: what failed and was a miss | |
+| `prodpatterns.cache.store.unavailable` | counter: the store was away | |
+| `prodpatterns.cache.removals` | counter | `prodpatterns.cache.reason` |
+| `prodpatterns.cache.entries`, `.aliases`, `.rejected` | gauges | |
+| `prodpatterns.cache.size` | gauge, By | |
+| `prodpatterns.cache.promise.delta`, `.bound` | gauges: shares | |
+| `prodpatterns.cache.promise.evidence` | gauge: verdicts | |
+
+Every metric has `prodpatterns.cache.name` where the cache was given a name. No text, no
+key and no message of an error is in any attribute. Gauges are of the store, which
+processes may share: take their maximum, not their sum.
+
+A lookup is a span, `cache lookup`; what embeds and judges within it is below it where
+that is traced, too. It is no call of a model, so it has no `gen_ai` attributes: those
+are of the calls below it.
+"""
+
+from langchain_prodpatterns.telemetry.cache_telemetry import CacheTelemetry
+
+__all__ = ["CacheTelemetry"]
