@@ -5,11 +5,7 @@ For the owner of the tables: the role that a cache runs with needs fewer rights.
 
 import argparse
 
-from langchain_prodpatterns.cache.stores.urls import (
-    PostgresDatabase,
-    parse_url,
-    postgres_store,
-)
+from langchain_prodpatterns.cache.stores.urls import PostgresDatabase, parse_url
 from langchain_prodpatterns.commands.output import Output
 from langchain_prodpatterns.commands.values import count
 from langchain_prodpatterns.errors import ConfigurationError
@@ -25,13 +21,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--unlogged",
-        action="store_true",
-        help="tables that are faster, and empty after the server has crashed",
+        action=argparse.BooleanOptionalAction,
+        help="tables that are faster, and empty after the server has crashed; by "
+        "default as they are",
     )
     parser.add_argument(
         "--row-level-security",
         action="store_true",
-        help="let a role see the rows of its namespace only",
+        help="let a role see the rows of one namespace only",
+    )
+    parser.add_argument(
+        "--grant-to",
+        metavar="ROLE",
+        action="append",
+        default=[],
+        help="a role that shall read and write entries, and do no more; may be "
+        "repeated",
     )
 
 
@@ -49,12 +54,15 @@ def run(options: argparse.Namespace, output: Output) -> int:
             "whenever it is opened"
         )
         raise ConfigurationError(msg)
-    done = postgres_store().migrate(  # type: ignore[attr-defined]
+    from langchain_prodpatterns.cache.stores import PostgresStore
+
+    done = PostgresStore.migrate(
         database.dsn,
         schema=database.schema,
         dimensions=options.dimensions,
         unlogged=options.unlogged,
         row_level_security=options.row_level_security,
+        grant_to=options.grant_to,
     )
     output.show({"migrations": done}, "\n".join(done) or "up to date")
     return 0

@@ -1,19 +1,15 @@
 """Opening the store that a URL names, for who has no more than a line of text."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
 from langchain_prodpatterns.cache.stores.base import CacheStore
-from langchain_prodpatterns.errors import (
-    ConfigurationError,
-    MissingExtraError,
-    StoreError,
-)
+from langchain_prodpatterns.errors import ConfigurationError, StoreError
+
+PATIENCE = 30.0
+"""Seconds to wait for a database: who types a URL does not keep a user waiting."""
 
 SCHEMA = "prodpatterns"
 """The schema of a PostgreSQL database, unless the URL names another."""
@@ -77,12 +73,17 @@ class PostgresDatabase:
         """Open the store.
 
         Args:
-            create: Nothing here: its tables are made when it is opened or migrated.
+            create: Whether to make or upgrade its tables, if this role may.
 
         Raises:
-            StoreError: When it cannot be opened.
+            MissingExtraError: When the driver is not installed.
+            StoreError: When it cannot be opened, or has no tables.
         """
-        return cast("CacheStore", postgres_store()(self.dsn, schema=self.schema))
+        from langchain_prodpatterns.cache.stores import PostgresStore
+
+        return PostgresStore(
+            self.dsn, schema=self.schema, migrate=create, timeout=PATIENCE
+        )
 
 
 def parse_url(url: str) -> SqliteFile | PostgresDatabase:
@@ -113,27 +114,14 @@ def open_store(url: str, *, create: bool = False) -> CacheStore:
 
     Args:
         url: As for `parse_url`.
-        create: Whether to make an SQLite file if there is none.
+        create: Whether to make an SQLite file, or the tables of a database, if there
+            are none.
 
     Raises:
         ConfigurationError: When the URL names no store.
         StoreError: When it cannot be opened, or there is none.
     """
     return parse_url(url).open(create=create)
-
-
-def postgres_store() -> Callable[..., Any]:
-    """Return the class of the store on PostgreSQL, which takes a driver to import.
-
-    Raises:
-        MissingExtraError: When the driver is not installed.
-    """
-    try:
-        module = import_module("langchain_prodpatterns.cache.stores.postgres")
-    except ModuleNotFoundError as error:
-        feature = "a store on PostgreSQL"
-        raise MissingExtraError(feature, "postgres") from error
-    return cast("Callable[..., Any]", module.PostgresStore)
 
 
 def masked(text: str) -> str:

@@ -95,7 +95,7 @@ def test_wrong_arguments_are_told_of_in_one_line(
 def test_no_password_is_printed(
     run: Run, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(dsn: str, **_: Any) -> None:
+    def fail(dsn: str, **_: object) -> None:
         msg = f"cannot connect:\nto {dsn}"
         raise OSError(msg)
 
@@ -161,30 +161,19 @@ def test_a_database_is_migrated_by_its_owner(
     url = "postgresql://h/db?prodpatterns_schema=mine"
 
     first = run("migrate", "--store", url, "--dimensions", "384", "--unlogged")
-    again = run("migrate", "--store", url, "--row-level-security", "--json")
+    again = run(
+        *("migrate", "--store", url, "--row-level-security", "--json"),
+        *("--grant-to", "app", "--grant-to", "report"),
+    )
 
-    common = {"schema": "mine"}
     assert (first.code, first.out) == (0, "1: tables\n")
     assert again.record == {"migrations": []}
+    common = {"schema": "mine"}
+    tables = {"dimensions": 384, "unlogged": True, "row_level_security": False}
+    rows = {"dimensions": None, "unlogged": None, "row_level_security": True}
     assert asked == [
-        (
-            "postgresql://h/db",
-            {
-                **common,
-                "dimensions": 384,
-                "unlogged": True,
-                "row_level_security": False,
-            },
-        ),
-        (
-            "postgresql://h/db",
-            {
-                **common,
-                "dimensions": None,
-                "unlogged": False,
-                "row_level_security": True,
-            },
-        ),
+        ("postgresql://h/db", {**common, **tables, "grant_to": []}),
+        ("postgresql://h/db", {**common, **rows, "grant_to": ["app", "report"]}),
     ]
 
 

@@ -19,7 +19,6 @@ from langchain_prodpatterns.cache.stores.urls import (
 )
 from langchain_prodpatterns.errors import (
     ConfigurationError,
-    MissingExtraError,
     StoreError,
 )
 
@@ -103,22 +102,19 @@ def test_a_file_is_made_only_when_that_is_wanted(tmp_path: Path) -> None:
     store.close()
 
 
-def test_a_database_is_opened_by_its_store(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("create", [False, True])
+def test_a_database_is_opened_by_its_store(
+    monkeypatch: pytest.MonkeyPatch, create: bool
+) -> None:
     opened: list[Any] = []
     module = ModuleType(POSTGRES)
-    module.PostgresStore = lambda dsn, *, schema: opened.append((dsn, schema))  # type: ignore[attr-defined]
+    module.PostgresStore = lambda dsn, **how: opened.append((dsn, how))  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, POSTGRES, module)
 
-    open_store("postgresql://h/db?prodpatterns_schema=mine")
+    open_store("postgresql://h/db?prodpatterns_schema=mine", create=create)
 
-    assert opened == [("postgresql://h/db", "mine")]
-
-
-def test_without_the_driver_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, POSTGRES, None)
-
-    with pytest.raises(MissingExtraError, match=r"langchain-prodpatterns\[postgres\]"):
-        open_store("postgresql://h/db")
+    how = {"schema": "mine", "migrate": create, "timeout": 30.0}
+    assert opened == [("postgresql://h/db", how)]
 
 
 @pytest.mark.parametrize(
