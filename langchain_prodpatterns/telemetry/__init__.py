@@ -6,7 +6,7 @@ telemetry = CacheTelemetry(cache)  # all it does, behind a model or around a cha
 
 | metric | instrument, unit | attributes besides those of every metric |
 |---|---|---|
-| `prodpatterns.cache.lookups` | counter | `prodpatterns.cache.outcome`, `error.type` |
+| `prodpatterns.cache.lookups` | counter | `prodpatterns.cache.outcome` |
 | `prodpatterns.cache.lookup.duration` | histogram, s | the same |
 | `prodpatterns.cache.saved.calls`, `.tokens`, `.usd` | counters | |
 | `prodpatterns.cache.saved.duration` | counter, s | |

@@ -128,9 +128,9 @@ class CacheTelemetry:
             try:
                 yield note
             except Exception as error:
-                outcome = _failed(error, attributes)
+                outcome = {**attributes, _OUTCOME: "error"}
                 self._recorder.ended(time.perf_counter() - started, outcome)
-                _set_failed(span, outcome)
+                _set_failed(span, error)
                 raise
 
 
@@ -226,12 +226,10 @@ def _facts(found: Lookup) -> Attributes:
     return {f"{PREFIX}.{name}": value for name, value in facts.items()}
 
 
-def _failed(error: Exception, attributes: Attributes) -> Attributes:
-    return {**attributes, _OUTCOME: "error", "error.type": type(error).__qualname__}
-
-
-def _set_failed(span: "Span", outcome: Attributes) -> None:
+def _set_failed(span: "Span", error: Exception) -> None:
     from opentelemetry.trace import StatusCode
 
-    span.set_attributes(outcome)
+    span.set_attribute(_OUTCOME, "error")
+    # Not in metrics: exporters there are that lose the labels that not all points have.
+    span.set_attribute("error.type", type(error).__qualname__)
     span.set_status(StatusCode.ERROR)

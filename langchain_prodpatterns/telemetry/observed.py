@@ -24,6 +24,8 @@ _Read: TypeAlias = "Callable[[Watched], Iterable[tuple[float, Attributes]]]"
 _RESULT = f"{PREFIX}.result"
 _REASON = f"{PREFIX}.reason"
 _FRESH_SECONDS = 1.0
+# Not "1": then some exporters to Prometheus write `_ratio` at the end, and some do not.
+_SHARE = ""
 
 
 class Watched:
@@ -170,13 +172,13 @@ _OBSERVED = (
     ),
     Observed(
         "promise.delta",
-        "1",
+        _SHARE,
         "The share of near hits that may be wrong.",
         _figures(delta="promise.delta"),
     ),
     Observed(
         "promise.bound",
-        "1",
+        _SHARE,
         "The upper bound on that share, 95% sure.",
         _figures(bound="promise.bound"),
     ),

@@ -294,10 +294,13 @@ def test_a_lookup_that_fails_is_one_and_says_no_more_than_its_type(
         assert measured.value("errors") == int(not away)
         assert "entries" not in measured.metrics()
 
-    assert measured.value(
-        "lookups", outcome="error", error_type=error.__name__
-    ) == measured.value("lookup.duration", outcome="error", error_type=error.__name__)
+    assert measured.outcomes() == {"error": 1}
+    assert measured.value("lookup.duration", outcome="error") == 1
     (span,) = measured.spans()
+    assert dict(span.attributes or {}) == {
+        f"{PREFIX}.outcome": "error",
+        "error.type": error.__name__,
+    }
     assert span.status.status_code is StatusCode.ERROR
     assert span.status.description is None
     assert span.events == ()
