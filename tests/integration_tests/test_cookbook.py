@@ -15,13 +15,28 @@ COOKBOOK = ROOT / "cookbook"
 RECIPES = sorted(COOKBOOK.glob("*.py"))
 CELL = "# %%"
 # Imported by Python itself when it starts, since it is on the path.
+# A recipe reaches nobody but itself, where it listens.
 NO_NETWORK = """
 import socket
+
+own = set()
+listen, connect, find = socket.socket.listen, socket.socket.connect, socket.getaddrinfo
 
 def refuse(*args, **kwargs):
     raise OSError("a recipe runs without a network")
 
-socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
+def note(self, *args):
+    listen(self, *args)
+    own.add(self.getsockname())
+
+def connect_to_own(self, address):
+    return connect(self, address) if address in own else refuse()
+
+def find_own(host, port, *args, **kwargs):
+    return find(host, port, *args, **kwargs) if host == "127.0.0.1" else refuse()
+
+socket.socket.listen, socket.socket.connect = note, connect_to_own
+socket.socket.connect_ex, socket.getaddrinfo = refuse, find_own
 """
 
 
