@@ -1,20 +1,25 @@
 """What the README shows is what a reader gets."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.outputs import Generation
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import Runnable
 from langchain_core.vectorstores import InMemoryVectorStore
 from pydantic import BaseModel
 
-from langchain_prodpatterns import Route
+from langchain_prodpatterns import Route, SemanticJudgeCache
+from langchain_prodpatterns.cli import main
 from langchain_prodpatterns.testing import LexicalEmbeddings, ScriptedChatModel
+from langchain_prodpatterns.usage import Usage
 
+EMBEDDINGS = "langchain_prodpatterns.testing:LexicalEmbeddings"
 README = Path(__file__).parents[2] / "README.md"
 MOST_LINES = 20
 
@@ -40,6 +45,34 @@ def test_the_snippet_is_short_and_prints_what_is_shown(tmp_path: Path) -> None:
     assert len([line for line in snippet.splitlines() if line.strip()]) <= MOST_LINES
     assert run.stderr == ""
     assert run.stdout == shown
+
+
+def test_what_explain_prints_is_what_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "answers.sqlite"
+    with SemanticJudgeCache(LexicalEmbeddings(), lambda _: True, path=path) as cache:
+        for question in (
+            "May my dog come on the ferry?",
+            "May my cat come along?",
+            "What does a kayak cost?",
+        ):
+            saved = Usage(calls=1, input_tokens=200, output_tokens=50, usd=0.0021)
+            cache.update(question, "model", [Generation(text="x")], saved=saved)
+    lines = "".join(_blocks("bash")).splitlines()
+    typed = next(line for line in lines if "cache explain" in line)
+    arguments = shlex.split(typed.replace("my_app:embeddings", EMBEDDINGS))[1:]
+
+    code = main([*arguments, "--store", str(path)])
+
+    shown = next(block for block in _blocks("text") if "would" in block)
+    assert code == 0
+    assert _steady(capsys.readouterr().out) == _steady(shown)
+
+
+def _steady(text: str) -> str:
+    """Return a text without what another run has otherwise: keys and ages."""
+    return re.sub(r"\b[0-9a-f]{32}\b|\b\d+s\b| +|─+", "~", text)
 
 
 class Ticket(BaseModel):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import Protocol, runtime_checkable
 
-from langchain_prodpatterns.cache.stores.base import CacheStore, Entry
+from langchain_prodpatterns.cache.stores.base import CacheStore
 from langchain_prodpatterns.cache.stores.sealing import (
     as_text,
     sealed_columns,
@@ -84,12 +84,13 @@ def take_census(store: CacheStore, largest: int = 10) -> Census:
     if isinstance(store, Countable):
         return store.census(largest)
     held = store.counts().entries
-    groups: dict[str, Group] = {}
+    groups: dict[tuple[str, str], Group] = {}
     oldest, newest = float("inf"), float("-inf")
     for entry, vector in store.scan():
         size = size_of(sealed_columns(entry, vector, entry.created))
-        group = groups.get(entry.partition, _group_of(entry))
-        groups[entry.partition] = group.plus(1, size, entry.hits)
+        whose = entry.namespace, entry.partition
+        group = groups.get(whose, Group(*whose))
+        groups[whose] = group.plus(1, size, entry.hits)
         oldest = min(oldest, entry.created)
         newest = max(newest, entry.created)
     seen = sum(group.entries for group in groups.values())
@@ -131,12 +132,8 @@ def read_census(db: sqlite3.Connection, now: float, largest: int) -> Census:
     )
 
 
-def _group_of(entry: Entry) -> Group:
-    return Group(entry.namespace, entry.partition)
-
-
 def _summed(partitions: Iterable[Group], largest: int) -> Census:
-    """Sum partitions up by namespace. A partition is of one namespace only."""
+    """Sum partitions up by namespace."""
     groups = list(partitions)
     namespaces: dict[str, Group] = {}
     for group in groups:
