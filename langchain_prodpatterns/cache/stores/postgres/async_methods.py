@@ -22,6 +22,7 @@ from langchain_prodpatterns.cache.stores.postgres.methods import (
     Item,
     chosen,
 )
+from langchain_prodpatterns.cache.stores.postgres.searching import Search
 from langchain_prodpatterns.cache.stores.postgres.statements import Work
 from langchain_prodpatterns.cache.workers import off_loop
 
@@ -45,7 +46,7 @@ class AsyncMethods:
         self, partition: str, vector: Vector, *, exact: str, limit: int = 1
     ) -> Sequence[Neighbor]:
         """Do what `nearest` does, natively async."""
-        search = entries.Search(partition, vector, exact, limit)
+        search = Search(partition, vector, exact, limit)
         return await self._arun(self._keeper.nearest(search))
 
     async def aget(self, key: str) -> Entry | None:

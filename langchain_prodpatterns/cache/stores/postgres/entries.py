@@ -1,6 +1,6 @@
 """Reading, adding and removing entries, as work for a database."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,7 +8,6 @@ from langchain_prodpatterns.cache.digests import digest
 from langchain_prodpatterns.cache.stores.base import (
     Entry,
     Found,
-    Neighbor,
     Selection,
     Vector,
 )
@@ -17,7 +16,6 @@ from langchain_prodpatterns.cache.stores.postgres.columns import (
     GIVEN,
     LIVE,
     READ,
-    Half,
     as_vector,
     given,
     read,
@@ -33,8 +31,6 @@ from langchain_prodpatterns.errors import StoreError
 from langchain_prodpatterns.fingerprints import Fingerprint
 
 _FROM = "FROM {s}.entries e LEFT JOIN {s}.uses u ON u.id = e.id"
-_MORE = 8
-_LOOKED_AT_MOST = 4_096
 _REMOVED_AT_ONCE = 5_000
 _TRIES = 3
 _BIG_SECONDS = 1e9
@@ -83,127 +79,6 @@ def get(key: str) -> Work[tuple[Entry | None, list[str]]]:
         entry = read(row)
         return (None, [key]) if entry is None else (entry[0], [])
     return None, []
-
-
-@dataclass(frozen=True, slots=True)
-class Search:
-    """What to look for."""
-
-    partition: str
-    """The partition."""
-    vector: Vector
-    """The question's vector."""
-    exact: str
-    """The request: what was rejected for it is left out."""
-    limit: int
-    """How many to return at most."""
-
-
-@dataclass(frozen=True, slots=True)
-class Index:
-    """How the vectors of a large partition are searched."""
-
-    dimensions: int
-    """Of the vectors."""
-    breadth: int
-    """`hnsw.ef_search`."""
-
-
-_SEARCH = f"""
-WITH near AS MATERIALIZED (
-    SELECT id, {{distance}} AS distance FROM {{{{s}}}}.vectors
-    WHERE {{which}} ORDER BY {{distance}} LIMIT {{{{looked}}}}
-)
-SELECT looked.count, live.* FROM (SELECT count(*) FROM near) looked
-LEFT JOIN LATERAL (
-    SELECT 1 - n.distance, {READ}
-    FROM near n JOIN {{{{s}}}}.entries e ON e.id = n.id
-    LEFT JOIN {{{{s}}}}.uses u ON u.id = e.id
-    WHERE {LIVE} AND NOT EXISTS (
-        SELECT FROM {{{{s}}}}.rejected r WHERE r.exact = %(exact)s AND r.key = e.key
-    )
-    ORDER BY n.distance, e.id LIMIT {{{{limit}}}}
-) live ON true
-"""  # noqa: S608 - our own columns
-
-# Not by the index of vectors: it is of an expression that is not here.
-_ALL = _SEARCH.format(
-    distance="vector OPERATOR({v}.<=>) %(vector)s::{v}.halfvec",
-    which="partition = %(partition)s",
-)
-# Not by the index of partitions: the planner takes it where it knows no better, and
-# would sort a million vectors.
-_INDEXED = _SEARCH.format(
-    distance="vector::{v}.halfvec({dimensions}) OPERATOR({v}.<=>) "
-    "%(vector)s::{v}.halfvec({dimensions})",
-    which="partition || '' = %(partition)s AND {v}.vector_dims(vector) = {dimensions}",
-)
-
-
-def nearest(
-    search: Search, index: Index | None
-) -> Work[tuple[list[Neighbor], list[str]]]:
-    """Return the nearest entries, the nearest first, and the keys of damaged ones.
-
-    Args:
-        search: What to look for.
-        index: How to search a large partition; `None` looks at all of a small one.
-    """
-    settings, names = {}, {}
-    if index is not None:
-        names["dimensions"] = str(index.dimensions)
-        settings = {
-            "hnsw.ef_search": str(index.breadth),
-            "hnsw.iterative_scan": "relaxed_order",
-        }
-    values = {
-        "partition": search.partition,
-        "vector": Half.of(search.vector),
-        "exact": search.exact,
-    }
-    # Some of the nearest may be rejected, past or damaged.
-    looked = search.limit + _MORE
-    while True:
-        names |= {"looked": str(looked), "limit": str(search.limit)}
-        statement = Statement(_ALL if index is None else _INDEXED, values, dict(names))
-        results = yield Batch((statement,), settings)
-        rows = results[0].rows
-        live = [row for row in rows if row[1] is not None]
-        if (
-            len(live) >= search.limit
-            or rows[0][0] < looked
-            or looked >= _LOOKED_AT_MOST
-        ):
-            return _neighbors(live)
-        looked = min(looked * _MORE, _LOOKED_AT_MOST)
-
-
-def _neighbors(
-    rows: Iterable[Sequence[Any]],
-) -> tuple[list[Neighbor], list[str]]:
-    neighbors, damaged = [], []
-    for _, similarity, *columns in rows:
-        entry = read(columns)
-        if entry is None:
-            damaged.append(columns[1])
-        else:
-            neighbors.append(Neighbor(entry[0], min(similarity, 1.0)))
-    return neighbors, damaged
-
-
-def has_more_than(partition: str, rows: int) -> Work[bool]:
-    """Return whether a partition has more than so many vectors."""
-    results = yield Batch(
-        (
-            Statement(
-                "SELECT count(*) FROM (SELECT FROM {s}.vectors "
-                "WHERE partition = %(partition)s LIMIT {rows}) counted",
-                {"partition": partition},
-                {"rows": str(rows + 1)},
-            ),
-        )
-    )
-    return bool(results[0].rows[0][0] > rows)
 
 
 _NAMES = ", ".join(GIVEN)

@@ -16,7 +16,12 @@ from langchain_prodpatterns.cache.stores.base import (
     Vector,
 )
 from langchain_prodpatterns.cache.stores.eviction import Bounds
-from langchain_prodpatterns.cache.stores.postgres import entries, notes, sweeping
+from langchain_prodpatterns.cache.stores.postgres import (
+    entries,
+    notes,
+    searching,
+    sweeping,
+)
 from langchain_prodpatterns.cache.stores.postgres.announcing import (
     Hearing,
     announce,
@@ -38,6 +43,7 @@ _MORE = 8
 _ROWS = 2_000
 _ROWS_SIDE_BY_SIDE = 10_000
 _TRIES = 4
+_ASKED_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,7 @@ class Searching:
         state = self.state()
         return _ROWS_SIDE_BY_SIDE if state and state.covered else _ROWS
 
-    def is_indexed(self, dimensions: int) -> bool:
+    def is_indexed(self, dimensions: int | None) -> bool:
         """Whether there is an index for larger partitions."""
         state = self.state()
         return state is not None and dimensions in state.indexed
@@ -117,7 +123,7 @@ class Keeper:
         yield from self._put_damaged_aside(damaged)
         return entry
 
-    def nearest(self, search: entries.Search) -> Work[Sequence[Neighbor]]:
+    def nearest(self, search: searching.Search) -> Work[Sequence[Neighbor]]:
         """Return the nearest entries of a partition, the nearest first."""
         stored = self.known or (yield from self.fingerprint())
         if stored is None or not self._compares(stored, search.vector):
@@ -125,13 +131,11 @@ class Keeper:
         large = self._sizes.is_large(search.partition)
         if large is None:
             rows = self._searching.rows
-            large = yield from entries.has_more_than(search.partition, rows)
+            large = yield from searching.is_large(search.partition, rows)
             self._sizes.note(search.partition, large=large)
-        index = None
-        if large and self._searching.is_indexed(search.vector.size):
-            index = entries.Index(search.vector.size, self._searching.breadth)
+        breadth = self._searching.breadth if large else None
         for _ in range(_TRIES):
-            neighbors, damaged = yield from entries.nearest(search, index)
+            neighbors, damaged = yield from searching.nearest(search, breadth)
             yield from self._put_damaged_aside(damaged)
             if not damaged:
                 break
@@ -248,6 +252,22 @@ class Keeper:
         self._count("expired", swept.expired)
         self._count("evicted", swept.evicted)
         return swept.expired + swept.evicted
+
+    def index_some(self, limit: int) -> Work[int]:
+        """Give some vectors of a large partition to the index; return how many.
+
+        Args:
+            limit: How many at most.
+        """
+        known = self.known
+        if known is None or not self._searching.is_indexed(known.dimensions):
+            return 0
+        rows = self._searching.rows // 2
+        for partition in self._sizes.some_large(_ASKED_AT_ONCE):
+            moved = yield from searching.index_some(partition, rows, limit)
+            if moved:
+                return moved
+        return 0
 
     # Hits, and what others do
 

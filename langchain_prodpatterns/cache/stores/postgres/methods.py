@@ -16,6 +16,7 @@ from langchain_prodpatterns.cache.stores.base import (
 from langchain_prodpatterns.cache.stores.postgres import entries, notes
 from langchain_prodpatterns.cache.stores.postgres.database import Kind
 from langchain_prodpatterns.cache.stores.postgres.keeper import Keeper
+from langchain_prodpatterns.cache.stores.postgres.searching import Search
 from langchain_prodpatterns.cache.stores.postgres.statements import Work
 
 T = TypeVar("T")
@@ -42,7 +43,7 @@ class Methods:
         self, partition: str, vector: Vector, *, exact: str, limit: int = 1
     ) -> Sequence[Neighbor]:
         """Return the nearest entries of a partition, the nearest first."""
-        search = entries.Search(partition, vector, exact, limit)
+        search = Search(partition, vector, exact, limit)
         return self._run(self._keeper.nearest(search))
 
     def get(self, key: str) -> Entry | None:

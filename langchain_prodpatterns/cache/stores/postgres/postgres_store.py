@@ -6,6 +6,7 @@ method has to do is put together by the `Keeper`, as SQL of the modules beside i
 `Database` runs it, for a thread or an event loop.
 """
 
+import time
 from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 from typing import Any, TypeVar
@@ -46,6 +47,8 @@ from langchain_prodpatterns.fingerprints import Fingerprint
 
 T = TypeVar("T")
 _SWEEP_AT_ONCE = 1_000
+_INDEX_AT_ONCE = 200
+_INDEXING_SECONDS = 20.0
 _BULK_SECONDS = 60.0
 
 
@@ -281,10 +284,14 @@ class PostgresStore(Methods, AsyncMethods):
             self._db.index(known.dimensions)
 
     def _tidy(self) -> None:
-        """Sweep; for the thread that keeps house."""
+        """Sweep, and index what there is much of; for the thread that keeps house."""
         self._db.run(self._keeper.sweep(_SWEEP_AT_ONCE), "bulk")
         # Another process may have made an index.
         self._indexed = None
+        end = time.monotonic() + _INDEXING_SECONDS
+        while self._db.run(self._keeper.index_some(_INDEX_AT_ONCE), "bulk"):
+            if self._closed or time.monotonic() >= end:
+                break
 
     # What it is, and its end
 

@@ -4,6 +4,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 from langchain_prodpatterns.forking import guard
@@ -26,6 +27,7 @@ class PartitionSizes:
         self._lock = threading.Lock()
         guard(self, "_lock")
         self._known: OrderedDict[str, tuple[bool, float]] = OrderedDict()
+        self._large: OrderedDict[str, None] = OrderedDict()
 
     def __reduce__(self) -> Any:
         # A copy asks again.
@@ -37,11 +39,26 @@ class PartitionSizes:
             large, until = self._known.get(partition, (False, float("-inf")))
             return large if self._clock() < until else None
 
+    def some_large(self, count: int) -> list[str]:
+        """Return some large partitions, others each time.
+
+        Args:
+            count: How many at most.
+        """
+        with self._lock:
+            some = list(islice(self._large, count))
+            for partition in some:
+                self._large.move_to_end(partition)
+        return some
+
     def note(self, partition: str, *, large: bool) -> None:
         """Remember an answer: a small one may soon be large, a large one stays so."""
         seconds = _LARGE_SECONDS if large else _SMALL_SECONDS
         with self._lock:
             self._known[partition] = large, self._clock() + seconds
             self._known.move_to_end(partition)
+            if large:
+                self._large[partition] = None
             while len(self._known) > _MAX_PARTITIONS:
-                self._known.popitem(last=False)
+                gone, _ = self._known.popitem(last=False)
+                self._large.pop(gone, None)

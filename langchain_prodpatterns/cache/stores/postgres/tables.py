@@ -36,9 +36,11 @@ CREATE {unlogged} TABLE {s}.vectors (
     id bigint PRIMARY KEY REFERENCES {s}.entries ON DELETE CASCADE,
     partition text COLLATE "C" NOT NULL,
     namespace bytea NOT NULL,
-    vector {v}.halfvec NOT NULL
+    vector {v}.halfvec NOT NULL,
+    indexed boolean NOT NULL DEFAULT false
 ) WITH (parallel_workers = 0, autovacuum_vacuum_insert_scale_factor = 0.02);
-CREATE INDEX vectors_partition ON {s}.vectors (partition);
+CREATE INDEX vectors_compared ON {s}.vectors (partition) WHERE NOT indexed;
+CREATE INDEX vectors_indexed ON {s}.vectors (partition) WHERE indexed;
 CREATE TABLE {s}.embedder (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     name text NOT NULL,
@@ -192,7 +194,7 @@ CREATE POLICY of_namespace ON {s}.{table} USING (
 NEAREST = """
 CREATE INDEX IF NOT EXISTS {index} ON {s}.vectors
 USING hnsw ((vector::{v}.halfvec({dimensions})) {v}.halfvec_cosine_ops)
-WHERE {v}.vector_dims(vector) = {dimensions}
+WHERE indexed AND {v}.vector_dims(vector) = {dimensions}
 """
 """The index for large partitions. There is one for each length that vectors ever had:
 a store that was emptied takes those of another model."""
@@ -202,7 +204,7 @@ NAME_OF_NEAREST = "vectors_nearest_"
 
 COVERING = """
 CREATE INDEX IF NOT EXISTS vectors_covering ON {s}.vectors (partition)
-INCLUDE (id, vector)
+INCLUDE (id, vector) WHERE NOT indexed
 """
 """The index that holds the vectors of a partition side by side, in whatever order they
 came: to compare them all is then several times faster."""
