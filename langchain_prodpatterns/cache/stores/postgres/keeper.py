@@ -34,6 +34,7 @@ from langchain_prodpatterns.cache.stores.postgres.migrations import State
 from langchain_prodpatterns.cache.stores.postgres.recent import Recent
 from langchain_prodpatterns.cache.stores.postgres.sizes import PartitionSizes
 from langchain_prodpatterns.cache.stores.postgres.statements import Work
+from langchain_prodpatterns.cache.stores.postgres.tables import SIDE_BY_SIDE
 from langchain_prodpatterns.errors import StoreError
 from langchain_prodpatterns.fingerprints import Fingerprint
 from langchain_prodpatterns.forking import guard
@@ -57,15 +58,13 @@ class Searching:
     state: Callable[[], State | None]
     """What is known of the tables."""
 
-    @property
-    def rows(self) -> int:
-        """How many vectors of a partition are all looked at."""
+    def rows(self, dimensions: int) -> int:
+        """How many vectors of a partition, of so many dimensions, are all looked at."""
         if self.scan_rows is not None:
             return self.scan_rows
-        state = self.state()
-        return _ROWS_SIDE_BY_SIDE if state and state.covered else _ROWS
+        return _ROWS_SIDE_BY_SIDE if dimensions <= SIDE_BY_SIDE else _ROWS
 
-    def is_indexed(self, dimensions: int | None) -> bool:
+    def is_indexed(self, dimensions: int) -> bool:
         """Whether there is an index for larger partitions."""
         state = self.state()
         return state is not None and dimensions in state.indexed
@@ -130,8 +129,9 @@ class Keeper:
             return []
         large = self._sizes.is_large(search.partition)
         if large is None:
-            rows = self._searching.rows
-            large = yield from searching.is_large(search.partition, rows)
+            size = search.vector.size
+            rows = self._searching.rows(size)
+            large = yield from searching.is_large(search.partition, size, rows)
             self._sizes.note(search.partition, large=large)
         breadth = self._searching.breadth if large else None
         for _ in range(_TRIES):
@@ -259,12 +259,12 @@ class Keeper:
         Args:
             limit: How many at most.
         """
-        known = self.known
-        if known is None or not self._searching.is_indexed(known.dimensions):
+        size = self.known.dimensions if self.known else None
+        if size is None or not self._searching.is_indexed(size):
             return 0
-        rows = self._searching.rows // 2
+        rows = self._searching.rows(size) // 2
         for partition in self._sizes.some_large(_ASKED_AT_ONCE):
-            moved = yield from searching.index_some(partition, rows, limit)
+            moved = yield from searching.index_some(partition, size, rows, limit)
             if moved:
                 return moved
         return 0

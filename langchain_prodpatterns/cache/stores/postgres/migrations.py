@@ -11,9 +11,7 @@ import psycopg
 
 from langchain_prodpatterns.cache.stores.postgres.statements import Names, Statement
 from langchain_prodpatterns.cache.stores.postgres.tables import (
-    COVERING,
     MIGRATIONS,
-    MOST_COVERED,
     NAME_OF_NEAREST,
     NEAREST,
     OF_TENANTS,
@@ -60,8 +58,6 @@ class State:
     """Whether this role may change the tables."""
     indexed: frozenset[int]
     """The dimensions of vectors that there is an index for."""
-    covered: bool
-    """Whether an index holds those of a partition side by side."""
 
 
 def state_of(connection: psycopg.Connection, schema: str) -> State:
@@ -80,14 +76,13 @@ def state_of(connection: psycopg.Connection, schema: str) -> State:
         "SELECT coalesce(c.relpersistence = 'u', false), "
         "coalesce(c.relrowsecurity, false), "
         "coalesce(pg_has_role(c.relowner, 'USAGE'), false), "
-        "to_regclass(format('%%I.version', %(s)s::text)) IS NOT NULL, "
-        "to_regclass(format('%%I.vectors_covering', %(s)s::text)) IS NOT NULL "
+        "to_regclass(format('%%I.version', %(s)s::text)) IS NOT NULL "
         "FROM (SELECT to_regclass(format('%%I.entries', %(s)s::text)) AS oid) t "
         "LEFT JOIN pg_class c USING (oid)",
         {"s": schema},
     ).fetchone()
     assert row is not None  # noqa: S101 - a left join of one row
-    unlogged, secured, owned, versioned, covered = row
+    unlogged, secured, owned, versioned = row
     indexed = _indexed(connection, schema)
     extension = _extension(connection)
     version = 0
@@ -96,7 +91,7 @@ def state_of(connection: psycopg.Connection, schema: str) -> State:
         statement = Statement("SELECT version FROM {s}.version")
         found = connection.execute(names.query(statement)).fetchone()
         version = found[0] if found else 0
-    return State(version, extension, unlogged, secured, owned, indexed, covered)
+    return State(version, extension, unlogged, secured, owned, indexed)
 
 
 def _indexed(connection: psycopg.Connection, schema: str) -> frozenset[int]:
@@ -209,8 +204,6 @@ def _migrate(connection: psycopg.Connection, wanted: Wanted) -> Iterator[str]:
     if wanted.dimensions is not None and wanted.dimensions not in state.indexed:
         size = str(wanted.dimensions)
         run(NEAREST, dimensions=size, index=f"{NAME_OF_NEAREST}{size}")
-        if wanted.dimensions <= MOST_COVERED:
-            run(COVERING)
         yield f"indexed vectors of {wanted.dimensions} dimensions"
 
 

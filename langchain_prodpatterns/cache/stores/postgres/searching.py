@@ -23,6 +23,7 @@ from langchain_prodpatterns.cache.stores.postgres.statements import (
     Statement,
     Work,
 )
+from langchain_prodpatterns.cache.stores.postgres.tables import SIDE_BY_SIDE
 
 _MORE = 8
 _LOOKED_AT_MOST = 4_096
@@ -44,9 +45,12 @@ class Search:
     """How many to return at most."""
 
 
+_SIDE_BY_SIDE = "{v}.vector_dims(vector) <= {most}"
+_LONG = "{v}.vector_dims(vector) > {most}"
+
 _COMPARED = """(
     SELECT id, vector OPERATOR({v}.<=>) %(vector)s::{v}.halfvec AS distance
-    FROM {s}.vectors WHERE partition = %(partition)s AND NOT indexed
+    FROM {s}.vectors WHERE partition = %(partition)s AND NOT indexed AND <fitting>
     ORDER BY distance LIMIT {looked}
 )"""
 
@@ -103,7 +107,8 @@ def nearest(
         names = {"looked": str(looked), "limit": str(search.limit)}
         if large:
             names["dimensions"] = str(search.vector.size)
-        statement = Statement(_LARGE if large else _SMALL, values, names)
+        text = _of_size(_LARGE if large else _SMALL, search.vector.size)
+        statement = Statement(text, values, names)
         results = yield Batch((statement,), settings if large else {})
         rows = results[0].rows
         live = [row for row in rows if row[1] is not None]
@@ -111,6 +116,12 @@ def nearest(
         if len(live) >= search.limit or is_all:
             return _neighbors(live)
         looked = min(looked * _MORE, _LOOKED_AT_MOST)
+
+
+def _of_size(text: str, dimensions: int) -> str:
+    """Say which index of what is not yet indexed holds vectors of a length."""
+    fitting = _SIDE_BY_SIDE if dimensions <= SIDE_BY_SIDE else _LONG
+    return text.replace("<fitting>", fitting)
 
 
 def _neighbors(rows: Iterable[Sequence[Any]]) -> tuple[list[Neighbor], list[str]]:
@@ -124,31 +135,50 @@ def _neighbors(rows: Iterable[Sequence[Any]]) -> tuple[list[Neighbor], list[str]
     return neighbors, damaged
 
 
-def is_large(partition: str, rows: int) -> Work[bool]:
+def is_large(partition: str, dimensions: int, rows: int) -> Work[bool]:
     """Return whether a partition has vectors in the index, or more than so many.
 
     Args:
         partition: The partition.
+        dimensions: Of its vectors.
         rows: Vectors that are not in the index.
     """
     text = (
         "SELECT EXISTS (SELECT FROM {s}.vectors WHERE partition = %(partition)s "
         "AND indexed), count(*) FROM (SELECT FROM {s}.vectors "
-        "WHERE partition = %(partition)s AND NOT indexed LIMIT {rows}) counted"
+        "WHERE partition = %(partition)s AND NOT indexed AND <fitting> LIMIT {rows}) c"
     )
-    names = {"rows": str(rows + 1)}
-    results = yield Batch((Statement(text, {"partition": partition}, names),))
+    names, values = {"rows": str(rows + 1)}, {"partition": partition}
+    results = yield Batch((Statement(_of_size(text, dimensions), values, names),))
     indexed, count = results[0].rows[0]
     return bool(indexed or count > rows)
 
 
-def index_some(partition: str, rows: int, limit: int) -> Work[int]:
+_INDEX_SOME = """
+UPDATE {s}.vectors SET indexed = true
+WHERE (SELECT pg_try_advisory_xact_lock(%(lock)s)) AND id IN (
+    SELECT id FROM {s}.vectors
+    WHERE partition = %(partition)s AND NOT indexed AND <fitting>
+    ORDER BY id LIMIT (
+        SELECT least(greatest(count(*) - %(rows)s, 0), %(limit)s) FROM (
+            SELECT FROM {s}.vectors
+            WHERE partition = %(partition)s AND NOT indexed AND <fitting>
+            LIMIT %(rows)s + %(limit)s
+        ) counted
+    )
+    FOR UPDATE SKIP LOCKED
+)
+"""
+
+
+def index_some(partition: str, dimensions: int, rows: int, limit: int) -> Work[int]:
     """Give some vectors of a large partition to the index, the oldest first.
 
     Only one process does so at a time.
 
     Args:
         partition: The partition.
+        dimensions: Of its vectors.
         rows: Vectors that stay as they are, at least.
         limit: How many at most.
 
@@ -156,12 +186,7 @@ def index_some(partition: str, rows: int, limit: int) -> Work[int]:
         How many were given.
     """
     results = yield Batch.of(
-        "UPDATE {s}.vectors SET indexed = true "
-        "WHERE (SELECT pg_try_advisory_xact_lock(%(lock)s)) AND id IN ("
-        "SELECT id FROM {s}.vectors WHERE partition = %(partition)s AND NOT indexed "
-        "ORDER BY id LIMIT (SELECT least(greatest(count(*) - %(rows)s, 0), %(limit)s) "
-        "FROM (SELECT FROM {s}.vectors WHERE partition = %(partition)s "
-        "AND NOT indexed LIMIT %(rows)s + %(limit)s) counted) FOR UPDATE SKIP LOCKED)",
+        _of_size(_INDEX_SOME, dimensions),
         lock=_INDEXING,
         partition=partition,
         rows=rows,

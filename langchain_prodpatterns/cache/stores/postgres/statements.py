@@ -10,6 +10,8 @@ from typing import Any, TypeAlias, TypeVar
 
 from psycopg import sql
 
+from langchain_prodpatterns.cache.stores.postgres.tables import SIDE_BY_SIDE
+
 T = TypeVar("T")
 
 _MADE_AT_MOST = 1_000
@@ -70,6 +72,7 @@ class Names:
         self._names: dict[str, sql.Composable] = {
             "s": sql.Identifier(schema),
             "v": sql.Identifier(extension),
+            "most": sql.SQL(str(SIDE_BY_SIDE)),
             "unlogged": sql.SQL("UNLOGGED" if unlogged else ""),
         }
         self._made: dict[tuple[str, ...], bytes] = {}

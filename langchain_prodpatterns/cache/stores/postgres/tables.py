@@ -4,6 +4,10 @@ What changes is apart from what does not: a hit rewrites a narrow row of `uses`,
 never an answer or a place in the index of vectors.
 """
 
+SIDE_BY_SIDE = 1_200
+"""Dimensions, at most, of vectors that an index holds side by side, as `{most}`: a row
+of such an index has no room for more."""
+
 VERSION = 1
 """The version of the schema that this release reads and writes."""
 
@@ -39,7 +43,10 @@ CREATE {unlogged} TABLE {s}.vectors (
     vector {v}.halfvec NOT NULL,
     indexed boolean NOT NULL DEFAULT false
 ) WITH (parallel_workers = 0, autovacuum_vacuum_insert_scale_factor = 0.02);
-CREATE INDEX vectors_compared ON {s}.vectors (partition) WHERE NOT indexed;
+CREATE INDEX vectors_side_by_side ON {s}.vectors (partition) INCLUDE (id, vector)
+    WHERE NOT indexed AND {v}.vector_dims(vector) <= {most};
+CREATE INDEX vectors_long ON {s}.vectors (partition)
+    WHERE NOT indexed AND {v}.vector_dims(vector) > {most};
 CREATE INDEX vectors_indexed ON {s}.vectors (partition) WHERE indexed;
 CREATE TABLE {s}.embedder (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
@@ -201,16 +208,6 @@ a store that was emptied takes those of another model."""
 
 NAME_OF_NEAREST = "vectors_nearest_"
 """What its name begins with; the dimensions follow."""
-
-COVERING = """
-CREATE INDEX IF NOT EXISTS vectors_covering ON {s}.vectors (partition)
-INCLUDE (id, vector) WHERE NOT indexed
-"""
-"""The index that holds the vectors of a partition side by side, in whatever order they
-came: to compare them all is then several times faster."""
-
-MOST_COVERED = 1_200
-"""Dimensions of a vector that a row of such an index has room for."""
 
 RIGHTS = """
 GRANT USAGE ON SCHEMA {s} TO {role};
