@@ -1,5 +1,6 @@
 """Where a cache keeps its entries: the contract, and the stores that keep it."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from langchain_prodpatterns.cache.stores.base import (
@@ -16,6 +17,17 @@ from langchain_prodpatterns.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from langchain_prodpatterns.cache.stores.postgres import PostgresStore
+    from langchain_prodpatterns.cache.stores.vector_store.handover import VectorHandover
+    from langchain_prodpatterns.cache.stores.vector_store_store import VectorStoreStore
+
+_HOMES = {
+    "PostgresStore": "postgres",
+    "VectorHandover": "vector_store.handover",
+    "VectorStoreStore": "vector_store_store",
+}
+"""Names that are imported when they are first used, and from where."""
+
+_OF_POSTGRES = frozenset({"psycopg", "psycopg_pool", "pybreaker"})
 
 __all__ = [
     "Announcing",
@@ -27,18 +39,19 @@ __all__ = [
     "PostgresStore",
     "Selection",
     "StoreCounts",
+    "VectorHandover",
+    "VectorStoreStore",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs an extra when it is first used (PEP 562)."""
-    if name != "PostgresStore":
+    """Import what not all need when it is first used (PEP 562)."""
+    if name not in _HOMES:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
     try:
-        from langchain_prodpatterns.cache.stores.postgres import PostgresStore
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     except ModuleNotFoundError as error:
-        if error.name in {"psycopg", "psycopg_pool", "pybreaker"}:
+        if error.name in _OF_POSTGRES:
             raise MissingExtraError(name, "postgres") from error
         raise
-    return PostgresStore
