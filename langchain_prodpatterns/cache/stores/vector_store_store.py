@@ -117,16 +117,17 @@ class VectorStoreStore:
                 from all partitions, and up to 1,024 where too few fit: a neighbor that
                 has more than those nearer to the question, in other partitions, is not
                 found.
-            candidates: How many to take from the vector store at least, of which the
-                nearest by exact cosine are neighbors.
+            candidates: How many to take from the vector store for one neighbor: the
+                nearest of them by exact cosine. For each more, one more is taken.
             prefix: What every name in `kv` begins with.
             embeddings: What the vector store was made with; by default what it says.
             concurrent: Whether both stores may be asked by several threads at once,
                 also while one writes, as the clients of servers may. Without it they
                 are asked one at a time: FAISS and dictionaries are not safe otherwise.
             native_async: Whether to await the async methods of both. Not all vector
-                stores have them, or have them beside the sync ones. Without it the sync
-                ones run in threads of the cache's own.
+                stores have them, or have them beside the sync ones; those that make
+                their collection with the first vectors should have it by then. Without
+                it the sync ones run in threads of the cache's own.
             max_entries: Not supported: `None`.
             max_bytes: Not supported: `None`.
             clock: Seconds since the epoch.
@@ -144,7 +145,8 @@ class VectorStoreStore:
         self._embeddings = checks.check_embeddings(embeddings or vectorstore.embeddings)
         handover = self._embeddings
         self._by_text = not isinstance(handover, VectorHandover)
-        self._candidates = candidates * (_UNFILTERED if partition_filter is None else 1)
+        self._candidates = candidates
+        self._times = _UNFILTERED if partition_filter is None else 1
         self._native = native_async
         self._model = ""
         self._backends = Backends(
@@ -256,7 +258,8 @@ class VectorStoreStore:
     def _query(
         self, partition: str, vector: Vector, exact: str, limit: int
     ) -> searching.Query:
-        count = max(self._candidates, limit)
+        # As many to spare for many neighbors as for one.
+        count = (self._candidates + limit - 1) * self._times
         return searching.Query(partition, vector, exact, limit, count)
 
     def add(self, entry: Entry, vector: Vector | None) -> bool:

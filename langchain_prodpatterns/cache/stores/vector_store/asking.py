@@ -145,9 +145,8 @@ class Backends:
         self._closed = False
         self._lock = threading.RLock()
         guard(self, "_lock")
-        self._turn: Callable[[], AbstractContextManager[Any]] = (
-            nullcontext if concurrent else (lambda: self._lock)
-        )
+        self._concurrent = concurrent
+        self._has_inserted = False
 
     def run(self, questions: Questions[T]) -> T:
         """Ask what is to be asked, blocking this thread.
@@ -162,7 +161,7 @@ class Backends:
             except StopIteration as end:
                 return cast("T", end.value)
             try:
-                with self._errors(question), self._turn():
+                with self._errors(question), self._turn(question):
                     answer = self._ask(question)
             except StoreError as error:
                 go_on = partial(questions.throw, error)
@@ -203,6 +202,12 @@ class Backends:
             msg = "the cache's store is closed: open another"
             raise StoreError(msg)
 
+    def _turn(self, question: Question) -> AbstractContextManager[Any]:
+        # Many vector stores make their collection when they are given the first
+        # vectors, and fail where two threads do so at once.
+        is_first = isinstance(question, Insert) and not self._has_inserted
+        return nullcontext() if self._concurrent and not is_first else self._lock
+
     @contextmanager
     def _errors(self, question: Question) -> Iterator[None]:
         """Tell of any error in this package's own: it names a type, never a value."""
@@ -239,6 +244,7 @@ class Backends:
             case Insert(points):
                 with self._holding(points):
                     self._vectorstore.add_texts(**self._texts(points))
+                self._has_inserted = True
             case Erase(ids):
                 self._erase(list(ids))
         return None

@@ -36,8 +36,8 @@ def check_embeddings(embeddings: object) -> Embeddings:
     if not isinstance(embeddings, Embeddings):
         msg = (
             "what the vector store embeds by must be known, got "
-            f"{type(embeddings).__name__}: make it with VectorHandover(), and give that "
-            "as embeddings= where the vector store does not tell it"
+            f"{type(embeddings).__name__}: make it with VectorHandover(), and give "
+            "that as embeddings= where the vector store does not tell it"
         )
         raise ConfigurationError(msg)
     return embeddings

@@ -139,8 +139,9 @@ def remove(shelf: Shelf, selection: Selection) -> Questions[int]:
     return removed
 
 
-def batches(slots: Sequence[str], size: int = BATCH) -> list[Sequence[str]]:
+def batches(slots: Sequence[str], size: int | None = None) -> list[Sequence[str]]:
     """Divide places into those that are read at once."""
+    size = size or BATCH
     return [slots[start : start + size] for start in range(0, len(slots), size)]
 
 
