@@ -75,5 +75,5 @@ $(VENV)/.demo: pyproject.toml | $(VENV)/.python
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/.python
-	$(BIN)/python -m pip install --quiet --editable ".[openai,testing,community,fastembed,postgres,otel,prices,plots,pysbd,blingfire]" --group dev
+	$(BIN)/python -m pip install --quiet --editable ".[openai,testing,community,fastembed,postgres,otel,prices,plots,pysbd,blingfire]" --group dev --group vectorstores
 	@touch $@ $(VENV)/.demo

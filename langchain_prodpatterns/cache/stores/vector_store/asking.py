@@ -7,7 +7,13 @@ ask. So the two cannot differ but in the waiting.
 import re
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import (
+    AbstractContextManager,
+    closing,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias, TypeVar, cast
@@ -58,7 +64,7 @@ class Forget:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class Enumerate:
     """Tell what there is of a kind: the last part of each name."""
 
     kind: str
@@ -109,7 +115,7 @@ class Erase:
     """The ids of the points."""
 
 
-Question: TypeAlias = Read | Write | Forget | Listing | Search | Insert | Erase
+Question: TypeAlias = Read | Write | Forget | Enumerate | Search | Insert | Erase
 Questions: TypeAlias = Generator[Question, Any, T]
 """Something to do, that yields what is to be asked for it."""
 
@@ -155,18 +161,20 @@ class Backends:
             StoreError: When one of the two fails, or nothing may be asked any more.
         """
         go_on: Callable[[], Question] = partial(next, questions)
-        while True:
-            try:
-                question = go_on()
-            except StopIteration as end:
-                return cast("T", end.value)
-            try:
-                with self._errors(question), self._turn(question):
-                    answer = self._ask(question)
-            except StoreError as error:
-                go_on = partial(questions.throw, error)
-            else:
-                go_on = partial(questions.send, answer)
+        # An interrupt ends them now, not when the last reference to them goes.
+        with closing(questions):
+            while True:
+                try:
+                    question = go_on()
+                except StopIteration as end:
+                    return cast("T", end.value)
+                try:
+                    with self._errors(question), self._turn(question):
+                        answer = self._ask(question)
+                except StoreError as error:
+                    go_on = partial(questions.throw, error)
+                else:
+                    go_on = partial(questions.send, answer)
 
     async def arun(self, questions: Questions[T]) -> T:
         """Ask what is to be asked by the async methods of both.
@@ -175,18 +183,20 @@ class Backends:
             StoreError: When one of the two fails, or nothing may be asked any more.
         """
         go_on: Callable[[], Question] = partial(next, questions)
-        while True:
-            try:
-                question = go_on()
-            except StopIteration as end:
-                return cast("T", end.value)
-            try:
-                with self._errors(question):
-                    answer = await self._aask(question)
-            except StoreError as error:
-                go_on = partial(questions.throw, error)
-            else:
-                go_on = partial(questions.send, answer)
+        # As in `run`: so does a cancellation.
+        with closing(questions):
+            while True:
+                try:
+                    question = go_on()
+                except StopIteration as end:
+                    return cast("T", end.value)
+                try:
+                    with self._errors(question):
+                        answer = await self._aask(question)
+                except StoreError as error:
+                    go_on = partial(questions.throw, error)
+                else:
+                    go_on = partial(questions.send, answer)
 
     def close(self) -> None:
         """Have nothing asked any more. Both stores are their owner's to close."""
@@ -232,7 +242,7 @@ class Backends:
                 return self._kv.mset(self._full_pairs(pairs)) if pairs else None
             case Forget(names):
                 return self._kv.mdelete(self._full(names)) if names else None
-            case Listing(kind):
+            case Enumerate(kind):
                 folder = self._folder(kind)
                 return self._last_parts(
                     folder, list(self._kv.yield_keys(prefix=folder))
@@ -257,7 +267,7 @@ class Backends:
                 return await self._kv.amset(self._full_pairs(pairs)) if pairs else None
             case Forget(names):
                 return await self._kv.amdelete(self._full(names)) if names else None
-            case Listing(kind):
+            case Enumerate(kind):
                 folder = self._folder(kind)
                 names = [name async for name in self._kv.ayield_keys(prefix=folder)]
                 return self._last_parts(folder, names)

@@ -13,9 +13,9 @@ from langchain_prodpatterns.cache.digests import digest
 from langchain_prodpatterns.cache.stores.base import Selection, StoreCounts
 from langchain_prodpatterns.cache.stores.vector_store import embedder
 from langchain_prodpatterns.cache.stores.vector_store.asking import (
+    Enumerate,
     Erase,
     Forget,
-    Listing,
     Questions,
     Read,
     Write,
@@ -108,7 +108,7 @@ def choose(selection: Selection) -> Questions[Chosen]:
 def places(selection: Selection) -> Questions[list[str]]:
     """Return the places to look for what a selection means: all of them, or one."""
     if selection.key is None:
-        names: list[str] = yield Listing("entries")
+        names: list[str] = yield Enumerate("entries")
         return names
     slot = yield from place_of(selection.key)
     return [] if slot is None else [slot]
@@ -148,7 +148,7 @@ def batches(slots: Sequence[str], size: int | None = None) -> list[Sequence[str]
 def sweep(shelf: Shelf, limit: int) -> Questions[int]:
     """Remove entries whose time is over, and vectors that were left behind."""
     removed = 0
-    for slots in batches((yield Listing("entries"))):
+    for slots in batches((yield Enumerate("entries"))):
         kept = yield from shelf.kept(slots)
         lasting = shelf.lasting(kept)
         past = [slot for slot in kept if slot not in lasting][: limit - removed]
@@ -162,7 +162,7 @@ def sweep(shelf: Shelf, limit: int) -> Questions[int]:
 
 
 def _sweep_graves(shelf: Shelf, limit: int) -> Questions[None]:
-    points: Sequence[str] = (yield Listing("graves"))[:limit]
+    points: Sequence[str] = (yield Enumerate("graves"))[:limit]
     for some in batches(points):
         names = [f"graves/{point}" for point in some]
         raws = yield Read(names)
@@ -181,10 +181,10 @@ def _is_of(point: str, kept: Kept | None) -> bool:
 
 def clear(shelf: Shelf) -> Questions[None]:
     """Remove everything, and forget the embedding model."""
-    for slots in batches((yield Listing("entries"))):
+    for slots in batches((yield Enumerate("entries"))):
         yield from drop((yield from shelf.kept(slots)))
     for kind in _KINDS:
-        for names in batches((yield Listing(kind))):
+        for names in batches((yield Enumerate(kind))):
             yield Forget([f"{kind}/{name}" for name in names])
     yield Write([embedder.written(None)])
     shelf.embedder = None
@@ -192,9 +192,9 @@ def clear(shelf: Shelf) -> Questions[None]:
 
 def count(shelf: Shelf) -> Questions[StoreCounts]:
     """Count what there is. Of many entries, some tell how much all of them hold."""
-    slots: list[str] = yield Listing("entries")
-    aliases: list[str] = yield Listing("aliases")
-    rejected: list[str] = yield Listing("rejected")
+    slots: list[str] = yield Enumerate("entries")
+    aliases: list[str] = yield Enumerate("aliases")
+    rejected: list[str] = yield Enumerate("rejected")
     sizes: list[int] = []
     for some in batches(slots[:_SAMPLE]):
         raws = yield Read([entry_name(slot) for slot in some])

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from langchain_prodpatterns.cache.stores.vector_store.asking import (
+    Enumerate,
     Forget,
-    Listing,
     Questions,
     Read,
     Write,
@@ -143,6 +143,6 @@ class Shelf:
         yield Write(aside)
         yield Forget([entry_name(slot) for slot in records])
         self.note(quarantined=len(records))
-        names = yield Listing("quarantine")
+        names = yield Enumerate("quarantine")
         surplus = sorted(names)[:-_MAX_QUARANTINED]
         yield Forget([f"quarantine/{name}" for name in surplus])

@@ -6,8 +6,8 @@ from langchain_prodpatterns.cache.digests import digest
 from langchain_prodpatterns.cache.stores import notes
 from langchain_prodpatterns.cache.stores.base import LASTING
 from langchain_prodpatterns.cache.stores.vector_store.asking import (
+    Enumerate,
     Forget,
-    Listing,
     Questions,
     Read,
     Write,
@@ -74,7 +74,7 @@ class Tallies:
     def reset(self, partition: str | None) -> Questions[None]:
         """Forget a partition's cells and what the sums have of them, or everything."""
         if partition is None:
-            yield Forget([f"tallies/{name}" for name in (yield Listing("tallies"))])
+            yield Forget([f"tallies/{name}" for name in (yield Enumerate("tallies"))])
             self._latest = None
             return
         names = [_name(partition), _name(_ALL)]
@@ -100,7 +100,7 @@ def read(partition: str | None) -> Questions[dict[str, tuple[int, int]]]:
 
 
 def _all_notes() -> Questions[dict[str, dict[str, Any]]]:
-    names = [f"tallies/{name}" for name in (yield Listing("tallies"))]
+    names = [f"tallies/{name}" for name in (yield Enumerate("tallies"))]
     raws = yield Read(names)
     found = {n: unseal_note(n, raw) for n, raw in zip(names, raws, strict=True)}
     return {name: note for name, note in found.items() if note is not None}

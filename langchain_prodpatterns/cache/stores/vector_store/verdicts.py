@@ -9,8 +9,8 @@ from typing import Any
 
 from langchain_prodpatterns.cache.digests import digest
 from langchain_prodpatterns.cache.stores.vector_store.asking import (
+    Enumerate,
     Forget,
-    Listing,
     Questions,
     Read,
     Write,
@@ -169,7 +169,7 @@ def asked_as(asked: str) -> Questions[set[tuple[str, str]]]:
     Args:
         asked: The digest of the text.
     """
-    names = [alias_name(slot) for slot in (yield Listing("aliases"))]
+    names = [alias_name(slot) for slot in (yield Enumerate("aliases"))]
     found: set[tuple[str, str]] = set()
     for start in range(0, len(names), BATCH):
         some = names[start : start + BATCH]

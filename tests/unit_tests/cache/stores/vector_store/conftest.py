@@ -5,12 +5,16 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from langchain_core.documents import Document
+from langchain_core.messages import AIMessage
 from langchain_core.stores import BaseStore, InMemoryByteStore
 from langchain_core.vectorstores import InMemoryVectorStore
 
+from langchain_prodpatterns.cache import SemanticJudgeCache
 from langchain_prodpatterns.cache.digests import digest
 from langchain_prodpatterns.cache.stores import VectorHandover, VectorStoreStore
 from langchain_prodpatterns.cache.stores.vector_store.filters import in_memory_filter
+from langchain_prodpatterns.testing import LexicalEmbeddings, ScriptedChatModel
+from tests.unit_tests.cache.conftest import ScriptedJudge
 
 
 class Notebook(InMemoryByteStore):
@@ -137,3 +141,32 @@ def make_newer(kv: BaseStore[str, bytes]) -> None:
 def names(kv: BaseStore[str, bytes], kind: str) -> Iterator[str]:
     """Return what is kept of a kind."""
     return (str(name) for name in kv.yield_keys(prefix=f"prodpatterns/{kind}/"))
+
+
+async def serve(store: VectorStoreStore, *, by_async: bool) -> None:
+    """Have a chat model miss, hit, hit by a judge's consent, and miss again."""
+    judge = ScriptedJudge()
+    cache = SemanticJudgeCache(LexicalEmbeddings(), judge, store=store)
+    model = ScriptedChatModel(replies=["Click on it.", "Click there."], cache=cache)
+
+    async def ask(question: str) -> tuple[str, str | None]:
+        if by_async:
+            message: AIMessage = await model.ainvoke(question)
+        else:
+            message = model.invoke(question)
+        mark = message.response_metadata.get("prodpatterns.cache") or {}
+        return str(message.text), mark.get("decision")
+
+    asked, typo = "How do I reset my password?", "How do I reset my pasword?"
+    async with cache:
+        assert await ask(asked) == ("Click on it.", None)
+        assert await ask(asked) == ("Click on it.", "exact")
+        assert await ask(typo) == ("Click on it.", "judged hit")
+        assert await ask(typo) == ("Click on it.", "alias")
+        assert len(judge.requests) == 1
+        assert (cache.stats().entries, cache.stats().aliases) == (1, 1)
+
+        # By what was asked last: the alias tells whose answer it has.
+        assert cache.invalidate(query=typo) == 1
+        assert await ask(typo) == ("Click there.", None)
+        assert (cache.stats().errors, cache.stats().entries) == (0, 1)
