@@ -56,11 +56,17 @@ def progress(what: str, total: int | None) -> Iterator[Advance]:
 
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    hidden = not console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+    if not console.is_terminal:
+        yield _go_on
+        return
+    with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(what, total=total)
 
         def advance(steps: int = 1) -> None:
             bar.advance(task, steps)
 
         yield advance
+
+
+def _go_on(steps: int = 1) -> None:
+    """Move no bar on."""
