@@ -109,6 +109,7 @@ class ClaimTests(StoreKit):
 
     def test_a_claim_in_vain_changes_nothing(self, store: CacheStore) -> None:
         """To ask does not prolong the holder's time."""
+        self.need_held_time()
         store.claim("it", "a", self.life)
         store.claim("it", "b", 1_000 * self.life)
         self.age(store, self.life)

@@ -134,6 +134,7 @@ class EntryTests(StoreKit):
         """A request has one answer, the latest; nothing of the former is left."""
         store.add(entry("old"), EAST)
         store.add_alias(exact_of("asked"), None, key_of("old"))
+        assert answer(store, "old") == answer(store, "asked") == "old"
         store.add(entry("new", exact=exact_of("old")), NORTH)
 
         assert answer(store, "old") == "new"

@@ -61,6 +61,8 @@ class RemovalTests(StoreKit):
         store.add(entry("c", namespace="mine", metadata={"doc": 7}), EAST)
         store.add_alias(exact_of("q"), digest("said"), key_of("b"))
         selection, gone = _SELECTIONS[which]
+        # Asked before: what is kept in memory must go, too.
+        assert self._left(store) == "abc"
 
         removed = store.remove(selection)
 
@@ -188,6 +190,7 @@ class RemovalTests(StoreKit):
         store.add_alias(exact_of("q"), None, key_of("a"))
         store.reject(exact_of("r"), key_of("a"))
         store.tally(HOME, "cell", right=1)
+        assert answer(store, "a") == answer(store, "q") == "a"
 
         store.clear()
 

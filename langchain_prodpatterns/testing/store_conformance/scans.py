@@ -14,6 +14,7 @@ from langchain_prodpatterns.testing.store_conformance.kit import (
     answer,
     entry,
     key_of,
+    near,
     unit,
 )
 
@@ -114,5 +115,4 @@ class ScanTests(StoreKit):
 
         assert store.add_many(copied) == len(_VECTORS)
         for name, vector in _VECTORS.items():
-            (found,) = store.nearest(copied[0][0].partition, vector, exact="0" * 32)
-            assert found.entry.text == name
+            assert near(store, vector, limit=1) == [name]

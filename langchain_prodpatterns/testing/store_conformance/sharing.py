@@ -47,6 +47,9 @@ class SharingTests(StoreKit):
         """An invalidation that one worker does not see is none."""
         for name in ("a", "b"):
             store.add(entry(name), EAST)
+        # Asked before: what it keeps in memory must go, too.
+        assert answer(other, "a") == "a"
+        assert answer(other, "b") == "b"
         assert sorted(filter(None, near(other))) == ["a", "b"]
         store.remove(Selection(key=key_of("a")))
 
