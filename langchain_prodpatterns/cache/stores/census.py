@@ -95,7 +95,7 @@ def take_census(store: CacheStore, largest: int = 10) -> Census:
         newest = max(newest, entry.created)
     seen = sum(group.entries for group in groups.values())
     return replace(
-        _summed(groups.values(), largest),
+        summed(groups.values(), largest),
         expired=max(held - seen, 0),
         oldest=oldest if seen else None,
         newest=newest if seen else None,
@@ -124,7 +124,7 @@ def read_census(db: sqlite3.Connection, now: float, largest: int) -> Census:
     ).fetchone()
     (quarantined,) = db.execute("SELECT count(*) FROM quarantine").fetchone()
     return replace(
-        _summed(groups, largest),
+        summed(groups, largest),
         expired=expired,
         quarantined=quarantined,
         oldest=oldest,
@@ -132,8 +132,13 @@ def read_census(db: sqlite3.Connection, now: float, largest: int) -> Census:
     )
 
 
-def _summed(partitions: Iterable[Group], largest: int) -> Census:
-    """Sum partitions up by namespace."""
+def summed(partitions: Iterable[Group], largest: int) -> Census:
+    """Sum partitions up by namespace.
+
+    Args:
+        partitions: The partitions.
+        largest: Of how many to tell.
+    """
     groups = list(partitions)
     namespaces: dict[str, Group] = {}
     for group in groups:

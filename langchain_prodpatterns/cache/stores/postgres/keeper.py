@@ -17,6 +17,7 @@ from langchain_prodpatterns.cache.stores.base import (
 )
 from langchain_prodpatterns.cache.stores.eviction import Bounds
 from langchain_prodpatterns.cache.stores.postgres import (
+    counting,
     entries,
     notes,
     searching,
@@ -154,7 +155,7 @@ class Keeper:
 
     def counts(self) -> Work[StoreCounts]:
         """Return what the store did, and what is in it."""
-        totals = yield from sweeping.totals()
+        totals = yield from counting.totals()
         with self._lock:
             gone = self._gone.copy()
         return StoreCounts(

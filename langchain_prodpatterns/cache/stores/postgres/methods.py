@@ -13,7 +13,8 @@ from langchain_prodpatterns.cache.stores.base import (
     StoreCounts,
     Vector,
 )
-from langchain_prodpatterns.cache.stores.postgres import entries, notes
+from langchain_prodpatterns.cache.stores.census import Census
+from langchain_prodpatterns.cache.stores.postgres import counting, entries, notes
 from langchain_prodpatterns.cache.stores.postgres.database import Kind
 from langchain_prodpatterns.cache.stores.postgres.keeper import Keeper
 from langchain_prodpatterns.cache.stores.postgres.searching import Search
@@ -137,6 +138,14 @@ class Methods:
     def counts(self) -> StoreCounts:
         """Return what the store did."""
         return self._run(self._keeper.counts())
+
+    def census(self, largest: int = 10) -> Census:
+        """Return what there is, by whose it is.
+
+        Args:
+            largest: Of how many partitions to tell.
+        """
+        return self._run(counting.census(largest), "bulk")
 
 
 def chosen(page: entries.Page, selection: Selection) -> Iterator[Item]:

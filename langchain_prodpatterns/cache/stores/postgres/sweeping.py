@@ -161,30 +161,6 @@ def note_hits(hits: Mapping[str, int]) -> Work[None]:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """What is in the store now."""
-
-    entries: int
-    """Entries."""
-    bytes: int
-    """Bytes that they hold."""
-    aliases: int
-    """Requests known to have the answer of another."""
-    rejected: int
-    """Pairs known not to have one answer."""
-
-
-def totals() -> Work[Totals]:
-    """Return what is in the store now."""
-    results = yield Batch.of(
-        "SELECT coalesce(sum(entries), 0)::bigint, coalesce(sum(bytes), 0)::bigint, "
-        "coalesce(sum(aliases), 0)::bigint, coalesce(sum(rejected), 0)::bigint "
-        "FROM {s}.totals"
-    )
-    return Totals(*results[0].rows[0])
-
-
 def forget_all(origin_batch: Batch) -> Work[None]:
     """Forget what does not go with the entries.
 
