@@ -9,6 +9,7 @@ method has to do is put together by the `Keeper`, as SQL of the modules beside i
 import time
 from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
+from dataclasses import fields
 from typing import Any, TypeVar
 from weakref import WeakMethod
 
@@ -143,15 +144,29 @@ class PostgresStore(Methods, AsyncMethods):
             StoreError: When the database cannot be reached, the schema is newer, or
                 the role may not do what is needed.
         """
-        given = locals()
-        self._given = {
-            name: value
-            for name, value in given.items()
-            if name not in {"self", "database"}
-        }
-        self._where = database
-        options = Options(**self._given)
+        options = Options(
+            async_pool=async_pool,
+            schema=schema,
+            namespace=namespace,
+            unlogged=unlogged,
+            migrate=migrate,
+            require=require,
+            timeout=timeout,
+            recovery=recovery,
+            pool_size=pool_size,
+            connect=connect,
+            max_entries=max_entries,
+            max_bytes=max_bytes,
+            local_entries=local_entries,
+            local_seconds=local_seconds,
+            hear_seconds=hear_seconds,
+            sweep_seconds=sweep_seconds,
+            scan_rows=scan_rows,
+            ef_search=ef_search,
+        )
         options.check()
+        self._where = database
+        self._options = options
         self._open(options)
 
     def _open(self, options: Options) -> None:
@@ -254,8 +269,9 @@ class PostgresStore(Methods, AsyncMethods):
         if not isinstance(self._where, str):
             msg = "a PostgresStore with pools of your own cannot be copied: give a DSN"
             raise TypeError(msg)
+        given = {one.name: getattr(self._options, one.name) for one in fields(Options)}
         # Not to fail where the copy is made, but where it is used.
-        return _reopen, (self._where, {**self._given, "require": False})
+        return _reopen, (self._where, {**given, "require": False})
 
     # How work is run
 
