@@ -1,6 +1,7 @@
 """Storing entries: what goes where, and what a failure leaves."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -133,6 +134,35 @@ def test_what_replaces_an_entry_leaves_nothing_of_it() -> None:
     assert len(vectors.store) == 1
     kinds = ("entries", "keys", "aliases", "rejected", "verdicts", "graves")
     assert [len(list(names(kv, kind))) for kind in kinds] == [1, 1, 0, 0, 0, 0]
+
+
+def test_an_own_answer_takes_the_place_of_an_alias() -> None:
+    """The alias does not come back when the answer goes."""
+    store = open_in_memory()
+    store.add(entry("other"), EAST)
+    store.add_alias(exact_of("q"), None, key_of("other"))
+    store.add(entry("q"), EAST)
+    assert store.counts().aliases == 0
+    store.remove(Selection(key=key_of("q")))
+
+    assert answer(store, "q") is None
+
+
+def test_a_process_that_dies_while_it_replaces_leaves_a_note_of_the_old_vector() -> (
+    None
+):
+    class Dying(Vectors):
+        def delete(self, *args: Any, **kwargs: Any) -> Any:
+            raise KeyboardInterrupt
+
+    vectors, kv = Dying(), Notebook()
+    store = open_in_memory(vectors, kv)
+    store.add(entry("a"), EAST)
+    with pytest.raises(KeyboardInterrupt):
+        store.add(entry("a"), EAST)
+
+    (grave,) = names(kv, "graves")
+    assert grave.rpartition("/")[2] == next(iter(vectors.store))
 
 
 def test_an_alias_that_moved_on_stays_with_its_new_entry() -> None:

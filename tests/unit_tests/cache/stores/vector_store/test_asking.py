@@ -1,7 +1,7 @@
 """Asking two stores: errors, turns, and awaiting."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -9,7 +9,11 @@ import pytest
 from langchain_core.documents import Document
 
 from langchain_prodpatterns.cache.stores import Selection, VectorStoreStore
-from langchain_prodpatterns.cache.stores.vector_store.asking import slot_of
+from langchain_prodpatterns.cache.stores.vector_store.asking import (
+    Questions,
+    Read,
+    slot_of,
+)
 from langchain_prodpatterns.errors import StoreError
 from langchain_prodpatterns.testing.store_conformance.kit import (
     EAST,
@@ -73,6 +77,42 @@ def test_an_interrupt_is_no_error_of_a_store(kv: Notebook) -> None:
     store.add(entry("a"), EAST)
     with pytest.raises(KeyboardInterrupt):
         store.nearest(HOME, EAST, exact="e")
+
+
+def test_names_may_be_paths_of_another_system(vectors: Vectors) -> None:
+    """`LocalFileStore` gives back names as the system writes paths."""
+
+    class Backslashed(Notebook):
+        def yield_keys(self, *, prefix: str | None = None) -> Iterator[str]:
+            return (key.replace("/", "\\") for key in super().yield_keys(prefix=prefix))
+
+    store = open_in_memory(vectors, Backslashed())
+    store.add(entry("a"), EAST)
+
+    assert store.counts().entries == 1
+    assert store.remove(Selection()) == 1
+
+
+def test_an_interrupt_ends_what_is_asked_at_once(vectors: Vectors) -> None:
+    class Interrupted(Notebook):
+        def mget(self, keys: Sequence[str]) -> list[bytes | None]:
+            raise KeyboardInterrupt
+
+    ended: list[str] = []
+
+    def questions() -> Questions[None]:
+        try:
+            yield Read(["a"])
+        finally:
+            ended.append("ended")
+
+    kv = Notebook()
+    store = open_in_memory(vectors, kv)
+    store._backends._kv = Interrupted()
+    asked = questions()
+    with pytest.raises(KeyboardInterrupt):
+        store._backends.run(asked)
+    assert ended == ["ended"]
 
 
 class Crowd(Notebook):

@@ -28,6 +28,7 @@ from tests.unit_tests.cache.conftest import Clock
 from tests.unit_tests.cache.stores.vector_store.conftest import (
     Notebook,
     Vectors,
+    names,
     open_in_memory,
 )
 
@@ -110,6 +111,65 @@ def test_a_vector_that_was_left_behind_says_nothing_of_what_came_after() -> None
     (found,) = store.nearest(HOME, EAST, exact="e")
 
     assert (found.entry.text, found.similarity) == ("new", 0.0)
+
+
+def test_a_rejected_pair_is_of_one_entry_and_not_of_its_successor() -> None:
+    """A process may reject an entry at the moment in which another replaces it."""
+    kv = Notebook()
+    store = open_in_memory(kv=kv)
+    store.add(entry("old"), EAST)
+    store.reject(exact_of("q"), key_of("old"))
+    left = {name: kv.store[name] for name in names(kv, "rejected")}
+    store.add(entry("new", exact=exact_of("old")), EAST)
+    kv.store.update(left)
+
+    assert near(store, asked="q") == ["new"]
+
+
+def test_an_alias_is_of_one_entry_and_not_of_its_successor() -> None:
+    kv = Notebook()
+    store = open_in_memory(kv=kv)
+    store.add(entry("old"), EAST)
+    store.add_alias(exact_of("q"), None, key_of("old"))
+    left = {name: kv.store[name] for name in names(kv, "aliases")}
+    store.add(entry("new", exact=exact_of("old")), EAST)
+    kv.store.update(left)
+
+    assert store.find(exact_of("q")) is None
+
+
+def test_a_vector_of_another_length_in_the_store_is_no_neighbor() -> None:
+    """As where another process cleared the store, and began anew with other vectors."""
+    vectors, kv = Liar(), Notebook()
+    store = open_in_memory(vectors, kv)
+    store.add(entry("a"), EAST)
+    near(store)
+    other = open_in_memory(vectors, kv)
+    other.clear()
+    other.add(entry("b"), unit(1, 0, 0))
+    vectors.found = vectors.all()
+
+    assert near(store) == []
+
+
+def test_a_cosine_is_one_at_most() -> None:
+    vector = np.array([0.6, 0.8, 0.0, 0.0], np.float32) * np.float32(1.0000002)
+    store = open_in_memory()
+    store.add(entry("a"), vector)
+    (found,) = store.nearest(HOME, vector, exact="e")
+
+    assert float(np.dot(vector, vector)) > 1.0
+    assert found.similarity == 1.0
+
+
+def test_after_a_clear_the_embedder_is_asked_for_anew() -> None:
+    store = open_in_memory()
+    store.add(entry("a"), EAST)
+    near(store)
+    store.clear()
+    store.add(entry("b"), unit(1, 0, 0))
+
+    assert near(store, unit(1, 0, 0)) == ["b"]
 
 
 def test_as_many_candidates_are_taken_as_were_asked_for() -> None:
