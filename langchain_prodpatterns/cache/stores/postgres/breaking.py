@@ -57,13 +57,20 @@ class Breaker:
         self._circuit = pybreaker.CircuitBreaker(
             fail_max=failures,
             reset_timeout=seconds,
-            exclude=[lambda error: not is_away(error)],
+            exclude=[lambda error: not self._counts(error)],
             throw_new_error_on_trip=False,
         )
         self._lock = threading.Lock()
         guard(self, "_lock")
         self._away = False
+        self._told = False
         self._told_at = float("-inf")
+
+    def _counts(self, error: BaseException) -> bool:
+        """Whether what ended a call is a failure, and not as good as a success."""
+        # Who gives up waiting says nothing; where it was away, not that it is back.
+        gave_up = not isinstance(error, Exception)
+        return is_away(error) or (gave_up and self._away)
 
     def __reduce__(self) -> Any:
         # A copy has seen no failure.
@@ -100,9 +107,9 @@ class Breaker:
     def _note_failure(self, error: Exception) -> None:
         with self._lock:
             self._away = True
-            if self._clock() < self._told_at + _QUIET_SECONDS:
+            if self._told or self._clock() < self._told_at + _QUIET_SECONDS:
                 return
-            self._told_at = self._clock()
+            self._told, self._told_at = True, self._clock()
         logger.warning(
             "%s failed (%s): until the database is back, lookups are misses "
             "(told once)",
@@ -115,6 +122,7 @@ class Breaker:
             return
         with self._lock:
             was_away, self._away = self._away, False
+            self._told = False
         if was_away:
             logger.info("%s works again", self._what)
 
