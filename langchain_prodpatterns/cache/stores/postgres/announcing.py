@@ -17,7 +17,7 @@ from langchain_prodpatterns.cache.stores.postgres.statements import (
 )
 
 CHANNEL = "prodpatterns"
-"""The channel of the notifications; the payload is the schema's name."""
+"""The channel of the notifications; the payload says who sends one."""
 
 KEPT_SECONDS = 600
 """How long a row of `recalls` is kept: who has not read it by then has read nothing."""
@@ -83,7 +83,12 @@ class Hearing:
             low: What `low` is at this moment.
         """
         if low is None:
-            return Batch.of("SELECT coalesce(max(id), 0) FROM {s}.recalls")
+            # Not the greatest: lower ones may be on their way.
+            return Batch.of(
+                "SELECT coalesce(max(id), 0) FROM {s}.recalls "
+                "WHERE at < now() - make_interval(secs => %(late)s::float8)",
+                late=_LATE_SECONDS,
+            )
         return Batch.of(
             "SELECT id, origin, selection FROM {s}.recalls WHERE id > %(low)s",
             low=low,
