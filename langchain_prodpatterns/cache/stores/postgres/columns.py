@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import psycopg
-from psycopg.adapt import Dumper
+from psycopg.adapt import AdaptersMap, Dumper
 from psycopg.pq import Format
 
 from langchain_prodpatterns.cache.digests import digest
@@ -56,7 +56,8 @@ GIVEN = (
 """The names of the columns that `given` writes."""
 
 _HALF_LIMIT = 65_504  # the greatest number of half precision
-_MAX_DIMENSIONS = 4_000
+MAX_DIMENSIONS = 4_000
+"""Of a vector that an index of half-precision ones takes."""
 
 
 def given(items: Iterable[tuple[Entry, Vector | None]]) -> dict[str, list[Any]]:
@@ -116,8 +117,8 @@ def as_literal(vector: Vector) -> str:
         StoreError: When it has no direction, is too long, or not of numbers that half
             precision can hold.
     """
-    if vector.size > _MAX_DIMENSIONS:
-        msg = f"PostgreSQL indexes {_MAX_DIMENSIONS} dimensions, got {vector.size}"
+    if vector.size > MAX_DIMENSIONS:
+        msg = f"PostgreSQL indexes {MAX_DIMENSIONS} dimensions, got {vector.size}"
         raise StoreError(msg)
     if not has_direction(vector):
         msg = "a vector must have a direction, and numbers that half precision can hold"
@@ -148,7 +149,12 @@ class _HalfDumper(Dumper):
         return obj.packed
 
 
-psycopg.adapters.register_dumper(Half, _HalfDumper)
+def teach(adapters: AdaptersMap) -> None:
+    """Have connections send a `Half`."""
+    adapters.register_dumper(Half, _HalfDumper)
+
+
+teach(psycopg.adapters)
 
 
 def as_vector(literal: str) -> Vector:

@@ -19,8 +19,10 @@ from weakref import WeakKeyDictionary, WeakSet
 import psycopg
 from psycopg import waiting
 from psycopg.abc import PQGen
+from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
+from langchain_prodpatterns.cache.stores.postgres.columns import teach
 from langchain_prodpatterns.errors import ConfigurationError, StoreError
 from langchain_prodpatterns.forking import guard
 
@@ -40,6 +42,12 @@ _DEFAULTS = {
     "keepalives_count": 3,
     "application_name": "prodpatterns",
 }
+_PLAIN: dict[str, Any] = {
+    "autocommit": True,
+    "row_factory": tuple_row,
+    "cursor_factory": psycopg.Cursor,
+}
+"""What a connection of our own use is like, whatever a user's are."""
 
 
 def _until(gen: PQGen[T], deadline: float) -> PQGen[T]:
@@ -228,7 +236,7 @@ class OwnPools:
     def open_one(self) -> SyncConnection:
         """Open a connection that its caller keeps, and closes."""
         self._check()
-        return psycopg.connect(self._dsn, **self._connect)
+        return psycopg.connect(self._dsn, **{**self._connect, **_PLAIN})
 
     def close(self) -> None:
         """Close every pool."""
@@ -288,7 +296,16 @@ class BroughtPools:
         Args:
             pool: For threads.
             async_pool: For an event loop.
+
+        Raises:
+            ConfigurationError: When it cannot be told from them where the database is.
         """
+        one = pool or async_pool
+        assert one is not None  # noqa: S101 - there is one
+        if callable(one.conninfo) or callable(one.kwargs):
+            msg = "give a pool whose conninfo and kwargs are no functions, or a DSN"
+            raise ConfigurationError(msg)
+        self._where = one.conninfo, dict(one.kwargs or {})
         self._pool = pool
         self._async_pool = async_pool
         self._loop = running_loop() if pool is None else None
@@ -315,6 +332,8 @@ class BroughtPools:
         """Lend a connection to a thread."""
         assert self._pool is not None  # noqa: S101 - its caller has looked
         with self._pool.connection(timeout=_left(deadline)) as connection:
+            # It may have been opened before this package was imported.
+            teach(connection.adapters)
             yield connection
 
     @property
@@ -329,18 +348,13 @@ class BroughtPools:
         if self._pool is None and self._loop is None:
             self._loop = asyncio.get_running_loop()
         async with self._async_pool.connection(timeout=_left(deadline)) as connection:
+            teach(connection.adapters)
             yield connection
 
     def open_one(self) -> SyncConnection:
         """Open a connection as the pools would."""
-        pool = self._pool or self._async_pool
-        assert pool is not None  # noqa: S101 - there is one
-        if not isinstance(pool.conninfo, str) or callable(pool.kwargs):
-            msg = "give a pool whose conninfo and kwargs are no functions, or a DSN"
-            raise ConfigurationError(msg)
-        return psycopg.connect(
-            pool.conninfo, **{**(pool.kwargs or {}), "autocommit": True}
-        )
+        conninfo, kwargs = self._where
+        return psycopg.connect(conninfo, **{**kwargs, **_PLAIN})
 
     def close(self) -> None:
         """Leave the pools open: they are not this object's own."""

@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Coroutine, Iterator, Mapping
+from concurrent.futures import CancelledError
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +12,9 @@ from typing import Any, Literal, TypeVar
 
 import psycopg
 import tenacity
+from psycopg import AsyncCursor, Cursor
 from psycopg.pq import ExecStatus
+from psycopg.rows import tuple_row
 
 from langchain_prodpatterns.cache.stores.postgres.breaking import Breaker
 from langchain_prodpatterns.cache.stores.postgres.connections import (
@@ -37,7 +40,7 @@ from langchain_prodpatterns.cache.stores.postgres.statements import (
 from langchain_prodpatterns.cache.stores.postgres.tables import TABLES, TENANT, VERSION
 from langchain_prodpatterns.cache.workers import off_loop
 from langchain_prodpatterns.deadlines import LateCalls, call_with_deadline
-from langchain_prodpatterns.errors import StoreError
+from langchain_prodpatterns.errors import StoreError, StoreUnavailable
 from langchain_prodpatterns.forking import guard
 
 T = TypeVar("T")
@@ -48,6 +51,7 @@ Kind = Literal["read", "write", "bulk"]
 _FAILURES = 3
 _TRIES = 3
 _REFUSED_SECONDS = 30.0
+_LOOP_SECONDS = 1.0
 _AGAIN: dict[str, Any] = {
     "retry": tenacity.retry_if_exception_type(
         (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
@@ -200,11 +204,25 @@ class Database:
         Raises:
             StoreError: When it cannot, or may not.
         """
-        assert self._state is not None or self.prepare()  # noqa: S101 - it raises
-        with _told(), closing(self.connections.open_one()) as connection:
-            for table in TABLES:
-                text = "VACUUM (ANALYZE) {s}.{table}"
-                connection.execute(self._query(Statement(text, {}, {"table": table})))
+        refused: list[str | None] = []
+        with _told():
+            if self._state is None:
+                self.prepare()
+            with closing(self.connections.open_one()) as connection:
+                # Where it may not, it says so, and goes on.
+                connection.add_notice_handler(
+                    lambda notice: refused.append(notice.severity_nonlocalized)
+                )
+                for table in TABLES:
+                    text = "VACUUM (ANALYZE) {s}.{table}"
+                    one = Statement(text, {}, {"table": table})
+                    connection.execute(self._query(one))
+        if "WARNING" in refused:
+            msg = (
+                "this role may not vacuum the tables: do it as their owner, or leave "
+                "it to autovacuum"
+            )
+            raise StoreError(msg)
 
     # Running work
 
@@ -246,7 +264,17 @@ class Database:
                 "alone: await the async one, or give the store a pool for threads, too"
             )
             raise StoreError(msg)
-        return asyncio.run_coroutine_threadsafe(self.arun(work, kind), loop).result()
+        msg = "the event loop of the store's only pool does not run (any more)"
+        if not loop.is_running():
+            work.close()
+            raise StoreUnavailable(msg)
+        running = asyncio.run_coroutine_threadsafe(self.arun(work, kind), loop)
+        try:
+            # It looks at the schema first, if need be, for as long.
+            return running.result(2 * self._seconds(kind) + _LOOP_SECONDS)
+        except (TimeoutError, CancelledError):
+            running.cancel()
+            raise StoreUnavailable(msg) from None
 
     def _be_ready(self, seconds: float) -> None:
         """Look at the schema, if that is still to be done.
@@ -258,7 +286,8 @@ class Database:
             return
         refusal, until = self._refused
         if refusal is not None and time.monotonic() < until:
-            raise refusal
+            # Raised as it is, it would hold every frame that it ever came through.
+            raise type(refusal)(*refusal.args)
         try:
             call_with_deadline(self.prepare, seconds, self._late)
         except StoreError as error:
@@ -278,15 +307,17 @@ class Database:
 
     def _perform(self, connection: SyncConnection, batch: Batch) -> list[Result]:
         statements, skipped = self._statements(batch)
-        if len(statements) == 1:
+        # What comes one after the other is not one transaction, whatever the mode.
+        if len(statements) == 1 and connection.autocommit:
             return [_result(self._execute(connection, statements[0]))]
         with connection.pipeline(), connection.transaction():
             cursors = [self._execute(connection, one) for one in statements]
         return [_result(cursor) for cursor in cursors[skipped:]]
 
     def _execute(self, connection: SyncConnection, one: Statement) -> Any:
-        cursor = connection.cursor(binary=True)
-        return cursor.execute(self._query(one), one.values or None)
+        # Not by the connection's own factories: they may be a user's.
+        cursor = Cursor(connection, row_factory=tuple_row)
+        return cursor.execute(self._query(one), one.values or None, binary=True)
 
     async def arun(self, work: Work[T], kind: Kind = "read") -> T:
         """Run work without blocking the event loop.
@@ -329,7 +360,7 @@ class Database:
         self, connection: AsyncConnection, batch: Batch
     ) -> list[Result]:
         statements, skipped = self._statements(batch)
-        if len(statements) == 1:
+        if len(statements) == 1 and connection.autocommit:
             cursor = await self._aexecute(connection, statements[0])
             return [await _aresult(cursor)]
         async with connection.pipeline(), connection.transaction():
@@ -337,8 +368,8 @@ class Database:
         return [await _aresult(cursor) for cursor in cursors[skipped:]]
 
     async def _aexecute(self, connection: AsyncConnection, one: Statement) -> Any:
-        cursor = connection.cursor(binary=True)
-        return await cursor.execute(self._query(one), one.values or None)
+        cursor = AsyncCursor(connection, row_factory=tuple_row)
+        return await cursor.execute(self._query(one), one.values or None, binary=True)
 
     def _statements(self, batch: Batch) -> tuple[tuple[Statement, ...], int]:
         """Return the statements of a batch, and how many of them only set something."""

@@ -59,7 +59,9 @@ def find(exact: str) -> Work[Seen]:
     )
     seen = Seen()
     # That very request comes before an alias.
-    for nearness, *columns in sorted(results[0].rows, key=lambda row: row[0] or ""):
+    for nearness, *columns in sorted(
+        results[0].rows, key=lambda row: row[0] is not None
+    ):
         entry = read(columns)
         if entry is None:
             seen.damaged.append(columns[1])

@@ -17,6 +17,7 @@ import psycopg
 from langchain_prodpatterns.cache.stores.postgres.announcing import CHANNEL
 from langchain_prodpatterns.cache.stores.postgres.connections import SyncConnection
 from langchain_prodpatterns.errors import StoreError
+from langchain_prodpatterns.forking import guard
 
 logger = logging.getLogger(__name__)
 
@@ -55,9 +56,11 @@ class Housekeeping:
         self._seconds = chores.hear_seconds
         self._clock = clock
         self._lock = threading.Lock()
+        guard(self, "_lock")
         self._process = 0
         self._thread: threading.Thread | None = None
         self._heard_at = float("-inf")
+        self._told = set[str]()
 
     def __reduce__(self) -> Any:
         # A copy has no thread.
@@ -73,8 +76,6 @@ class Housekeeping:
         """Begin, unless it goes on already in this process."""
         if self._process == os.getpid():
             return
-        # Of a lock that a fork may have left locked, a new one.
-        self._lock = threading.Lock() if self._process else self._lock
         with self._lock:
             if self._process == os.getpid():
                 return
@@ -140,6 +141,12 @@ class Housekeeping:
         try:
             method()
         except (StoreError, psycopg.Error, OSError):
+            return False
+        except Exception as error:  # noqa: BLE001 - a listener's own, which others would miss
+            kind = type(error).__name__
+            if kind not in self._told:
+                self._told.add(kind)
+                logger.warning("a chore failed (%s): it is done again", kind)
             return False
         return True
 

@@ -77,13 +77,21 @@ class Keeper:
     It asks nothing itself: who runs the work does.
     """
 
-    def __init__(self, bounds: Bounds, searching: Searching, recent: Recent) -> None:
+    def __init__(
+        self,
+        bounds: Bounds,
+        searching: Searching,
+        recent: Recent,
+        *,
+        is_alone: bool = True,
+    ) -> None:
         """Begin without knowing anything.
 
         Args:
             bounds: How much is held, at most.
             searching: How near entries are looked for.
             recent: What was found lately.
+            is_alone: Whether it sees all there is, and not one namespace of several.
         """
         self.origin = uuid4().hex
         """Names this process's use of the store."""
@@ -97,12 +105,20 @@ class Keeper:
         """Who is told what other processes remove."""
         self._bounds = bounds
         self._searching = searching
+        self._is_alone = is_alone
         self._sizes = PartitionSizes()
         self._hearing = Hearing(self.origin)
         self._lock = threading.Lock()
-        guard(self, "_lock")
+        guard(self, "_lock", in_child=Keeper._begin_anew)
         self._hits: Counter[str] = Counter()
         self._gone: Counter[Literal["evicted", "expired", "quarantined"]] = Counter()
+
+    def _begin_anew(self) -> None:
+        """Be another than the process that this one is forked from."""
+        self.origin = uuid4().hex
+        self._hearing = Hearing(self.origin)
+        # They are its parent's, which writes them down.
+        self._hits.clear()
 
     # Reading
 
@@ -224,14 +240,20 @@ class Keeper:
     ) -> Work[int]:
         """Remove entries, of those of some keys; return how many."""
         removed = yield from entries.remove(selection, self.origin, keys)
-        self.recent.forget_removed(selection)
+        self._forget_removed(selection)
         return removed
+
+    def _forget_removed(self, selection: Selection) -> None:
+        self.recent.forget_removed(selection)
+        if selection.key is None:
+            self._sizes.forget(selection.partition)
 
     def clear(self) -> Work[None]:
         """Forget every entry, alias, rejected pair, tally and the embedding model."""
         yield from entries.remove(Selection(), self.origin)
-        yield from sweeping.forget_all(announce(Selection(), self.origin))
-        self.recent.clear()
+        announced = announce(Selection(), self.origin)
+        yield from sweeping.forget_all(announced, is_alone=self._is_alone)
+        self._forget_removed(Selection())
         self.known = None
 
     def quarantine(self, damaged: Mapping[str, str]) -> Work[None]:
@@ -282,8 +304,15 @@ class Keeper:
         """Write down which entries were served."""
         with self._lock:
             hits, self._hits = self._hits, Counter()
-        if hits:
+        if not hits:
+            return
+        try:
             yield from sweeping.note_hits(hits)
+        except GeneratorExit:
+            # The database is away: they are written down when it is back.
+            with self._lock:
+                self._hits.update(hits)
+            raise
 
     def hear(self) -> Work[None]:
         """Take note of what other processes removed."""
@@ -292,7 +321,7 @@ class Keeper:
         with self._lock:
             news = self._hearing.news(low, results[0])
         for selection in news:
-            self.recent.forget_removed(selection)
+            self._forget_removed(selection)
             if selection == Selection():
                 self.known = None
             for listener in self.listeners:

@@ -15,6 +15,7 @@ from langchain_prodpatterns.cache.stores.postgres.tables import (
     NAME_OF_NEAREST,
     NEAREST,
     OF_TENANTS,
+    RIGHT_TO_VECTORS,
     RIGHTS,
     SECURE,
     VERSION,
@@ -64,8 +65,20 @@ def state_of(connection: psycopg.Connection, schema: str) -> State:
     """Look at a schema, which need not be there.
 
     Raises:
-        StoreError: When the server or pgvector is too old, or pgvector is not there.
+        StoreError: When the server or pgvector is too old, or the role may not look.
     """
+    try:
+        return _state_of(connection, schema)
+    except psycopg.errors.InsufficientPrivilege as error:
+        msg = (
+            f"the role {connection.info.user!r} may not use the tables of the cache "
+            f"({error.diag.message_primary}): give it the rights, as the owner, by "
+            "`PostgresStore.migrate(dsn, grant_to=[role])`"
+        )
+        raise StoreError(msg) from None
+
+
+def _state_of(connection: psycopg.Connection, schema: str) -> State:
     if connection.info.server_version < _OLDEST_SERVER:
         msg = (
             f"PostgreSQL {connection.info.server_version // 10_000} is too old: "
@@ -160,6 +173,9 @@ def migrate(connection: psycopg.Connection, wanted: Wanted) -> list[str]:
     """
     try:
         with connection.transaction():
+            # What another process has done meanwhile has to be seen, whatever the
+            # default of this database.
+            connection.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
             return list(_migrate(connection, wanted))
     except psycopg.errors.InsufficientPrivilege as error:
@@ -186,25 +202,34 @@ def _migrate(connection: psycopg.Connection, wanted: Wanted) -> Iterator[str]:
     check(state, wanted)
     names = Names(wanted.schema, state.extension, unlogged=bool(wanted.unlogged))
 
-    def run(text: str, **words: str) -> None:
+    def run(text: str, **words: str | int) -> None:
         connection.execute(names.query(Statement(text, {}, words)))
 
     if not state.version:
-        run("CREATE SCHEMA IF NOT EXISTS {s}")
+        if not _exists(connection, wanted.schema):
+            run("CREATE SCHEMA {s}")
         run("CREATE TABLE {s}.version (version integer NOT NULL)")
         run("INSERT INTO {s}.version VALUES (0)")
     for version, text in enumerate(MIGRATIONS[state.version :], state.version + 1):
         run(text)
-        run("UPDATE {s}.version SET version = {version}", version=str(version))
+        run("UPDATE {s}.version SET version = {version}", version=version)
         yield f"brought the schema {wanted.schema!r} to version {version}"
     if wanted.row_level_security and not state.secured:
         for table in OF_TENANTS:
             run(SECURE, table=table)
         yield "row-level security by namespace is on"
     if wanted.dimensions is not None and wanted.dimensions not in state.indexed:
-        size = str(wanted.dimensions)
+        size = wanted.dimensions
         run(NEAREST, dimensions=size, index=f"{NAME_OF_NEAREST}{size}")
         yield f"indexed vectors of {wanted.dimensions} dimensions"
+
+
+def _exists(connection: psycopg.Connection, schema: str) -> bool:
+    # Not `IF NOT EXISTS`: who owns the schema need not be allowed to make one.
+    found = connection.execute(
+        "SELECT FROM pg_namespace WHERE nspname = %(schema)s", {"schema": schema}
+    )
+    return found.fetchone() is not None
 
 
 def grant(connection: psycopg.Connection, schema: str, role: str) -> None:
@@ -215,8 +240,15 @@ def grant(connection: psycopg.Connection, schema: str, role: str) -> None:
         schema: The schema.
         role: The role.
     """
-    names = Names(schema, "public")
-    # A name that is all digits would be taken for a number.
+    names = Names(schema, _extension(connection))
     with connection.transaction():
         for text in RIGHTS.split(";\n")[:-1]:
+            connection.execute(names.query(Statement(text, {}, {"role": role})))
+        found = connection.execute(
+            "SELECT has_schema_privilege(%(role)s, extnamespace, 'USAGE') "
+            "FROM pg_extension WHERE extname = 'vector'",
+            {"role": role},
+        ).fetchone()
+        if found is not None and not found[0]:
+            text = RIGHT_TO_VECTORS
             connection.execute(names.query(Statement(text, {}, {"role": role})))

@@ -71,7 +71,7 @@ def _keep_latest(table: str, key: str) -> Statement:
         "DELETE FROM {s}.{table} WHERE key = %(key)s AND id <= (SELECT id "
         "FROM {s}.{table} WHERE key = %(key)s ORDER BY id DESC LIMIT 1 OFFSET {kept})",
         {"key": key},
-        {"table": table, "kept": str(VERDICTS_AN_ENTRY)},
+        {"table": table, "kept": VERDICTS_AN_ENTRY},
     )
 
 
@@ -165,7 +165,7 @@ def put_aside(damaged: Mapping[str, str]) -> Work[int]:
                 "DELETE FROM {s}.quarantine "
                 "WHERE id <= (SELECT max(id) FROM {s}.quarantine) - {kept}",
                 {},
-                {"kept": str(MAX_QUARANTINED)},
+                {"kept": MAX_QUARANTINED},
             ),
         )
     )

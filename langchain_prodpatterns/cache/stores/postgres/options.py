@@ -4,14 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from langchain_prodpatterns.arguments import check_count, check_range
+from langchain_prodpatterns.cache.stores.postgres.columns import MAX_DIMENSIONS
 from langchain_prodpatterns.cache.stores.postgres.connections import (
     BroughtPools,
     Connections,
     OwnPools,
 )
+from langchain_prodpatterns.cache.stores.sealing import as_blob
 from langchain_prodpatterns.errors import ConfigurationError
 
 Where: TypeAlias = str | ConnectionPool[Any] | AsyncConnectionPool[Any]
@@ -51,10 +55,8 @@ class Options:
         Raises:
             ConfigurationError: When an argument cannot.
         """
-        _check_name("schema", self.schema)
-        if self.namespace is not None and not self.namespace:
-            msg = "namespace must be a text that is not empty, or None, got ''"
-            raise ConfigurationError(msg)
+        check_schema(self.schema)
+        _check_namespace(self.namespace)
         for name in _SECONDS:
             check_range(name, getattr(self, name), *_A_TIME)
         for name in ("max_entries", "max_bytes", "scan_rows"):
@@ -71,13 +73,62 @@ class Options:
             raise ConfigurationError(msg)
 
 
-def _check_name(what: str, name: str) -> None:
-    if not isinstance(name, str) or not 0 < len(name.encode()) <= _NAME_BYTES:
-        msg = f"{what} must be a name of 1 to {_NAME_BYTES} bytes, got {name!r}"
+def check_schema(name: str) -> None:
+    """Refuse what cannot be the name of a schema.
+
+    Raises:
+        ConfigurationError: When it cannot.
+    """
+    if not isinstance(name, str) or not 0 < len(as_blob(name)) <= _NAME_BYTES:
+        msg = f"schema must be a name of 1 to {_NAME_BYTES} bytes, got {name!r}"
         raise ConfigurationError(msg)
-    if "\0" in name:
-        msg = f"{what} must be a name without a zero byte, got {name!r}"
+    if "\0" in name or as_blob(name) != name.encode("utf-8", "replace"):
+        msg = f"schema must be a name of UTF-8 without zero bytes, got {name!r}"
         raise ConfigurationError(msg)
+    if name.startswith("pg_"):
+        msg = f"schema must not begin with pg_, which is PostgreSQL's own, got {name!r}"
+        raise ConfigurationError(msg)
+
+
+def check_dimensions(dimensions: int | None) -> None:
+    """Refuse a length of vectors that cannot be indexed.
+
+    Raises:
+        ConfigurationError: When it cannot.
+    """
+    check_count("dimensions", dimensions)
+    if dimensions is not None and dimensions > MAX_DIMENSIONS:
+        msg = f"dimensions must be at most {MAX_DIMENSIONS}, got {dimensions}"
+        raise ConfigurationError(msg)
+
+
+def _check_namespace(namespace: str | None) -> None:
+    if namespace is not None and not (isinstance(namespace, str) and namespace):
+        msg = f"namespace must be a text that is not empty, or None, got {namespace!r}"
+        raise ConfigurationError(msg)
+
+
+def check_dsn(dsn: str) -> None:
+    """Refuse a connection string that cannot be read, or not as it is meant.
+
+    Of the string nothing is told: any part of it may be one of the password.
+
+    Raises:
+        ConfigurationError: When it cannot.
+    """
+    who, _, _ = dsn.partition("://")[2].partition("?")[0].rpartition("@")
+    try:
+        host = conninfo_to_dict(dsn).get("host")
+    except psycopg.Error:
+        pass
+    else:
+        if "@" not in str(host) and "/" not in who:
+            return
+    msg = (
+        "the DSN cannot be read as libpq does: in a URL, write what is special in a "
+        "user or a password as in %40 for @, %2F for /, %3A for : and %25 for %"
+    )
+    raise ConfigurationError(msg)
 
 
 def connections_of(where: Where, options: Options) -> Connections:
@@ -91,9 +142,14 @@ def connections_of(where: Where, options: Options) -> Connections:
         if options.async_pool is not None:
             msg = "async_pool goes with a pool for threads: give both, or a DSN alone"
             raise ConfigurationError(msg)
+        check_dsn(where)
         return OwnPools(where, options.pool_size, options.connect or {})
     if options.connect:
         msg = "connect is for a DSN: give it to the pool as its kwargs"
+        raise ConfigurationError(msg)
+    beside = options.async_pool
+    if beside is not None and not isinstance(beside, AsyncConnectionPool):
+        msg = f"async_pool must be an AsyncConnectionPool, got {type(beside).__name__}"
         raise ConfigurationError(msg)
     if isinstance(where, ConnectionPool):
         return BroughtPools(where, options.async_pool)

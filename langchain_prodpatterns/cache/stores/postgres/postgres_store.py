@@ -38,12 +38,19 @@ from langchain_prodpatterns.cache.stores.postgres.migrations import Wanted
 from langchain_prodpatterns.cache.stores.postgres.options import (
     Options,
     Where,
+    check_dimensions,
+    check_dsn,
+    check_schema,
     connections_of,
 )
 from langchain_prodpatterns.cache.stores.postgres.recent import Recent
 from langchain_prodpatterns.cache.stores.postgres.statements import Work
 from langchain_prodpatterns.deadlines import call_apart
-from langchain_prodpatterns.errors import StoreError, StoreUnavailable
+from langchain_prodpatterns.errors import (
+    ConfigurationError,
+    StoreError,
+    StoreUnavailable,
+)
 from langchain_prodpatterns.fingerprints import Fingerprint
 
 T = TypeVar("T")
@@ -187,6 +194,7 @@ class PostgresStore(Methods, AsyncMethods):
             Bounds(options.max_entries, options.max_bytes),
             Searching(options.scan_rows, options.ef_search, lambda: self._db.state),
             recent,
+            is_alone=options.namespace is None,
         )
         self._db = Database(
             connections,
@@ -249,9 +257,16 @@ class PostgresStore(Methods, AsyncMethods):
             What was done, in words.
 
         Raises:
+            ConfigurationError: When an argument cannot work.
             StoreError: When the database cannot be reached, the schema is newer, or
                 the role may not do it.
         """
+        check_dsn(dsn)
+        check_schema(schema)
+        check_dimensions(dimensions)
+        if isinstance(grant_to, str):
+            msg = f"grant_to must be a list of names, got {grant_to!r}"
+            raise ConfigurationError(msg)
         wanted = Wanted(schema, unlogged, row_level_security, dimensions)
         try:
             with closing(psycopg.connect(dsn, autocommit=True)) as connection:

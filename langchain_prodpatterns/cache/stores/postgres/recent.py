@@ -95,10 +95,12 @@ class Recent:
                 self._held.popitem(last=False)
 
     def forget(self, exact: str) -> None:
-        """Forget the answer to a request."""
+        """Forget the answer to a request, also where it answers others."""
         with self._lock:
             self._age += 1
-            self._held.pop(exact, None)
+            for other, held in tuple(self._held.items()):
+                if exact in {other, held.found.entry.exact}:
+                    del self._held[other]
 
     def forget_removed(self, selection: Selection) -> None:
         """Forget what somebody removed, and more where only a text or code tells it."""

@@ -104,9 +104,9 @@ def nearest(
     # Some of the nearest may be rejected, past or damaged.
     looked = search.limit + _MORE
     while True:
-        names = {"looked": str(looked), "limit": str(search.limit)}
+        names: dict[str, str | int] = {"looked": looked, "limit": search.limit}
         if large:
-            names["dimensions"] = str(search.vector.size)
+            names["dimensions"] = search.vector.size
         text = _of_size(_LARGE if large else _SMALL, search.vector.size)
         statement = Statement(text, values, names)
         results = yield Batch((statement,), settings if large else {})
@@ -148,7 +148,7 @@ def is_large(partition: str, dimensions: int, rows: int) -> Work[bool]:
         "AND indexed), count(*) FROM (SELECT FROM {s}.vectors "
         "WHERE partition = %(partition)s AND NOT indexed AND <fitting> LIMIT {rows}) c"
     )
-    names, values = {"rows": str(rows + 1)}, {"partition": partition}
+    names, values = {"rows": rows + 1}, {"partition": partition}
     results = yield Batch((Statement(_of_size(text, dimensions), values, names),))
     indexed, count = results[0].rows[0]
     return bool(indexed or count > rows)

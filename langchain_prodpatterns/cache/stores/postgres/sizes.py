@@ -62,3 +62,17 @@ class PartitionSizes:
             while len(self._known) > _MAX_PARTITIONS:
                 gone, _ = self._known.popitem(last=False)
                 self._large.pop(gone, None)
+
+    def forget(self, partition: str | None) -> None:
+        """Ask again: entries were removed, and what was large may be small.
+
+        Args:
+            partition: Of which partition; `None` for all.
+        """
+        with self._lock:
+            if partition is None:
+                self._known.clear()
+                self._large.clear()
+            else:
+                self._known.pop(partition, None)
+                self._large.pop(partition, None)

@@ -25,8 +25,8 @@ class Statement:
     """SQL of our own, where `{s}` stands for the schema and `{v}` for pgvector's."""
     values: Mapping[str, Any] = field(default_factory=dict)
     """The values in it, by name."""
-    names: Mapping[str, str] = field(default_factory=dict)
-    """More of our own words in it: a table, or an index's dimensions."""
+    names: Mapping[str, str | int] = field(default_factory=dict)
+    """More in it: the name of a table or a role, which is quoted, or a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Names:
             "most": sql.SQL(str(SIDE_BY_SIDE)),
             "unlogged": sql.SQL("UNLOGGED" if unlogged else ""),
         }
-        self._made: dict[tuple[str, ...], bytes] = {}
+        self._made: dict[tuple[str | int, ...], bytes] = {}
 
     def query(self, statement: Statement) -> bytes:
         """Return a statement as the database gets it."""
@@ -88,13 +88,13 @@ class Names:
                 self._made[key] = made
         return made
 
-    def _compose(self, text: str, more: Mapping[str, str]) -> bytes:
+    def _compose(self, text: str, more: Mapping[str, str | int]) -> bytes:
         names = {name: _word(word) for name, word in more.items()}
         # Text of our own modules, never of a user.
         template = sql.SQL(text)
         return template.format(**self._names, **names).as_bytes(None)
 
 
-def _word(word: str) -> sql.Composable:
+def _word(word: str | int) -> sql.Composable:
     """Quote a name; a number is one as it stands."""
-    return sql.SQL(str(int(word))) if word.isdigit() else sql.Identifier(word)
+    return sql.Identifier(word) if isinstance(word, str) else sql.Literal(word)

@@ -161,16 +161,22 @@ def note_hits(hits: Mapping[str, int]) -> Work[None]:
     )
 
 
-def forget_all(origin_batch: Batch) -> Work[None]:
+def forget_all(announced: Batch, *, is_alone: bool) -> Work[None]:
     """Forget what does not go with the entries.
 
     Args:
-        origin_batch: What tells other processes.
+        announced: What tells other processes.
+        is_alone: Whether the entries that are gone were all there were: else the
+            tallies and the embedding model are others', too.
     """
-    yield origin_batch
-    yield Batch(
-        tuple(
-            Statement("DELETE FROM {s}.{table}", {}, {"table": table})
-            for table in ("quarantine", "tallies", "embedder")
-        )
-    )
+    yield announced
+    statements = [Statement("DELETE FROM {s}.quarantine")]
+    if is_alone:
+        statements += [
+            Statement("DELETE FROM {s}.tallies"),
+            # Another process may just have stored a vector of that model.
+            Statement(
+                "DELETE FROM {s}.embedder WHERE NOT EXISTS (SELECT FROM {s}.vectors)"
+            ),
+        ]
+    yield Batch(tuple(statements))

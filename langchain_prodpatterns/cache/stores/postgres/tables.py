@@ -193,7 +193,9 @@ TENANT = "prodpatterns.namespace"
 SECURE = """
 ALTER TABLE {s}.{table} ENABLE ROW LEVEL SECURITY;
 CREATE POLICY of_namespace ON {s}.{table} USING (
-    namespace = decode(current_setting('prodpatterns.namespace', true), 'hex')
+    namespace = decode(
+        nullif(current_setting('prodpatterns.namespace', true), ''), 'hex'
+    )
 );
 """
 """What lets a role that does not own a table see the rows of one namespace only."""
@@ -215,3 +217,6 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {s} TO {role};
 REVOKE INSERT, UPDATE, DELETE ON {s}.version FROM {role};
 """
 """What a role needs that reads and writes entries, and no more."""
+
+RIGHT_TO_VECTORS = "GRANT USAGE ON SCHEMA {v} TO {role}"
+"""What it needs where pgvector is not in a schema that everyone may use."""

@@ -1,0 +1,248 @@
+"""What a process knows, and what it forgets."""
+
+import gc
+import os
+import signal
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from langchain_prodpatterns.cache.stores.base import Entry, Selection
+from langchain_prodpatterns.cache.stores.eviction import Bounds
+from langchain_prodpatterns.cache.stores.postgres.keeper import Keeper, Searching
+from langchain_prodpatterns.cache.stores.postgres.migrations import State
+from langchain_prodpatterns.cache.stores.postgres.recent import Recent
+from langchain_prodpatterns.cache.stores.postgres.searching import Search
+from langchain_prodpatterns.cache.stores.postgres.statements import (
+    Batch,
+    Result,
+    Work,
+)
+from langchain_prodpatterns.errors import StoreError
+from langchain_prodpatterns.fingerprints import Fingerprint
+
+NOTHING = Result([], 0)
+ENTRY = Entry("k", "p", "x", "text", '"v"', "n")
+
+
+def _keeper(state: State | None = None, **given: Any) -> Keeper:
+    recent = Recent(0, 1.0, lambda: False)
+    return Keeper(Bounds(), Searching(None, 200, lambda: state), recent, **given)
+
+
+def _run(
+    work: Work[Any], answer: Callable[[Batch], Sequence[Result] | None] = lambda _: None
+) -> tuple[Any, list[Batch]]:
+    """Run work, and return its value and its batches.
+
+    What `answer` gives nothing for has no rows.
+    """
+    batches = list[Batch]()
+    try:
+        batch = next(work)
+        while True:
+            batches.append(batch)
+            none = [NOTHING for _ in batch.statements]
+            batch = work.send(answer(batch) or none)
+    except StopIteration as end:
+        return end.value, batches
+
+
+def _told(batches: Sequence[Batch]) -> str:
+    return "\n".join(one.text for batch in batches for one in batch.statements)
+
+
+def _rows(batch: Batch, text: str, *rows: Sequence[Any]) -> list[Result] | None:
+    """Return rows for the last statement of a batch that has a text in it."""
+    if text not in batch.statements[-1].text:
+        return None
+    return [*[NOTHING for _ in batch.statements[1:]], Result(rows, len(rows))]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_child_is_another_than_its_parent() -> None:
+    keeper = _keeper()
+    keeper.touch("k")
+    was = keeper.origin
+    gc.collect()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        # It hears what its parent removes, and does not write down its hits again.
+        anew = keeper.origin != was and keeper._hearing.origin == keeper.origin
+        _, batches = _run(keeper.write_hits())
+        os._exit(0 if anew and not batches else 1)
+    _, status = os.waitpid(child, 0)
+
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert keeper.origin == was
+    assert _told(_run(keeper.write_hits())[1]).count("hits")
+
+
+def test_hits_are_written_down_once() -> None:
+    keeper = _keeper()
+    for key in "aba":
+        keeper.touch(key)
+
+    _, ((batch),) = _run(keeper.write_hits())
+
+    (statement,) = batch.statements
+    assert statement.values == {"keys": ["a", "b"], "counts": [2, 1]}
+    assert _run(keeper.write_hits())[1] == []
+
+
+def test_hits_that_could_not_be_written_down_are_kept() -> None:
+    keeper = _keeper()
+    keeper.touch("a")
+    work = keeper.write_hits()
+    next(work)
+    keeper.touch("a")
+
+    # As it is where the database is away.
+    work.close()
+
+    _, (batch,) = _run(keeper.write_hits())
+    assert batch.statements[0].values["counts"] == [2]
+
+
+def test_a_bounded_number_of_hits_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "langchain_prodpatterns.cache.stores.postgres.keeper._NOTED_AT_MOST", 2
+    )
+    keeper = _keeper()
+    for key in "abca":
+        keeper.touch(key)
+
+    _, (batch,) = _run(keeper.write_hits())
+
+    assert batch.statements[0].values == {"keys": ["a", "b"], "counts": [2, 1]}
+
+
+def test_vectors_of_several_lengths_are_refused() -> None:
+    items = [(ENTRY, np.ones(size, np.float32)) for size in (3, 2)]
+
+    with pytest.raises(StoreError, match=r"of one length are needed, got \[2, 3\]"):
+        _run(_keeper().add(items))
+
+
+def test_vectors_of_another_model_are_refused() -> None:
+    keeper = _keeper()
+    keeper.embedder = Fingerprint("mine")
+
+    with pytest.raises(
+        StoreError, match="holds vectors of theirs, dimension 2, not of"
+    ):
+        _run(
+            keeper.add([(ENTRY, np.ones(2, np.float32))]),
+            lambda batch: _rows(batch, "FROM {s}.embedder", ("theirs", 2)),
+        )
+
+
+def _partitions(rows: int, keeper: Keeper, dimensions: int = 2) -> list[Batch]:
+    """Look for a neighbor in a partition of more or fewer rows."""
+    keeper.known = Fingerprint("m", dimensions)
+    keeper.embedder = Fingerprint("m")
+
+    def answer(batch: Batch) -> list[Result] | None:
+        if batch.statements[0].text.startswith("SELECT EXISTS"):
+            most = int(batch.statements[0].names["rows"])
+            return [Result([(False, min(rows, most))], 1)]
+        return _rows(batch, "looked", (0, None))
+
+    search = Search("p", np.ones(dimensions, np.float32), "x", 1)
+    return _run(keeper.nearest(search), answer)[1]
+
+
+@pytest.mark.parametrize(
+    ("dimensions", "rows", "is_large"),
+    [
+        (2, 10_000, False),
+        (2, 10_001, True),
+        (1_200, 10_000, False),
+        # Too long to lie side by side in an index.
+        (1_201, 2_000, False),
+        (1_201, 2_001, True),
+    ],
+)
+def test_a_large_partition_is_searched_by_the_index(
+    dimensions: int, rows: int, is_large: bool
+) -> None:
+    batches = _partitions(rows, _keeper(), dimensions)
+
+    assert batches[-1].settings == (
+        {"hnsw.ef_search": "200", "hnsw.iterative_scan": "relaxed_order"}
+        if is_large
+        else {}
+    )
+    assert ("UNION ALL" in _told(batches)) is is_large
+
+
+def test_a_size_is_asked_again_after_a_removal() -> None:
+    keeper = _keeper()
+    assert len(_partitions(20_000, keeper)) == 2
+    assert len(_partitions(20_000, keeper)) == 1
+
+    _run(keeper.remove(Selection(namespace="n")))
+
+    batches = _partitions(10, keeper)
+    assert len(batches) == 2
+    assert not batches[-1].settings
+
+
+@pytest.mark.parametrize("vector", [[1.0, 0.0, 0.0], [0.0, 0.0], [np.nan, 1.0]])
+def test_a_vector_that_cannot_be_compared_finds_nothing(vector: list[float]) -> None:
+    keeper = _keeper()
+    keeper.known, keeper.embedder = Fingerprint("m", 2), Fingerprint("m")
+
+    search = Search("p", np.array(vector, np.float32), "x", 1)
+    assert _run(keeper.nearest(search)) == ([], [])
+
+
+def test_vectors_of_another_model_are_not_compared() -> None:
+    keeper = _keeper()
+    keeper.known, keeper.embedder = Fingerprint("m", 2), Fingerprint("other")
+
+    search = Search("p", np.ones(2, np.float32), "x", 1)
+    assert _run(keeper.nearest(search)) == ([], [])
+
+
+def test_one_tenant_forgets_nothing_of_the_others() -> None:
+    alone, one_of_many = _keeper(), _keeper(is_alone=False)
+
+    all_gone, own_gone = (_told(_run(k.clear())[1]) for k in (alone, one_of_many))
+
+    for table in ("tallies", "embedder"):
+        gone = " ".join(("DELETE FROM", f"{{s}}.{table}"))
+        assert gone in all_gone
+        assert gone not in own_gone
+    assert "DELETE FROM {s}.quarantine" in own_gone
+
+
+def test_a_listener_is_told_of_what_others_removed() -> None:
+    keeper = _keeper()
+    told = list[Selection]()
+    keeper.listeners.append(told.append)
+
+    def answer(batch: Batch) -> list[Result] | None:
+        if batch.statements[0].text.startswith("SELECT id, origin"):
+            return [Result([(6, "other", '{"key": "k"}'), (7, keeper.origin, "{}")], 2)]
+        return [Result([(5,)], 1)]
+
+    _run(keeper.hear(), answer)
+    assert told == [Selection()]
+    _run(keeper.hear(), answer)
+    assert told == [Selection(), Selection(key="k")]
+    _run(keeper.hear(), answer)
+    assert len(told) == 2
+
+
+def test_what_was_all_removed_may_be_of_another_model_now() -> None:
+    keeper = _keeper()
+    keeper.known = Fingerprint("m", 2)
+
+    _run(keeper.hear(), lambda _: [Result([(5,)], 1)])
+
+    assert keeper.known is None
