@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from langchain_prodpatterns.errors import ConfigurationError
+from langchain_prodpatterns.errors import ConfigurationError, MissingExtraError
 
 SentenceEnds = Callable[[str, int, int], Iterable[int]]
 """Of a text, the start and the end of a part: each offset behind a sentence, ascending.
@@ -121,8 +121,6 @@ def _blingfire() -> Any:
     return text_to_sentences_and_offsets
 
 
-def _missing(rules: type) -> ConfigurationError:
+def _missing(rules: type) -> MissingExtraError:
     extra = rules.__name__.removesuffix("Sentences").lower()
-    return ConfigurationError(
-        f"{rules.__name__} needs {extra}: pip install 'langchain-prodpatterns[{extra}]'"
-    )
+    return MissingExtraError(rules.__name__, extra)

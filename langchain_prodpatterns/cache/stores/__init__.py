@@ -13,7 +13,6 @@ from langchain_prodpatterns.cache.stores.base import (
     StoreCounts,
 )
 from langchain_prodpatterns.cache.stores.local import LocalStore
-from langchain_prodpatterns.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from langchain_prodpatterns.cache.stores.postgres import PostgresStore
@@ -26,8 +25,6 @@ _HOMES = {
     "VectorStoreStore": "vector_store_store",
 }
 """Names that are imported when they are first used, and from where."""
-
-_OF_POSTGRES = frozenset({"psycopg", "psycopg_pool", "pybreaker"})
 
 __all__ = [
     "Announcing",
@@ -49,9 +46,4 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
-    try:
-        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    except ModuleNotFoundError as error:
-        if error.name in _OF_POSTGRES:
-            raise MissingExtraError(name, "postgres") from error
-        raise
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -11,7 +11,7 @@ from langchain_prodpatterns.deadlines import (
     call_apart,
     call_with_deadline,
 )
-from langchain_prodpatterns.errors import ConfigurationError
+from langchain_prodpatterns.errors import ConfigurationError, MissingExtraError
 from langchain_prodpatterns.guard.detectors.base import Place, check_name
 from langchain_prodpatterns.guard.detectors.windows import check_window, windows
 
@@ -58,8 +58,8 @@ class PresidioDetector:
             window: Characters that are handed over in one go.
 
         Raises:
-            ConfigurationError: When an argument is of no use, or Presidio is not
-                installed.
+            ConfigurationError: When an argument is of no use.
+            MissingExtraError: When Presidio is not installed and no analyzer is given.
         """
         if isinstance(entities, str) or (entities is not None and not entities):
             msg = f"entities must be a list such as ['PERSON'], got {entities!r}"
@@ -132,18 +132,16 @@ def blank_analyzer(language: str) -> Any:
         language: The language of the texts.
 
     Raises:
-        ConfigurationError: When Presidio is not installed, or the language not known.
+        ConfigurationError: When the language is not known.
+        MissingExtraError: When Presidio is not installed.
     """
     try:
         spacy = import_module("spacy")
         presidio = import_module("presidio_analyzer")
         engines = import_module("presidio_analyzer.nlp_engine")
-    except ModuleNotFoundError:
-        msg = (
-            "PresidioDetector needs Presidio: "
-            'pip install "langchain-prodpatterns[presidio]"'
-        )
-        raise ConfigurationError(msg) from None
+    except ModuleNotFoundError as error:
+        feature = "PresidioDetector without an analyzer"
+        raise MissingExtraError(feature, "presidio") from error
     try:
         pipeline = spacy.blank(language)
     except ImportError:

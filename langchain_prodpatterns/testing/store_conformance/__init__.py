@@ -51,7 +51,14 @@ A test that your store cannot pass may be overridden only with
 `@pytest.mark.xfail(reason=...)`, so that your users can read what it does not do.
 """
 
-import pytest
+from langchain_prodpatterns.errors import MissingExtraError
+
+try:
+    import hypothesis  # noqa: F401 - whether it is there
+    import pytest
+except ModuleNotFoundError as error:
+    _feature = "StoreConformance"
+    raise MissingExtraError(_feature, "testing") from error
 
 _MODULES = (
     "bulk",

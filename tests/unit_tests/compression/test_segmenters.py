@@ -13,7 +13,7 @@ from langchain_prodpatterns.compression import (
     PysbdSentences,
     segmenters,
 )
-from langchain_prodpatterns.errors import ConfigurationError
+from langchain_prodpatterns.errors import ConfigurationError, MissingExtraError
 
 TEXT = "Dr. Smith é came 😀. He left! He left!  今日は晴れです。明日は. A\ud800 b. Last"
 SENTENCES = [
@@ -121,7 +121,7 @@ def test_what_is_not_installed_says_how_to(
 ) -> None:
     extra = rules.__name__.removesuffix("Sentences").lower()
     monkeypatch.setitem(sys.modules, extra, None)
-    with pytest.raises(ConfigurationError, match=rf"prodpatterns\[{extra}\]"):
+    with pytest.raises(MissingExtraError, match=rf"prodpatterns\[{extra}\]"):
         rules()
 
 

@@ -45,3 +45,18 @@ def test_without_the_extra_the_error_names_it(missing: str) -> None:
         [sys.executable, "-c", code], check=True, capture_output=True, text=True
     )
     assert 'pip install "langchain-prodpatterns[testing]"' in done.stdout
+
+
+@pytest.mark.parametrize("missing", ["pytest", "hypothesis"])
+def test_without_the_extra_the_suite_for_stores_names_it(missing: str) -> None:
+    code = (
+        "import sys\n"
+        f"sys.modules[{missing!r}] = None\n"
+        "from langchain_prodpatterns.errors import MissingExtraError\n"
+        "try:\n    import langchain_prodpatterns.testing.store_conformance\n"
+        "except MissingExtraError as error:\n    print(error)\n"
+    )
+    done = subprocess.run(  # noqa: S603 - own code
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    )
+    assert 'pip install "langchain-prodpatterns[testing]"' in done.stdout

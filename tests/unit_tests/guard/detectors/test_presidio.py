@@ -8,7 +8,11 @@ from typing import Any
 
 import pytest
 
-from langchain_prodpatterns.errors import ConfigurationError, GuardBlocked
+from langchain_prodpatterns.errors import (
+    ConfigurationError,
+    GuardBlocked,
+    MissingExtraError,
+)
 from langchain_prodpatterns.guard import GuardRunnable
 from langchain_prodpatterns.guard.detectors import AsyncDetector, PresidioDetector
 from langchain_prodpatterns.guard.detectors.presidio import OVERLAP
@@ -87,7 +91,7 @@ def test_without_presidio_the_error_names_the_extra(
     monkeypatch: pytest.MonkeyPatch, module: str
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ConfigurationError, match=r"langchain-prodpatterns\[presidio\]"):
+    with pytest.raises(MissingExtraError, match=r"langchain-prodpatterns\[presidio\]"):
         PresidioDetector()
 
 
