@@ -69,32 +69,39 @@ class Names:
             extension: The schema that pgvector is in.
             unlogged: Whether tables that are made are unlogged.
         """
-        self._names: dict[str, sql.Composable] = {
-            "s": sql.Identifier(schema),
-            "v": sql.Identifier(extension),
-            "most": sql.SQL(str(SIDE_BY_SIDE)),
-            "unlogged": sql.SQL("UNLOGGED" if unlogged else ""),
+        self._names: dict[str, str | int] = {
+            "s": schema,
+            "v": extension,
+            "most": SIDE_BY_SIDE,
         }
+        self._unlogged = sql.SQL("UNLOGGED" if unlogged else "")
         self._made: dict[tuple[str | int, ...], bytes] = {}
 
     def query(self, statement: Statement) -> bytes:
         """Return a statement as the database gets it."""
         # Of few words: tables, dimensions, how many rows to look at.
-        key = (statement.text, *statement.names.values())
+        has_values = bool(statement.values)
+        key = (has_values, statement.text, *statement.names.values())
         made = self._made.get(key)
         if made is None:
-            made = self._compose(statement.text, statement.names)
+            made = self._compose(statement, has_values=has_values)
             if len(self._made) < _MADE_AT_MOST:
                 self._made[key] = made
         return made
 
-    def _compose(self, text: str, more: Mapping[str, str | int]) -> bytes:
-        names = {name: _word(word) for name, word in more.items()}
+    def _compose(self, statement: Statement, *, has_values: bool) -> bytes:
+        given = {**self._names, **statement.names}
+        names = {
+            name: _word(word, has_values=has_values) for name, word in given.items()
+        }
         # Text of our own modules, never of a user.
-        template = sql.SQL(text)
-        return template.format(**self._names, **names).as_bytes(None)
+        template = sql.SQL(statement.text)
+        return template.format(unlogged=self._unlogged, **names).as_bytes(None)
 
 
-def _word(word: str | int) -> sql.Composable:
+def _word(word: str | int, *, has_values: bool) -> sql.Composable:
     """Quote a name; a number is one as it stands."""
-    return sql.Identifier(word) if isinstance(word, str) else sql.Literal(word)
+    if not isinstance(word, str):
+        return sql.Literal(word)
+    # Beside values, the driver takes a percent sign for the beginning of one.
+    return sql.Identifier(word.replace("%", "%%") if has_values else word)

@@ -49,11 +49,24 @@ def test_a_name_is_one_name_whatever_is_in_it(schema: str, extension: str) -> No
 def test_a_word_is_a_name_and_a_number_is_a_number(name: str, number: int) -> None:
     names = Names("s", "v")
 
-    query = names.query(Statement("{name} {number}", {}, {"name": name, "number": 7}))
+    given = {"name": name, "number": 7}
+    query = names.query(Statement("{name} {number}", {}, given))
     assert query == b'"%s" 7' % name.replace('"', '""').encode()
 
     query = names.query(Statement("{number}", {}, {"number": number}))
     assert query == str(number).encode()
+
+
+@pytest.mark.parametrize("values", [{}, {"key": PLANTED}])
+def test_a_percent_sign_in_a_name_is_no_placeholder(values: dict[str, str]) -> None:
+    statement = Statement("FROM {s}.{table}", values, {"table": "50%"})
+
+    query = Names("%(key)s", "v").query(statement)
+
+    # The driver reads two as one, where there are values.
+    read = query.replace(b"%%", b"%") if values else query
+    assert read == b'FROM "%(key)s"."50%"'
+    assert query.count(b"%") == (4 if values else 2)
 
 
 @pytest.mark.parametrize("role", ["1234", "٣", "²", "007"])
