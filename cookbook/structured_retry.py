@@ -292,7 +292,9 @@ print(f"in all: {total.calls} calls, {total.usd:.6f} usd")
 # The ledger's records say the same of each page:
 
 # %%
-for row in sorted(ledger.to_records(), key=lambda row: (row.calls, row.reason)):
+for row in sorted(
+    ledger.to_records(), key=lambda row: (row.calls, row.reason, row.usd)
+):
     print(f"{row.decision:<17} {row.calls} calls {row.usd:.6f} usd  {row.reason}")
 
 # %% [markdown]

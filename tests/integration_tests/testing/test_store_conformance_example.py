@@ -64,7 +64,7 @@ def test_the_example_in_the_docstring_passes(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stdout
     counts = _counts(done.stdout)
-    assert counts["passed"] > 150
+    assert counts["passed"] > 100
     assert "failed" not in counts
     assert "override damage(store, key)" in done.stdout
 
@@ -73,7 +73,7 @@ def test_a_store_whose_clock_cannot_be_set_is_waited_for(tmp_path: Path) -> None
     done = _pytest(tmp_path, SLEEPING, "-k", "past or sweep or claim or old or young")
 
     assert done.returncode == 0, done.stdout
-    assert _counts(done.stdout)["passed"] > 15
+    assert _counts(done.stdout)["passed"] > 10
     assert "override age(store, seconds)" in done.stdout
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from langchain_core.documents import Document
 
 from langchain_prodpatterns.cache.digests import digest
 from langchain_prodpatterns.cache.stores.base import Entry, Found, Neighbor, Vector
@@ -26,6 +27,7 @@ from langchain_prodpatterns.cache.stores.vector_store.verdicts import (
     by_key,
     rejected_name,
 )
+from langchain_prodpatterns.errors import StoreError
 
 _WIDER = 4
 _MOST = 1024
@@ -84,7 +86,7 @@ def nearest(shelf: Shelf, query: Query) -> Questions[list[Neighbor]]:
     seen: set[str] = set()
     found: list[Neighbor] = []
     while True:
-        documents = yield Search(partition, query.vector, count)
+        documents = yield from _search(Search(partition, query.vector, count))
         slots = [slot_of(document, partition) for document in documents]
         fresh = [slot for slot in dict.fromkeys(slots) if slot and slot not in seen]
         found += yield from _checked(shelf, query, fresh)
@@ -94,6 +96,18 @@ def nearest(shelf: Shelf, query: Query) -> Questions[list[Neighbor]]:
         count = min(count * _WIDER, max(_MOST, query.limit))
     found.sort(key=lambda neighbor: -neighbor.similarity)
     return found[: query.limit]
+
+
+def _search(search: Search) -> Questions[list[Document]]:
+    """Search, and once more where that failed.
+
+    Chroma fails to find an id that it has just removed itself, in the background.
+    """
+    try:
+        documents: list[Document] = yield search
+    except StoreError:
+        documents = yield search
+    return documents
 
 
 def _checked(

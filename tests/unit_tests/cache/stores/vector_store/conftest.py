@@ -63,10 +63,12 @@ class Vectors(InMemoryVectorStore):
         self.counts: list[int] = []
         self.awaited: list[str] = []
         self.failing: set[str] = set()
+        self.failing_once: set[str] = set()
         self.refuses_to_delete = False
 
     def _note(self, name: str) -> None:
-        if name in self.failing:
+        if name in self.failing | self.failing_once:
+            self.failing_once.discard(name)
             raise ConnectionError("secret-value")
 
     @property

@@ -68,6 +68,15 @@ def test_so_does_one_of_the_vector_store(vectors: Vectors, kv: Notebook) -> None
     assert "secret" not in str(told.value)
 
 
+def test_a_search_that_fails_once_is_made_again(vectors: Vectors, kv: Notebook) -> None:
+    store = open_in_memory(vectors, kv)
+    store.add(entry("a"), EAST)
+    vectors.failing_once = {"search"}
+
+    (found,) = store.nearest(HOME, EAST, exact="e")
+    assert found.entry.text == "a"
+
+
 def test_an_interrupt_is_no_error_of_a_store(kv: Notebook) -> None:
     class Interrupting(Vectors):
         def similarity_search_by_vector(self, *args: Any, **kwargs: Any) -> Any:
