@@ -252,12 +252,38 @@ class OwnPools:
             of_loop.close(loop)
 
 
+class LoopPool(AsyncConnectionPool[TimelyAsyncConnection]):
+    """A pool that the end of its event loop does not wait for.
+
+    A worker of psycopg's that is canceled while it connects takes that for a failure to
+    connect, and goes on: `asyncio.run` would wait for it for ever.
+    """
+
+    @classmethod
+    async def worker(cls, q: Any) -> None:
+        """Work until it is canceled, or told to end."""
+        await super().worker(_UntilCanceled(q))
+
+
+class _UntilCanceled:
+    """The tasks of a worker, for as long as nobody has canceled it."""
+
+    def __init__(self, tasks: Any) -> None:
+        self._tasks = tasks
+
+    async def get(self) -> Any:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError
+        return await self._tasks.get()
+
+
 class _OfLoop:
     """The pool of an event loop."""
 
     def __init__(self, dsn: str, options: dict[str, Any]) -> None:
         self._connections: WeakSet[TimelyAsyncConnection] = WeakSet()
-        self.pool: AsyncConnectionPool[TimelyAsyncConnection] = AsyncConnectionPool(
+        self.pool = LoopPool(
             dsn,
             connection_class=TimelyAsyncConnection,
             configure=self._take_note,

@@ -18,6 +18,7 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool
 from langchain_prodpatterns.cache.stores.postgres import connections
 from langchain_prodpatterns.cache.stores.postgres.connections import (
     BroughtPools,
+    LoopPool,
     OwnPools,
     TimelyAsyncConnection,
     TimelyConnection,
@@ -293,3 +294,27 @@ def test_pools_are_not_copied() -> None:
     for clone in (copy.deepcopy, pickle.dumps):
         with pytest.raises(TypeError):
             clone(OwnPools(NOWHERE, 2, {}))
+
+
+def test_a_worker_that_is_canceled_while_it_connects_ends() -> None:
+    async def main() -> None:
+        connecting = asyncio.Event()
+
+        class Connect:
+            async def run(self) -> None:
+                connecting.set()
+                await asyncio.Event().wait()
+
+        tasks: asyncio.Queue[Any] = asyncio.Queue()
+        tasks.put_nowait(Connect())
+        worker = asyncio.create_task(LoopPool.worker(tasks))
+        await connecting.wait()
+
+        worker.cancel()
+
+        done, _ = await asyncio.wait({worker}, timeout=60)
+        assert done
+        with pytest.raises(asyncio.CancelledError):
+            await worker
+
+    asyncio.run(main())
