@@ -262,7 +262,8 @@ class LoopPool(AsyncConnectionPool[TimelyAsyncConnection]):
     @classmethod
     async def worker(cls, q: Any) -> None:
         """Work until it is canceled, or told to end."""
-        await super().worker(_UntilCanceled(q))
+        until_canceled: Any = _UntilCanceled(q)
+        await super().worker(until_canceled)
 
 
 class _UntilCanceled:

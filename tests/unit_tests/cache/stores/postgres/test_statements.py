@@ -49,7 +49,7 @@ def test_a_name_is_one_name_whatever_is_in_it(schema: str, extension: str) -> No
 def test_a_word_is_a_name_and_a_number_is_a_number(name: str, number: int) -> None:
     names = Names("s", "v")
 
-    given = {"name": name, "number": 7}
+    given: dict[str, str | int] = {"name": name, "number": 7}
     query = names.query(Statement("{name} {number}", {}, given))
     assert query == b'"%s" 7' % name.replace('"', '""').encode()
 
