@@ -134,6 +134,10 @@ class Connections(Protocol):
         """Open a connection that its caller keeps, and closes."""
         ...
 
+    def tidy(self) -> None:
+        """Close what nobody can use any more."""
+        ...
+
     def close(self) -> None:
         """Close what is this object's own."""
         ...
@@ -227,11 +231,15 @@ class OwnPools:
         self._check()
         loop = asyncio.get_running_loop()
         with self._lock:
-            for other in [other for other in self._of_loops if other.is_closed()]:
-                self._of_loops.pop(other).drop()
             if loop not in self._of_loops:
                 self._of_loops[loop] = _OfLoop(self._dsn, self._options())
             return self._of_loops[loop]
+
+    def tidy(self) -> None:
+        """Close the connections of event loops that are no more."""
+        with self._lock:
+            for loop in [loop for loop in self._of_loops if loop.is_closed()]:
+                self._of_loops.pop(loop).drop()
 
     def open_one(self) -> SyncConnection:
         """Open a connection that its caller keeps, and closes."""
@@ -382,6 +390,9 @@ class BroughtPools:
         """Open a connection as the pools would."""
         conninfo, kwargs = self._where
         return psycopg.connect(conninfo, **{**kwargs, **_PLAIN})
+
+    def tidy(self) -> None:
+        """Do nothing: what is in the pools is the user's."""
 
     def close(self) -> None:
         """Leave the pools open: they are not this object's own."""

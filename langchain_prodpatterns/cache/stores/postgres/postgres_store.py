@@ -307,6 +307,7 @@ class PostgresStore(Methods, AsyncMethods):
 
     def _hear(self) -> None:
         """Take note of what others did; for the thread that keeps house."""
+        self._db.connections.tidy()
         self._db.run(self._keeper.hear())
         known = self._keeper.known
         if known is not None and known != self._indexed and known.dimensions:
