@@ -1,6 +1,7 @@
 """Who may import whom."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -124,3 +125,16 @@ def test_the_rules_see_what_they_forbid(tmp_path: Path) -> None:
     )
     assert tops(path) == {"pickle", NAME, "langchain"}
     assert own_parts(path) == {"testing", "middleware"}
+
+
+@every_file
+def test_no_statement_numbers_its_parameters(path: Path) -> None:
+    """`?1` with a sequence is deprecated in Python 3.12.0 to 3.12.3, by mistake."""
+    if path.parent.name != "stores":
+        return
+    texts = [
+        node.value
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    assert [text for text in texts if re.search(r"\?\d", text)] == []

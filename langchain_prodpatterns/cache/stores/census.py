@@ -117,10 +117,10 @@ def read_census(db: sqlite3.Connection, now: float, largest: int) -> Census:
     )
     groups = [Group(as_text(row[0]), *row[1:]) for row in found]
     expired, oldest, newest = db.execute(
-        "SELECT count(*) FILTER (WHERE expires <= ?1), "
-        "min(created) FILTER (WHERE expires IS NULL OR expires > ?1), "
-        "max(created) FILTER (WHERE expires IS NULL OR expires > ?1) FROM entries",
-        (now,),
+        "SELECT count(*) FILTER (WHERE expires <= :now), "
+        "min(created) FILTER (WHERE expires IS NULL OR expires > :now), "
+        "max(created) FILTER (WHERE expires IS NULL OR expires > :now) FROM entries",
+        {"now": now},
     ).fetchone()
     (quarantined,) = db.execute("SELECT count(*) FROM quarantine").fetchone()
     return replace(

@@ -86,8 +86,8 @@ def note_hits(db: sqlite3.Connection, hits: Mapping[str, int]) -> None:
     """
     if hits:
         db.executemany(
-            "UPDATE entries SET hits = hits + ?1, "
-            "rank = (SELECT inflation FROM totals) + (1 + hits + ?1) * cost / size "
-            "WHERE key = ?2",
-            [(count, key) for key, count in hits.items()],
+            "UPDATE entries SET hits = hits + :count, "
+            "rank = (SELECT inflation FROM totals) + (1 + hits + :count) * cost / size "
+            "WHERE key = :key",
+            [{"key": key, "count": count} for key, count in hits.items()],
         )
