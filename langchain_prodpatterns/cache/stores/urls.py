@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 from urllib.parse import unquote, urlsplit
 
 from langchain_prodpatterns.cache.stores.base import CacheStore
@@ -54,10 +55,13 @@ class SqliteFile:
 
     def _is_there(self) -> bool:
         try:
-            return self.path.is_file() and self.path.stat().st_size > 0
+            found = self.path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
         except (OSError, ValueError) as error:
             msg = f"cannot look at {self.path} ({type(error).__name__}): give another"
             raise StoreError(msg) from error
+        return S_ISREG(found.st_mode) and found.st_size > 0
 
 
 @dataclass(frozen=True, slots=True)
