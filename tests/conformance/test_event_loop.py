@@ -120,12 +120,17 @@ def test_a_cache_on_disk_does_not_block(tmp_path: Path, blocking: list[str]) -> 
     assert blocking == []
 
 
+def _ask_a_database() -> None:
+    with contextlib.closing(sqlite3.connect(":memory:")) as database:
+        database.execute("SELECT 1")
+
+
 @pytest.mark.parametrize(
     "block",
     [
         lambda: time.sleep(0.01),
         lambda: Path(__file__).read_text("utf-8"),
-        lambda: sqlite3.connect(":memory:").execute("SELECT 1"),
+        _ask_a_database,
         # Of a thread that is not done, however long a busy machine takes.
         lambda: Future[None]().result(0.01),
     ],

@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 from matplotlib import get_cachedir
 
+from tests.strictness import STRICT
+
 ROOT = Path(__file__).parents[2]
 COOKBOOK = ROOT / "cookbook"
 RECIPES = sorted(COOKBOOK.glob("*.py"))
+
 CELL = "# %%"
 # Imported by Python itself when it starts, since it is on the path.
 # A recipe reaches nobody but itself, where it listens.
@@ -51,7 +54,7 @@ def _run(script: Path, tmp_path: Path) -> subprocess.CompletedProcess[str]:
         "MPLCONFIGDIR": get_cachedir(),
     }
     return subprocess.run(  # noqa: S603 - our own recipe
-        [sys.executable, "-W", "error", script],
+        [sys.executable, *STRICT, script],
         cwd=tmp_path,
         env=environment,
         capture_output=True,

@@ -18,6 +18,7 @@ from langchain_prodpatterns import Route, SemanticJudgeCache
 from langchain_prodpatterns.cli import main
 from langchain_prodpatterns.testing import LexicalEmbeddings, ScriptedChatModel
 from langchain_prodpatterns.usage import Usage
+from tests.strictness import STRICT
 
 EMBEDDINGS = "langchain_prodpatterns.testing:LexicalEmbeddings"
 README = Path(__file__).parents[2] / "README.md"
@@ -35,7 +36,7 @@ def test_the_snippet_is_short_and_prints_what_is_shown(tmp_path: Path) -> None:
     script.write_text(snippet, encoding="utf-8")
 
     run = subprocess.run(  # noqa: S603 - our own README
-        [sys.executable, "-W", "error", script],
+        [sys.executable, *STRICT, script],
         capture_output=True,
         text=True,
         timeout=120,

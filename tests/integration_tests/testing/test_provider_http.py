@@ -26,6 +26,7 @@ from langchain_prodpatterns.testing import (
     ScriptedProvider,
 )
 from langchain_prodpatterns.testing.scripting import Scripted
+from tests.strictness import STRICT
 
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "hi you"}]}
 
@@ -391,7 +392,7 @@ def test_the_documented_example_prints_what_it_says() -> None:
     code = (testing.__doc__ or "").split("```python\n")[1].split("```")[0]
     expected = [line[2:] for line in code.splitlines() if line.startswith("# ")]
     done = subprocess.run(  # noqa: S603 - our own documentation
-        [sys.executable, "-W", "error", "-c", code],
+        [sys.executable, *STRICT, "-c", code],
         check=True,
         capture_output=True,
         text=True,
