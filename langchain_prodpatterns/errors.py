@@ -24,6 +24,22 @@ from typing import Any, Literal
 
 from langchain_core.exceptions import OutputParserException
 
+__all__ = [
+    "BudgetExceeded",
+    "BudgetSpent",
+    "ConfigurationError",
+    "GuardBlocked",
+    "JudgeError",
+    "JudgeFailureKind",
+    "MissingExtraError",
+    "ModelRefused",
+    "OutputTruncated",
+    "ProdPatternsError",
+    "StoreError",
+    "StoreUnavailable",
+    "StructuredOutputError",
+]
+
 JudgeFailureKind = Literal["timeout", "unparseable", "nonce", "quote", "provider"]
 """Why a judge gave no verdict."""
 
@@ -85,7 +101,7 @@ class JudgeError(ProdPatternsError):
             kind: The kind of failure.
             detail: What happened, without any judged text.
         """
-        self.kind = kind
+        self.kind: JudgeFailureKind = kind
         self.detail = detail
         super().__init__(f"no verdict ({kind}): {detail}")
 
@@ -120,8 +136,8 @@ class GuardBlocked(ProdPatternsError):
         self.rule = rule
         self.direction = direction
         self.reason = reason
-        self.offsets = tuple(offsets)
-        self.digests = tuple(digests)
+        self.offsets: tuple[tuple[int, int], ...] = tuple(offsets)
+        self.digests: tuple[str, ...] = tuple(digests)
         where = f" at {list(self.offsets)}" if self.offsets else ""
         why = f": {reason}" if reason else ""
         super().__init__(f"blocked by rule '{rule}' on {direction}{where}{why}")
@@ -167,7 +183,7 @@ class StructuredOutputError(ProdPatternsError, OutputParserException):
         OutputParserException.__init__(self, message, llm_output=llm_output)
         self.attempts = tuple(attempts)
         # core appends a troubleshooting link to the message; ours says what to do.
-        self.args = (message,)
+        self.args: tuple[Any, ...] = (message,)
 
     def __reduce__(self) -> tuple[Any, ...]:
         state = {"attempts": self.attempts, "llm_output": self.llm_output}

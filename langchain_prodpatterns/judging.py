@@ -9,7 +9,7 @@ Whatever is late, garbled or unproven is no verdict, and no verdict is never a y
 from collections.abc import Awaitable, Callable
 from functools import partial
 from inspect import isgeneratorfunction
-from typing import Any, Generic, Literal, TypeVar, cast, overload
+from typing import Any, ClassVar, Generic, Literal, TypeVar, cast, overload
 
 from langchain_core.callbacks import (
     AsyncCallbackManagerForChainRun,
@@ -104,7 +104,7 @@ class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
     """What `invoke` does without a verdict: `closed` answers no (and raises where the
     verdict is not yes or no), `raise` raises `JudgeError`."""
 
-    model_config = ConfigDict(arbitrary_types_allowed=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(arbitrary_types_allowed=True)
 
     _late: LateCalls = PrivateAttr(default_factory=LateCalls)
 

@@ -291,7 +291,9 @@ class PatternRunnable(RunnableSerializable[In, Out], Generic[In, Out]):
     """The pattern's name in the ledger and in metadata."""
 
     # What is set up from the fields would not follow a change of them.
-    model_config = ConfigDict(arbitrary_types_allowed=True, frozen=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        arbitrary_types_allowed=True, frozen=True
+    )
 
     @abstractmethod
     def _run(self, value: In, run: PatternRun, **kwargs: Any) -> Out:

@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
@@ -17,7 +17,7 @@ class JudgeRequest(BaseModel):
     classifier, a rule or a human.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True)
 
     def quotable(self, field: str) -> Any:
         """Return the text, or the texts, in which a quote of a field must stand.
@@ -31,7 +31,7 @@ class JudgeRequest(BaseModel):
 class Verdict(BaseModel):
     """Base of what a judge answers."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True)
 
     # Of a verdict that stands for none: a component that is handed it by a judge in a
     # chain of the user's must not take it for a judge's own no.

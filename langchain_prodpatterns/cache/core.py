@@ -70,17 +70,19 @@ class Core:
         """
         self.embeddings = embeddings
         """What embeds questions."""
-        self.counters = Counters()
+        self.counters: Counters = Counters()
         """Where events are counted."""
-        self.flights = Flights()
+        self.flights: Flights = Flights()
         """The calls of wrapped chains that are under way."""
-        self.leases = Leases(store, self.counters.quiet)
+        self.leases: Leases = Leases(store, self.counters.quiet)
         """Which of them other processes wait for."""
         self._judge = judge
         self._policy = policy
-        self.recalls = Recalls()
+        self.recalls: Recalls = Recalls()
         """What was invalidated lately."""
-        self.tiers = Tiers(store, policy, judge, self.counters, self.recalls, ttl=ttl)
+        self.tiers: Tiers = Tiers(
+            store, policy, judge, self.counters, self.recalls, ttl=ttl
+        )
         """The steps of a lookup and of an update."""
         self.watch: Watch = unwatched
         """Who watches the lookups."""

@@ -89,7 +89,7 @@ class Tiers:
             recalls: What was invalidated lately.
             ttl: Seconds that an answer lives, or what tells them of an answer.
         """
-        self.background = Background()
+        self.background: Background = Background()
         """Where the judge is asked when nobody waits for it."""
         self._store = store
         self._policy = policy

@@ -1,7 +1,7 @@
 """Saying shortly what quotes say: an extra step, since its words are the model's."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from langchain_core.documents import Document
 from langchain_core.language_models import BaseLanguageModel
@@ -43,7 +43,7 @@ on. Answer with no statements when the documents do not answer the question."""
 class Statement(BaseModel):
     """One sentence of a summary."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True)
 
     text: str = Field(description="one or two sentences")
     sources: tuple[int, ...] = Field(description="the numbers of its documents")

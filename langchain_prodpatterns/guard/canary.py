@@ -74,7 +74,7 @@ class Canary:
         if not isinstance(session, str):
             msg = f"session must be a text, got {type(session).__name__}"
             raise ConfigurationError(msg)
-        self.token = _token(_as_bytes(key), session)
+        self.token: str = _token(_as_bytes(key), session)
 
     @property
     def instructions(self) -> str:

@@ -122,8 +122,10 @@ class InjectionClassifier:
         """
         loaded = _shipped() if path is None else _load(Path(path))
         self._weights = loaded
-        self.embeddings, self.head = embeddings, _head_for(embeddings, head)
-        self.thresholds, self.untrusted = loaded.thresholds, loaded.untrusted
+        self.embeddings: Embeddings | None = embeddings
+        self.head: EmbeddedHead | None = _head_for(embeddings, head)
+        self.thresholds: Thresholds = loaded.thresholds
+        self.untrusted: Thresholds = loaded.untrusted
         if self.head is not None:
             self.thresholds, self.untrusted = _frozen(self.head)
         if thresholds is not None:

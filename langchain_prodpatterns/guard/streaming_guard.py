@@ -37,8 +37,12 @@ _LARGE = 2_000
 where they are prose, and up to some thirty where they are nothing but digits."""
 
 
-class StreamingGuard(PatternRunnable[Guarded, Guarded]):
-    """Guards streams as they come, and keeps what comes in out of traces."""
+class StreamingGuard(PatternRunnable[Guarded, Any]):
+    """Guards streams as they come, and keeps what comes in out of traces.
+
+    What comes out has the type of what went in, as `invoke` tells; a pipe is not to ask
+    that the next step takes everything that can be guarded.
+    """
 
     @abstractmethod
     def _stream_for(
@@ -61,7 +65,7 @@ class StreamingGuard(PatternRunnable[Guarded, Guarded]):
         input: Iterator[Guarded],
         config: RunnableConfig | None = None,
         **kwargs: Any,
-    ) -> Iterator[Guarded]:
+    ) -> Iterator[Any]:
         """Guard a stream as it comes.
 
         Args:
@@ -123,7 +127,7 @@ class StreamingGuard(PatternRunnable[Guarded, Guarded]):
         input: AsyncIterator[Guarded],
         config: RunnableConfig | None = None,
         **kwargs: Any,
-    ) -> AsyncIterator[Guarded]:
+    ) -> AsyncIterator[Any]:
         """Guard a stream as it comes, natively async.
 
         Args:

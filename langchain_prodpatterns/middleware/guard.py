@@ -146,12 +146,12 @@ class GuardMiddleware(NamedMiddleware[GuardState[ResponseT], ContextT, ResponseT
         if not isinstance(blocked_answer, str) or not blocked_answer.strip():
             msg = f"blocked_answer must be a text, got {blocked_answer!r}"
             raise ConfigurationError(msg)
-        self.guard = _guard(guard, options)
+        self.guard: GuardRunnable = _guard(guard, options)
         self.on_block = on_block
         self.blocked_answer = blocked_answer
         # The guard that `wrap` puts behind a chain: the same, without a judge.
         self._out = self.guard._facing_out()  # noqa: SLF001 - of this very package
-        self.facing_in = self._out and self._out.model_copy(
+        self.facing_in: GuardRunnable | None = self._out and self._out.model_copy(
             update={"direction": "input"}
         )
 

@@ -1,6 +1,6 @@
 """Names that middleware is given, and the base of what has one."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from langchain.agents.middleware.types import (
@@ -9,6 +9,7 @@ from langchain.agents.middleware.types import (
     ResponseT,
     StateT,
 )
+from langchain_core.tools import BaseTool
 
 from langchain_prodpatterns.errors import ConfigurationError
 
@@ -27,7 +28,7 @@ class NamedMiddleware(AgentMiddleware[StateT, ContextT, ResponseT]):
         """
         super().__init__()
         self._name = read_name(name, type(self).__name__)
-        self.tools = ()
+        self.tools: Sequence[BaseTool] = ()
 
     @property
     def name(self) -> str:

@@ -117,13 +117,15 @@ class SemanticCacheMiddleware(
         check_text("scope", scope)
         self.cache = cache
         """The cache."""
-        self.side_effect_free = _names("side_effect_free", side_effect_free)
+        self.side_effect_free: frozenset[str] = _names(
+            "side_effect_free", side_effect_free
+        )
         """The tools that only look something up."""
         self.scope = scope
         """What partitions besides."""
         self._key = f"cached_turn_{re.sub(r'[^a-zA-Z0-9]', '_', self._name)}"
         self._ignored = _names("ignored_state", ignored_state) | {self._key}
-        self.state_schema = _state_with(self._key)
+        self.state_schema: type[AgentState[ResponseT]] = _state_with(self._key)
         self._open = OpenTurns()
 
     def before_agent(

@@ -119,7 +119,7 @@ class StructuredRetryMiddleware(
         """Who is asked after the agent's own model."""
         self.budget = budget
         """What one answer may cost."""
-        self.validators = tuple(validators)
+        self.validators: tuple[Validator, ...] = tuple(validators)
         """Further checks of a valid value."""
         self.reminder = reminder
         """What every re-ask ends with."""

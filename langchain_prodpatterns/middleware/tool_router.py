@@ -114,9 +114,11 @@ class ToolRouterMiddleware(
         """
         super().__init__(name)
         check_count("k", k, optional=False)
-        self.router = _router(router, embeddings, options)
+        self.router: ToolRouter = _router(router, embeddings, options)
         self.k = k
-        self.always_include = frozenset(read_names("always_include", always_include))
+        self.always_include: frozenset[str] = frozenset(
+            read_names("always_include", always_include)
+        )
 
     def before_agent(
         self, state: ToolRouterState[ResponseT], runtime: Runtime[ContextT]

@@ -151,12 +151,14 @@ class Criteria:
         Raises:
             ConfigurationError: When an argument cannot work.
         """
-        self.texts = (first, *more)
+        self.texts: tuple[str, ...] = (first, *more)
         self.scale: Scale = scale
         self.weight = weight
         self.timeout = timeout
-        self.fields = tuple(fields) if isinstance(fields, Iterable) else (fields,)
-        self.judge = judge if judge is not None else model
+        self.fields: tuple[str, ...] = (
+            tuple(fields) if isinstance(fields, Iterable) else (fields,)
+        )
+        self.judge: JudgeLike | None = judge if judge is not None else model
         self._check(model, judge, fields)
 
     def _check(self, model: Any, judge: Any, fields: Any) -> None:

@@ -6,7 +6,7 @@ and, if asked for, a digest of what failed that has a bound: it does not grow.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 from langchain_core.prompt_values import PromptValue
@@ -19,7 +19,7 @@ from langchain_prodpatterns.refine.drafts import Draft, encodable, reply_form
 class RevisionRequest(BaseModel):
     """What a reviser of the user's own gets, with the plain texts."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True)
 
     task: str
     """What the draft is for: the input of the generator, empty where it is unknown."""

@@ -1,7 +1,7 @@
 """Running the tool that is decided, without a model where its arguments are trivial."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 class RoutedCall(BaseModel):
     """What came of `ToolRouter.call`."""
 
-    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        frozen=True, arbitrary_types_allowed=True
+    )
 
     decision: RouteDecision
     """Which tool, and why."""

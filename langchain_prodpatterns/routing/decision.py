@@ -1,7 +1,7 @@
 """The decision, as pure functions: one route near, and no other near."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -15,7 +15,7 @@ DIGITS = 6
 class RouteDecision(BaseModel):
     """Where a query goes, and why."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True)
 
     tool: str | None
     """The name of the tool, or `None`: nothing fits, or nobody could tell."""

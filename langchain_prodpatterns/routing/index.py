@@ -189,9 +189,9 @@ class RouteIndex:
             embeddings: What embeds them.
             vectors: The vectors of texts that need not be embedded again.
         """
-        self.routes = tuple(routes)
+        self.routes: tuple[Route, ...] = tuple(routes)
         self.embeddings = embeddings
-        self.knowledge = Knowledge()
+        self.knowledge: Knowledge = Knowledge()
         """What was learned beyond the texts of the routes."""
         self._vectors = dict(vectors or {})
         self._matrix: RouteMatrix | None = None

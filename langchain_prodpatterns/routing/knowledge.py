@@ -151,7 +151,7 @@ class Knowledge:
 
     def __init__(self) -> None:
         """Begin with nothing learned."""
-        self.memory = Memory()
+        self.memory: Memory = Memory()
         """What the fallback decided."""
         self._view: View | None = None
         self._set_locks()

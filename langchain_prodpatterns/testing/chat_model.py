@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from operator import itemgetter
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from langchain_core.callbacks import (
     AsyncCallbackManagerForLLMRun,
@@ -77,7 +77,9 @@ class ScriptedChatModel(BaseChatModel):
     the records and go on in the same script; a pickled or deep copy has its own.
     """
 
-    model_config = ConfigDict(populate_by_name=True, arbitrary_types_allowed=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        populate_by_name=True, arbitrary_types_allowed=True
+    )
 
     rules: SkipValidation[Sequence[Rule]] = Field(default=(), repr=False)
     """Rules, of which the first that fits answers."""

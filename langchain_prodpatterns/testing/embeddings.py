@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +42,7 @@ class LexicalEmbeddings(BaseModel, Embeddings):
     unit vector.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid")
 
     dimensions: int = Field(default=512, ge=16, le=65_536)
     """Components of a vector. Fewer than about 256 make unrelated texts collide."""
