@@ -68,7 +68,8 @@ class LlmDetector:
 
     ```python
     people = LlmDetector(local_llm, types=("name", "address"))
-    GuardRunnable([*DEFAULT_DETECTORS, people], policy={"private": "pseudonymize"})
+    policy = {"private": "pseudonymize"}
+    GuardRunnable([*DEFAULT_DETECTORS, people], policy=policy, vault=Vault())
     ```
 
     The model is asked as every judge of this package is: the text stands between
