@@ -7,7 +7,7 @@ LOWEST := .venv-lowest
 ARGS ?=
 RECIPE ?= *
 
-.PHONY: help demo cookbook test unit integration conformance lowest lint format types bench-import build clean
+.PHONY: help demo cookbook test unit integration conformance lowest lint format types bench-import docs docs-serve build clean
 
 help: ## Show this list.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-14s %s\n", $$1, $$2}'
@@ -56,11 +56,21 @@ types: $(VENV)/.dev ## Check the types, tests included.
 bench-import: $(VENV)/.dev ## Measure what importing the package costs.
 	$(BIN)/python benchmarks/import_time.py
 
+# MkDocs announces a successor of itself at every start.
+docs docs-serve: export NO_MKDOCS_2_WARNING := 1
+docs: $(VENV)/.docs ## Build the documentation into site/, strictly, and look at it in a browser.
+	$(BIN)/mypy docs
+	$(BIN)/python -m mkdocs build --strict --quiet
+	PRODPATTERNS_SITE=site $(BIN)/python -m pytest tests/integration_tests/docs $(ARGS)
+
+docs-serve: $(VENV)/.docs ## Show the documentation while you write it.
+	$(BIN)/python -m mkdocs serve --watch langchain_prodpatterns --watch README.md
+
 build: $(VENV)/.dev ## Build the wheel and the sdist.
 	$(BIN)/python -m build --outdir dist .
 
 clean: ## Remove what the commands above made.
-	rm -rf $(VENV) $(LOWEST) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf $(VENV) $(LOWEST) dist build site .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 
 # A stamp a set of dependencies: the second run only compares two dates.
 $(VENV)/.python:
@@ -77,3 +87,7 @@ $(VENV)/.demo: pyproject.toml | $(VENV)/.python
 $(VENV)/.dev: pyproject.toml | $(VENV)/.python
 	$(BIN)/python -m pip install --quiet --editable ".[openai,testing,community,fastembed,postgres,otel,prices,plots,pysbd,blingfire]" --group dev --group vectorstores
 	@touch $@ $(VENV)/.demo
+
+$(VENV)/.docs: pyproject.toml | $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --group docs
+	@touch $@

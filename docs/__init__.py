@@ -1,0 +1,1 @@
+"""The documentation, and in `making` what it is made with."""
