@@ -12,7 +12,7 @@
       theme: dark() ? "dark" : "neutral",
       fontFamily: "inherit",
       flowchart: { curve: "linear", useMaxWidth: true },
-      sequence: { mirrorActors: false, useMaxWidth: true, showSequenceNumbers: true },
+      sequence: { mirrorActors: false, bottomMarginAdj: 14, useMaxWidth: true, showSequenceNumbers: true },
     });
     for (const [index, block] of blocks.entries()) {
       block.dataset.source ??= block.textContent;

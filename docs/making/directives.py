@@ -38,7 +38,6 @@ DIRECTIVES: Mapping[str, Callable[..., str]] = {
     "fields": tables.fields,
     "figures": readme.figures,
     "graph": _graph,
-    "help": tables.help_of,
     "imports": lambda: _mermaid(imports_diagram()),
     "knobs": tables.knobs,
     "lookup": lambda: _mermaid(sequences.of_lookup()),

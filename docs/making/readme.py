@@ -57,7 +57,7 @@ def section(heading: str, *otherwise: str) -> str:
     """Return the text under a heading of the README, without the heading.
 
     Args:
-        heading: The heading.
+        heading: The heading, or how it begins.
         *otherwise: What to say where the README has no such heading, cut at commas.
 
     Returns:
@@ -74,8 +74,11 @@ def section(heading: str, *otherwise: str) -> str:
 
 
 def _under(heading: str) -> str:
-    """Return what stands between a heading and the next of the same depth."""
+    """Return what stands between a heading that begins so and the next as high."""
     text = README.read_text(encoding="utf-8")
-    pattern = rf"^(#+) {re.escape(heading)}$\n(.*?)(?=^#{{1,2}} |\Z)"
-    match = re.search(pattern, text, re.MULTILINE | re.DOTALL)
-    return match[2].strip() if match else ""
+    begin = re.search(rf"^(##+) {re.escape(heading)}\b.*\n", text, re.MULTILINE)
+    if begin is None:
+        return ""
+    rest = text[begin.end() :]
+    end = re.search(rf"^#{{2,{len(begin[1])}}} ", rest, re.MULTILINE)
+    return rest[: end.start() if end else None].strip()

@@ -74,6 +74,8 @@ def of_example(example: Example) -> str:
 def _children(component: str, run: Run) -> Iterator[str]:
     """Yield a message a child run, and those of the children that it has."""
     for child in run.child_runs:
+        if child.run_type == "prompt":
+            continue
         step = _step(child)
         role = _role(child, step)
         yield _message(component, role, step)

@@ -314,6 +314,12 @@ def test_every_directive_can_be_followed(page: Path) -> None:
     assert "](repo:" not in filled
 
 
+def test_every_directive_is_of_use() -> None:
+    used = re.findall(r"^<!-- ([a-z]+)", "\n".join(TEXTS.values()), re.MULTILINE)
+
+    assert set(used) == set(directives.DIRECTIVES)
+
+
 def test_an_unknown_directive_is_an_error() -> None:
     with pytest.raises(KeyError, match="nobody"):
         directives.fill("<!-- nobody: x -->")
@@ -351,6 +357,27 @@ def test_a_section_that_is_not_written_yet_has_a_word_instead() -> None:
     assert readme.section("No such heading", "later", "or never") == "later, or never"
     with pytest.raises(KeyError, match="No such heading"):
         readme.section("No such heading")
+
+
+def test_a_section_ends_where_the_next_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "# A\n\n## Sizing a store\n\n```bash\n# no heading\n```\n\n### In it\n\n[x](y.md)\n"
+    monkeypatch.setattr(readme, "README", tmp_path / "README.md")
+    readme.README.write_text(f"{text}\n## Next\n\nNo more.\n")
+
+    found = readme.section("Sizing")
+
+    assert found.startswith("```bash\n# no heading\n```")
+    assert found.endswith("### In it\n\n[x](repo:y.md)")
+    assert readme.section("In it") == "[x](repo:y.md)"
+
+
+def test_attributes_are_those_of_the_bases_too() -> None:
+    read = tables.attributes(tables.resolve("structured.StructuredResult"))
+
+    assert read["attempts"]
+    assert not any(name.startswith("_") for name in read)
 
 
 def test_arguments_are_read_over_several_lines() -> None:
