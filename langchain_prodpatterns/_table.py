@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from langchain_prodpatterns.ledger import LedgerSummary
+from langchain_prodpatterns.booking import LedgerSummary
 
-_COLUMNS = (
+COLUMNS = (
     "pattern",
     "runs",
     "calls",
@@ -23,6 +23,7 @@ _COLUMNS = (
     "saved\nusd",
     "saved\nseconds",
 )
+"""What is told of each pattern in a ledger's table."""
 _WIDTH = 140
 _SMALLEST = 0.0001
 
@@ -30,13 +31,13 @@ _SMALLEST = 0.0001
 def ledger_table(summary: LedgerSummary) -> str:
     """Render one row a pattern and one of totals."""
     table = Table(box=SIMPLE_HEAD, show_footer=False)
-    for column in _COLUMNS:
+    for column in COLUMNS:
         table.add_column(column, justify="left" if column == "pattern" else "right")
     for pattern, group in summary.by_pattern.items():
-        table.add_row(pattern, *_cells(group))
+        table.add_row(pattern, *cells(group))
     table.add_section()
-    table.add_row("total", *_cells(summary))
-    return _plain(table) + _footnote(summary)
+    table.add_row("total", *cells(summary))
+    return "\n".join([_plain(table), *notes(summary)])
 
 
 def plain_table(
@@ -69,41 +70,44 @@ def _plain(table: Table) -> str:
     return "\n".join(line.rstrip() for line in lines if line.strip())
 
 
-def _cells(group: LedgerSummary) -> tuple[str, ...]:
+def cells(group: LedgerSummary) -> tuple[str, ...]:
+    """Write sums of the ledger, for all `COLUMNS` but the first."""
     return (
         str(group.decisions),
         str(group.calls),
         str(group.input_tokens),
         str(group.output_tokens),
-        _money(group.usd, group.known_usd),
+        money(group.usd, group.known_usd),
         f"{group.seconds:.2f}",
         str(group.saved_calls),
         str(group.saved_tokens),
-        _money(group.saved_usd, group.known_saved_usd),
+        money(group.saved_usd, group.known_saved_usd),
         f"{group.saved_seconds:.2f}",
     )
 
 
-def _money(usd: float | None, known: float) -> str:
+def money(usd: float | None, known: float) -> str:
+    """Write money, and as much of it as is known."""
     if usd is None:
         return f">{known:.4f}" if known >= _SMALLEST else "unknown"
     # What is paid for is never shown as nothing.
     return "<0.0001" if 0 < usd < _SMALLEST else f"{usd:.4f}"
 
 
-def _footnote(summary: LedgerSummary) -> str:
-    notes = []
+def notes(summary: LedgerSummary) -> list[str]:
+    """Say what the sums of a ledger leave out."""
+    found = []
     if None in {summary.usd, summary.saved_usd}:
-        notes.append("unknown, or the part after >: calls whose price nobody knows")
+        found.append("unknown, or the part after >: calls whose price nobody knows")
     if summary.unmetered_calls:
         calls = _calls(summary.unmetered_calls)
-        notes.append(f"{calls} sent no usage or broke off: tokens not counted")
+        found.append(f"{calls} sent no usage or broke off: tokens not counted")
     if summary.open_calls:
         calls = _calls(summary.open_calls)
-        notes.append(f"{calls} not ended, under way or cancelled: not counted")
+        found.append(f"{calls} not ended, under way or cancelled: not counted")
     if summary.failed_calls:
-        notes.append(f"{_calls(summary.failed_calls)} failed")
-    return "".join(f"\n{note}" for note in notes)
+        found.append(f"{_calls(summary.failed_calls)} failed")
+    return found
 
 
 def _calls(count: int) -> str:

@@ -8,6 +8,7 @@ USAGE = """usage: prodpatterns COMMAND [options]
 commands:
   demo    run a support assistant through every pattern (prodpatterns demo --help)
   cache   look into a cache, and keep it in order (prodpatterns cache --help)
+  report  show what a ledger's patterns spent and saved (prodpatterns report --help)
 """
 
 
@@ -30,6 +31,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from langchain_prodpatterns.commands.cache import run
 
         return run(arguments[1:])
+    if arguments[:1] == ["report"]:
+        from langchain_prodpatterns.commands.report import run as run_report
+
+        return run_report(arguments[1:])
     asked = bool(arguments) and arguments[0] in {"-h", "--help"}
     sys.stdout.write(USAGE) if asked else sys.stderr.write(USAGE)
     return 0 if asked else 2

@@ -14,138 +14,68 @@ cache hits, retries, several choices, batches, streams and threads.
 
 import contextlib
 import contextvars
+import json
+import secrets
 import threading
+import time
 import weakref
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, cast
-from uuid import UUID, uuid4
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, cast
+from uuid import UUID
 
 from langchain_core.callbacks import (
     BaseCallbackHandler,
     adispatch_custom_event,
     dispatch_custom_event,
 )
+from langchain_core.messages import BaseMessage
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import ensure_config
 from langchain_core.tracers.context import register_configure_hook
 
+from langchain_prodpatterns.booking import (
+    DIRECT,
+    Decision,
+    LedgerRecord,
+    LedgerSummary,
+    book,
+    summarize,
+)
+from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.pricing import PriceTable, ambient_prices
 from langchain_prodpatterns.usage import (
-    NO_USAGE,
     PATTERN_KEY,
     CallObserver,
     ModelCall,
-    Usage,
+    Opened,
     priced,
 )
+
+if TYPE_CHECKING:
+    from langchain_prodpatterns.ledger_lines import Books
+
+__all__ = [
+    "DECISION_EVENT",
+    "DIRECT",
+    "Decision",
+    "Ledger",
+    "LedgerRecord",
+    "LedgerSummary",
+    "areport",
+    "report",
+    "track",
+]
 
 DECISION_EVENT = "prodpatterns.decision"
 """The name of the custom event that carries a decision."""
 
-DIRECT = "model"
-"""The pattern name under which calls outside every pattern are booked."""
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What a pattern decided, as it reports it."""
-
-    pattern: str
-    """`cache`, `structured`, `refine`, `compression`, `guard` or `routing`."""
-    decision: str
-    """One or two words, such as `hit`, `miss`, `blocked`, `accepted`."""
-    reason: str = ""
-    """Why, in words, without any value of the user's."""
-    run_id: str = field(default_factory=lambda: str(uuid4()))
-    """The id of the pattern's run, or of the lookup where there is no run."""
-    parent: str | None = None
-    """The id of the pattern run that waits for this one, if any."""
-    seconds: float = 0.0
-    """Wall-clock seconds of the run, nested patterns included."""
-    saved_calls: int = 0
-    """Model calls that were not needed."""
-    saved_tokens: int = 0
-    """Tokens that were not needed, prompt and answer together."""
-    saved_usd: float | None = 0.0
-    """Money that was not needed; `None` when its price is unknown."""
-    saved_seconds: float = 0.0
-    """Seconds that were not needed."""
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerRecord:
-    """One decision with everything booked to it; flat, for tables and JSON lines."""
-
-    pattern: str
-    """The pattern, or `model` for calls outside every pattern."""
-    decision: str
-    """What it decided."""
-    reason: str
-    """Why, in words."""
-    calls: int
-    """Model calls made on its behalf that the provider answered."""
-    input_tokens: int
-    """Tokens of the prompts."""
-    output_tokens: int
-    """Tokens of the answers."""
-    usd: float | None
-    """Money spent; `None` when unknown."""
-    seconds: float
-    """Seconds spent in it, without the patterns nested in it."""
-    saved_calls: int
-    """Model calls that were not needed."""
-    saved_tokens: int
-    """Tokens that were not needed."""
-    saved_usd: float | None
-    """Money that was not needed; `None` when unknown."""
-    saved_seconds: float
-    """Seconds that were not needed."""
-    run_id: str
-    """The id of the pattern's run."""
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerSummary:
-    """Sums over records."""
-
-    decisions: int = 0
-    """How many records."""
-    calls: int = 0
-    """Model calls that the provider answered."""
-    input_tokens: int = 0
-    """Tokens of the prompts."""
-    output_tokens: int = 0
-    """Tokens of the answers."""
-    usd: float | None = 0.0
-    """Money spent; `None` when a part of it is unknown."""
-    seconds: float = 0.0
-    """Seconds spent."""
-    saved_calls: int = 0
-    """Model calls that were not needed."""
-    saved_tokens: int = 0
-    """Tokens that were not needed."""
-    saved_usd: float | None = 0.0
-    """Money that was not needed; `None` when a part of it is unknown."""
-    saved_seconds: float = 0.0
-    """Seconds that were not needed."""
-    known_usd: float = 0.0
-    """The part of the money spent that is known."""
-    known_saved_usd: float = 0.0
-    """The part of the money not needed that is known."""
-    unmetered_calls: int = 0
-    """Calls whose provider sent no usage, or that broke off in the middle of an answer:
-    their tokens are in no sum."""
-    failed_calls: int = 0
-    """Calls that ended in an error; in no other sum, unless the provider reported what
-    they used."""
-    open_calls: int = 0
-    """Calls that have begun and not ended: under way, or cancelled, which LangChain
-    never reports. Nobody knows what they cost: they are in no sum, and `usd` is
-    unknown."""
-    by_pattern: Mapping[str, "LedgerSummary"] = field(default_factory=dict)
-    """The same sums, a pattern."""
+# Of this process alone: who reads a digest cannot try out texts.
+_DIGEST_KEY = secrets.token_bytes(32)
+_DIGEST_SIZE = 8
 
 
 class Ledger(CallObserver):
@@ -203,16 +133,16 @@ class Ledger(CallObserver):
         """
         with self._lock:
             calls, decisions = list(self._calls.values()), dict(self._decisions)
-        return _book(calls, decisions)
+        return book(calls, decisions)
 
     def summary(self) -> LedgerSummary:
         """Return the sums, in all and a pattern."""
         with self._lock:
             calls, decisions = list(self._calls.values()), dict(self._decisions)
             patterns = [call.metadata.get(PATTERN_KEY) for call in self._open.values()]
-        return _summarize(
+        return summarize(
             calls,
-            _book(calls, decisions),
+            book(calls, decisions),
             Counter(pattern or DIRECT for pattern in patterns),
         )
 
@@ -222,12 +152,109 @@ class Ledger(CallObserver):
 
         return ledger_table(self.summary())
 
+    def to_html(self, path: str | Path | None = None) -> str:
+        """Return a report as one HTML file: what each pattern spent, saved and decided.
+
+        It opens without a network, and holds no prompt, no answer and no key: a prompt
+        is named by its run and a digest that is of use in this process only.
+
+        Args:
+            path: Where to write it, too.
+
+        Returns:
+            The HTML.
+
+        Raises:
+            OSError: When it cannot be written.
+        """
+        from langchain_prodpatterns.reports.ledger_page import ledger_page
+        from langchain_prodpatterns.reports.pages import write_page
+
+        books = self._books()
+        calls, decisions = list(books.calls.values()), list(books.decisions.values())
+        text = ledger_page(calls, decisions, self.to_records(), self.summary())
+        if path is not None:
+            write_page(text, path)
+        return text
+
+    def to_jsonl(self, path: str | Path, *, append: bool = False) -> int:
+        """Write calls and decisions to a file, for `prodpatterns report`.
+
+        In a server, open a ledger a request and append it at the request's end. No
+        prompt and no answer is in it; the file is for its owner only, if it is new.
+
+        Args:
+            path: The file.
+            append: Whether to keep what is there, such as of other processes.
+
+        Returns:
+            How many lines were written.
+
+        Raises:
+            OSError: When it cannot be written.
+        """
+        from langchain_prodpatterns.ledger_lines import write_lines
+
+        return write_lines(Path(path), self._books().lines(), append=append)
+
+    @classmethod
+    def from_jsonl(
+        cls, path: str | Path, *, on_bad: Callable[[int, str], None] | None = None
+    ) -> Self:
+        """Read what `to_jsonl` has written, once or many times.
+
+        Args:
+            path: The file.
+            on_bad: Told the number and the reason of a line that is none; without it
+                such a line is an error.
+
+        Returns:
+            A ledger with the prices that were known then.
+
+        Raises:
+            ConfigurationError: When a line is none, and nobody is told.
+            OSError: When it cannot be read.
+        """
+        from langchain_prodpatterns.ledger_lines import read_books
+
+        def refuse(number: int, reason: str) -> None:
+            msg = f"line {number} of {Path(path).name!r} is left over: {reason}"
+            raise ConfigurationError(msg)
+
+        books = read_books(Path(path), refuse if on_bad is None else on_bad)
+        ledger = cls()
+        ledger._calls, ledger._decisions = books.calls, books.decisions
+        for run_id, pattern in books.open.items():
+            metadata = {PATTERN_KEY: pattern}
+            ledger._open[run_id] = Opened(time.perf_counter(), None, metadata)
+        return ledger
+
+    def _books(self) -> "Books":
+        """Return a copy of what is booked."""
+        from langchain_prodpatterns.ledger_lines import Books
+
+        with self._lock:
+            patterns = {
+                run_id: call.metadata.get(PATTERN_KEY)
+                for run_id, call in self._open.items()
+            }
+            return Books(dict(self._calls), dict(self._decisions), patterns)
+
     def clear(self) -> None:
         """Forget everything that is booked."""
         with self._lock:
             self._calls.clear()
             self._decisions.clear()
             self._open.clear()
+
+    def _digest(self, prompts: list[list[BaseMessage]] | list[str]) -> str:
+        """Return a digest by which equal prompts of this process can be told."""
+        digest = blake2b(key=_DIGEST_KEY, digest_size=_DIGEST_SIZE)
+        for prompt in prompts:
+            said = prompt if isinstance(prompt, str) else _said(prompt)
+            digest.update(said.encode("utf-8", "surrogatepass"))
+            digest.update(b"\0")
+        return digest.hexdigest()
 
     def _start(
         self, run_id: UUID, metadata: dict[str, Any] | None, kwargs: dict[str, Any]
@@ -237,169 +264,8 @@ class Ledger(CallObserver):
             self._outer._start(run_id, metadata, kwargs)  # noqa: SLF001 - one class
 
 
-def _book(calls: list[ModelCall], decisions: dict[str, Decision]) -> list[LedgerRecord]:
-    """Give every call to exactly one record."""
-    decisions = _with_served(calls, decisions)
-    used: dict[str, Usage] = defaultdict(lambda: NO_USAGE)
-    saved: dict[str, Usage] = defaultdict(lambda: NO_USAGE)
-    unfinished: dict[str, str] = {}
-    direct: list[LedgerRecord] = []
-    for call in calls:
-        if call.owner is not None:
-            used[call.owner] += call.usage
-            if call.saved is not None and call.served is None:
-                # A hit in another cache, which makes no decision of its own.
-                saved[call.owner] += call.saved
-            if call.owner not in decisions:
-                unfinished[call.owner] = call.pattern or DIRECT
-        elif _is_direct(call, decisions):
-            direct.append(_direct_record(call))
-    nested = _nested_seconds(calls, decisions)
-    booked = [
-        _record(entry, used[entry.run_id], saved[entry.run_id], nested[entry.run_id])
-        for entry in decisions.values()
-    ]
-    for owner, pattern in unfinished.items():
-        entry = Decision(
-            pattern, "unfinished", run_id=owner, seconds=used[owner].seconds
-        )
-        booked.append(_record(entry, used[owner], saved[owner], 0.0))
-    return booked + direct
-
-
-def _with_served(
-    calls: list[ModelCall], decisions: dict[str, Decision]
-) -> dict[str, Decision]:
-    """Add the hits of a global cache that had no run to report them in."""
-    found = dict(decisions)
-    for call in calls:
-        served = call.served or {}
-        lookup = str(served.get("run_id", ""))
-        if lookup and lookup not in found:
-            found[lookup] = Decision(
-                pattern="cache",
-                decision=str(served.get("decision", "hit")),
-                reason=str(served.get("reason", "")),
-                run_id=lookup,
-                saved_calls=int(served.get("saved_calls", 1)),
-                saved_tokens=int(served.get("saved_tokens", 0)),
-                saved_usd=served.get("saved_usd"),
-                saved_seconds=float(served.get("saved_seconds", 0.0)),
-            )
-    return found
-
-
-def _is_direct(call: ModelCall, decisions: dict[str, Decision]) -> bool:
-    """Whether a call needs a record of its own."""
-    if call.owner is not None:
-        return False
-    if call.error is not None:
-        return call.usage.calls > 0 or call.usage.unmetered_calls > 0
-    return call.served is None or str(call.served.get("run_id")) not in decisions
-
-
-def _nested_seconds(
-    calls: list[ModelCall], decisions: dict[str, Decision]
-) -> dict[str, float]:
-    """Sum up the seconds within each pattern run that other records have."""
-    nested: dict[str, float] = defaultdict(float)
-    for call in calls:
-        if call.around is not None and _is_direct(call, decisions):
-            nested[call.around] += call.usage.seconds
-    for entry in decisions.values():
-        if entry.parent is not None:
-            nested[entry.parent] += entry.seconds
-    return nested
-
-
-def _record(entry: Decision, used: Usage, saved: Usage, nested: float) -> LedgerRecord:
-    return LedgerRecord(
-        pattern=entry.pattern,
-        decision=entry.decision,
-        reason=entry.reason,
-        calls=used.calls,
-        input_tokens=used.input_tokens,
-        output_tokens=used.output_tokens,
-        usd=used.usd,
-        # Patterns nested in parallel can add up to more than the wall clock.
-        seconds=max(0.0, entry.seconds - nested),
-        saved_calls=entry.saved_calls + saved.calls,
-        saved_tokens=entry.saved_tokens + saved.total_tokens,
-        saved_usd=_sum_known([entry.saved_usd, saved.usd]),
-        saved_seconds=entry.saved_seconds,
-        run_id=entry.run_id,
-    )
-
-
-def _direct_record(call: ModelCall) -> LedgerRecord:
-    """Book a call that no pattern made."""
-    entry = Decision(
-        pattern=DIRECT,
-        decision=_direct_decision(call),
-        reason=call.model or "",
-        run_id=str(call.run_id),
-        seconds=call.usage.seconds,
-    )
-    return _record(entry, call.usage, call.saved or NO_USAGE, 0.0)
-
-
-def _direct_decision(call: ModelCall) -> str:
-    if call.error is not None:
-        return "failed"
-    return "call" if call.saved is None else "cache hit"
-
-
-def _summarize(
-    calls: list[ModelCall], records: list[LedgerRecord], opened: Counter[str]
-) -> LedgerSummary:
-    failed = [call.pattern or DIRECT for call in calls if call.error is not None]
-    booked = [record.pattern for record in records]
-    patterns = dict.fromkeys([*booked, *failed, *opened])
-    by_pattern = {
-        pattern: _sum([record for record in records if record.pattern == pattern])
-        for pattern in patterns
-    }
-    for pattern, group in by_pattern.items():
-        own = [call for call in calls if (call.pattern or DIRECT) == pattern]
-        by_pattern[pattern] = _qualified(group, own, opened[pattern])
-    total = _qualified(_sum(records), calls, opened.total())
-    return replace(total, by_pattern=by_pattern)
-
-
-def _qualified(
-    group: LedgerSummary, calls: list[ModelCall], opened: int
-) -> LedgerSummary:
-    """Add what the records cannot say."""
-    return replace(
-        group,
-        usd=None if opened else group.usd,
-        unmetered_calls=sum(call.usage.unmetered_calls for call in calls),
-        failed_calls=sum(call.error is not None for call in calls),
-        open_calls=opened,
-    )
-
-
-def _sum(records: list[LedgerRecord]) -> LedgerSummary:
-    return LedgerSummary(
-        decisions=len(records),
-        calls=sum(record.calls for record in records),
-        input_tokens=sum(record.input_tokens for record in records),
-        output_tokens=sum(record.output_tokens for record in records),
-        usd=_sum_known([record.usd for record in records]),
-        seconds=sum(record.seconds for record in records),
-        saved_calls=sum(record.saved_calls for record in records),
-        saved_tokens=sum(record.saved_tokens for record in records),
-        saved_usd=_sum_known([record.saved_usd for record in records]),
-        saved_seconds=sum(record.saved_seconds for record in records),
-        known_usd=sum(record.usd or 0.0 for record in records),
-        known_saved_usd=sum(record.saved_usd or 0.0 for record in records),
-    )
-
-
-def _sum_known(amounts: list[float | None]) -> float | None:
-    """Add up money; a sum with an unknown part is unknown."""
-    known = [amount for amount in amounts if amount is not None]
-    return sum(known) if len(known) == len(amounts) else None
+def _said(messages: list[BaseMessage]) -> str:
+    return json.dumps([(one.type, one.content) for one in messages], default=str)
 
 
 class _OpenLedgers:

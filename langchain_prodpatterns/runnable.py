@@ -185,9 +185,10 @@ class PatternRun:
         Args:
             decision: One or two words.
             reason: Why, without any value of the user's.
-            **facts: `saved_calls`, `saved_tokens`, `saved_usd`, `saved_seconds`; every
-                other fact goes to the run's metadata only. Without `saved_usd` the
-                price of calls and tokens that were saved is unknown.
+            **facts: `saved_calls`, `saved_tokens`, `saved_usd`, `saved_seconds` and
+                `counts`, for the ledger; every other fact goes to the run's metadata
+                only. Without `saved_usd` the price of calls and tokens that were saved
+                is unknown.
         """
         report(self._decision(decision, reason, facts), self._event_config())
 
@@ -213,6 +214,7 @@ class PatternRun:
             run_id=self.run_id,
             parent=self._parent,
             seconds=self.seconds,
+            counts=facts.get("counts", {}),
             **saved,
         )
         used = self._probe.usage

@@ -37,6 +37,9 @@ AROUND_KEY = "prodpatterns.around"
 """Metadata key: the id of the pattern run that waits for this run. It differs from
 `RUN_KEY` below a runnable that a pattern only wraps."""
 
+PROMPT = "prodpatterns.prompt"
+"""The name under which observers hand on the digest of a prompt."""
+
 CACHE_KEY = "prodpatterns.cache"
 """`response_metadata` key of a message that `SemanticJudgeCache` served."""
 
@@ -111,6 +114,13 @@ class ModelCall:
     """Of a failed call: the type of the error."""
     around: str | None = None
     """The id of the pattern run that waited for it, also where it is not the owner."""
+    name: str = ""
+    """The name of the model's run, such as `cache:judge`."""
+    prompt: str = ""
+    """A keyed digest of what was asked: equal ones are the same prompt, and no text can
+    be found by it. Empty where nobody wanted to know."""
+    at: float = 0.0
+    """When it ended, in seconds since the epoch."""
 
 
 _MAX_OPEN = 10_000
@@ -118,14 +128,18 @@ _MAX_OPEN = 10_000
 
 
 @dataclass(slots=True)
-class _Open:
+class Opened:
     """A call that has started and not yet ended."""
 
     started: float
     model: str | None
     metadata: dict[str, Any]
-    prompts: int
+    prompts: int = 1
     """How many prompts there were in the one request that it is a part of, at most."""
+    name: str = ""
+    """The name of its run."""
+    prompt: str = ""
+    """A digest of what is asked."""
 
 
 class CallObserver(BaseCallbackHandler):
@@ -152,7 +166,7 @@ class CallObserver(BaseCallbackHandler):
         check_prices(prices)
         self.prices = prices
         """Model name to (input, output) usd per million tokens."""
-        self._open: dict[UUID, _Open] = {}
+        self._open: dict[UUID, Opened] = {}
         self._lock = threading.Lock()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -180,7 +194,7 @@ class CallObserver(BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """Note when a chat model was asked, and for whom."""
-        self._start(run_id, metadata, kwargs)
+        self._start(run_id, metadata, {**kwargs, PROMPT: self._digest(messages)})
 
     def on_llm_start(
         self,
@@ -192,7 +206,7 @@ class CallObserver(BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """Note when a plain language model was asked, and for whom."""
-        self._start(run_id, metadata, kwargs)
+        self._start(run_id, metadata, {**kwargs, PROMPT: self._digest(prompts)})
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """Work out what the call used."""
@@ -209,6 +223,10 @@ class CallObserver(BaseCallbackHandler):
             response = kwargs.get("response")
             self.observe(_failed(run_id, opened, error, response, self.prices))
 
+    def _digest(self, prompts: list[list[BaseMessage]] | list[str]) -> str:
+        """Return what tells a prompt from others, for who wants to know."""
+        return ""
+
     def _start(
         self, run_id: UUID, metadata: dict[str, Any] | None, kwargs: dict[str, Any]
     ) -> None:
@@ -221,12 +239,19 @@ class CallObserver(BaseCallbackHandler):
         )
         with self._lock:
             prompts = int(kwargs.get("batch_size") or 1)
-            self._open[run_id] = _Open(time.perf_counter(), model, metadata, prompts)
+            self._open[run_id] = Opened(
+                time.perf_counter(),
+                model,
+                metadata,
+                prompts,
+                str(kwargs.get("name") or ""),
+                kwargs.get(PROMPT, ""),
+            )
             if len(self._open) > _MAX_OPEN:
                 # Core never reports the end of a cancelled call: forget the oldest.
                 self._open.pop(next(iter(self._open)))
 
-    def _close(self, run_id: UUID) -> _Open | None:
+    def _close(self, run_id: UUID) -> Opened | None:
         with self._lock:
             return self._open.pop(run_id, None)
 
@@ -300,7 +325,7 @@ class _Report:
 
 
 def _finished(
-    run_id: UUID, opened: _Open, response: LLMResult, prices: PriceTable | None
+    run_id: UUID, opened: Opened, response: LLMResult, prices: PriceTable | None
 ) -> ModelCall:
     report = _read(response)
     seconds = time.perf_counter() - opened.started
@@ -315,7 +340,7 @@ def _finished(
     return priced(call, prices)
 
 
-def _call(run_id: UUID, opened: _Open, report: _Report, used: Usage) -> ModelCall:
+def _call(run_id: UUID, opened: Opened, report: _Report, used: Usage) -> ModelCall:
     """Say whose call it was, of which model."""
     return ModelCall(
         run_id=run_id,
@@ -324,6 +349,9 @@ def _call(run_id: UUID, opened: _Open, report: _Report, used: Usage) -> ModelCal
         model=report.model or opened.model,
         usage=used,
         around=opened.metadata.get(AROUND_KEY),
+        name=opened.name,
+        prompt=opened.prompt,
+        at=time.time(),
     )
 
 
@@ -337,7 +365,7 @@ def _reports_with_another(response: LLMResult) -> bool:
 
 def _failed(
     run_id: UUID,
-    opened: _Open,
+    opened: Opened,
     error: BaseException,
     response: LLMResult | None,
     prices: PriceTable | None,

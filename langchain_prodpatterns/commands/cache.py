@@ -4,13 +4,11 @@ Exit codes: 0; 1 when the command failed; 2 for wrong arguments; 130 after Ctrl-
 """
 
 import argparse
-import os
-import sys
 from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from functools import partial
 
-from langchain_prodpatterns.cache.stores.urls import masked, open_store
+from langchain_prodpatterns.cache.stores.urls import open_store
 from langchain_prodpatterns.commands import (
     explain,
     exporting,
@@ -20,7 +18,8 @@ from langchain_prodpatterns.commands import (
     stats,
     vacuum,
 )
-from langchain_prodpatterns.commands.output import Output, tell
+from langchain_prodpatterns.commands.ending import ended
+from langchain_prodpatterns.commands.output import Output
 from langchain_prodpatterns.commands.parsing import (
     STORE_VARIABLE,
     WRONG_ARGUMENTS,
@@ -28,12 +27,8 @@ from langchain_prodpatterns.commands.parsing import (
     add_common,
 )
 from langchain_prodpatterns.commands.values import require
-from langchain_prodpatterns.demo.interrupts import INTERRUPTED
-from langchain_prodpatterns.errors import ConfigurationError, ProdPatternsError
 
 PROGRAM = "prodpatterns cache"
-FAILED = 1
-"""The exit code of a command that failed."""
 
 _COMMANDS = {
     "stats": (stats, "what there is in a cache, and what is known of it"),
@@ -59,20 +54,7 @@ def run(argv: Sequence[str]) -> int:
         options = _parser().parse_args(argv)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else WRONG_ARGUMENTS
-    say = partial(_say, f"{PROGRAM} {options.command}")
-    try:
-        return _run(options)
-    except ConfigurationError as error:
-        return say(error, WRONG_ARGUMENTS)
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except BrokenPipeError:
-        # Who reads has had enough. Python would complain once more at its end.
-        with suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
-    except (ProdPatternsError, OSError) as error:
-        return say(error, FAILED)
+    return ended(f"{PROGRAM} {options.command}", partial(_run, options))
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -99,9 +81,3 @@ def _parser() -> Parser:
         add_common(command)
         module.add_arguments(command)
     return parser
-
-
-def _say(program: str, error: Exception, code: int) -> int:
-    line = " ".join(masked(str(error)).split()) or type(error).__name__
-    tell(f"{program}: {line}")
-    return code

@@ -1,5 +1,6 @@
 """What follows from a record: let through or block, and what to report. All pure."""
 
+from collections import Counter
 from dataclasses import asdict
 from typing import Any, Literal
 
@@ -120,11 +121,24 @@ def conclude(record: Record, blocked: GuardBlocked | None) -> tuple[str, str]:
     return _name(record, blocked), "; ".join(parts) or "nothing found"
 
 
-def facts(record: Record) -> dict[str, Any]:
-    """Return what goes to the run's metadata: every finding, without its value."""
-    if not record.findings:
-        return {}
-    return {"findings": [asdict(finding) for finding in record.findings]}
+def facts(record: Record, blocked: GuardBlocked | None = None) -> dict[str, Any]:
+    """Return what else to tell: every finding, without its value, and what blocked.
+
+    Args:
+        record: What was seen.
+        blocked: The error that is raised, if any.
+    """
+    found: dict[str, Any] = {}
+    if record.findings:
+        found["findings"] = [asdict(finding) for finding in record.findings]
+    rules = Counter(finding.type for finding in record.of("block"))
+    if blocked is not None and not rules[blocked.rule]:
+        rules[blocked.rule] = 1
+    if record.dropped:
+        rules["document"] = record.dropped
+    if rules:
+        found["counts"] = {f"blocked {rule}": count for rule, count in rules.items()}
+    return found
 
 
 def _name(record: Record, blocked: GuardBlocked | None) -> str:

@@ -274,7 +274,7 @@ class GuardRunnable(StreamingGuard):
     def _run(self, value: Guarded, run: PatternRun, **kwargs: Any) -> Any:
         examination = self._examination(run, kwargs.get("scanned"))
         guarded, record, blocked = examination.of(value)
-        run.decide(*conclude(record, blocked), **facts(record))
+        run.decide(*conclude(record, blocked), **facts(record, blocked))
         if blocked is not None:
             raise blocked
         return guarded
@@ -282,7 +282,7 @@ class GuardRunnable(StreamingGuard):
     async def _arun(self, value: Guarded, run: PatternRun, **kwargs: Any) -> Any:
         examination = self._examination(run, kwargs.get("scanned"))
         guarded, record, blocked = await examination.aof(value)
-        await run.adecide(*conclude(record, blocked), **facts(record))
+        await run.adecide(*conclude(record, blocked), **facts(record, blocked))
         if blocked is not None:
             raise blocked
         return guarded

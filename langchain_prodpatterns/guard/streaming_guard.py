@@ -112,7 +112,7 @@ class StreamingGuard(PatternRunnable[Guarded, Any]):
                 blocked, done = self._objection(record), chunk is _END
                 if blocked is not None or done:
                     told = True
-                    run.decide(*conclude(record, blocked), **facts(record))
+                    run.decide(*conclude(record, blocked), **facts(record, blocked))
                 if blocked is not None:
                     raise blocked
                 if out or (done and not opened):
@@ -177,7 +177,9 @@ class StreamingGuard(PatternRunnable[Guarded, Any]):
                 blocked, done = self._objection(record), chunk is _END
                 if blocked is not None or done:
                     told = True
-                    await run.adecide(*conclude(record, blocked), **facts(record))
+                    await run.adecide(
+                        *conclude(record, blocked), **facts(record, blocked)
+                    )
                 if blocked is not None:
                     raise blocked
                 if out or (done and not opened):

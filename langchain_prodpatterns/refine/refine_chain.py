@@ -450,4 +450,5 @@ def _in_words(result: RefineResult | PromptRefineResult) -> str:
 
 
 def _facts(result: RefineResult | PromptRefineResult) -> dict[str, Any]:
-    return {"rounds": result.rounds[-1].number, "score": result.score}
+    rounds = result.rounds[-1].number
+    return {"rounds": rounds, "score": result.score, "counts": {"rounds": rounds}}

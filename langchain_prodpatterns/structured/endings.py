@@ -1,5 +1,6 @@
 """How a walk up the ladder ended, and what the ledger is told of it."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,5 +38,10 @@ def decision(walked: Walked) -> tuple[str, str]:
 
 def facts(walked: Walked) -> dict[str, Any]:
     """Return what the metadata of the run is told besides."""
-    rung = walked.attempts[-1].rung if walked.attempts else None
-    return {"rung": rung, "attempts": len(walked.attempts)}
+    rungs = [attempt.rung for attempt in walked.attempts]
+    names = ["given" if rung is None else f"rung {rung}" for rung in rungs]
+    return {
+        "rung": rungs[-1] if rungs else None,
+        "attempts": len(rungs),
+        "counts": dict(Counter(names)),
+    }

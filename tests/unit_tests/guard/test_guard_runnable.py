@@ -201,6 +201,8 @@ def test_documents_are_redacted_and_blocked_ones_dropped() -> None:
     (record,) = ledger.to_records()
     assert record.decision == "blocked"
     assert record.reason == "blocked card 1; redacted email 2; dropped 1 of 3 documents"
+    (decision,) = ledger._books().decisions.values()
+    assert decision.counts == {"blocked card": 1, "blocked document": 1}
 
 
 async def test_documents_async() -> None:

@@ -551,6 +551,8 @@ def test_the_ledger_has_one_decision_with_all_calls() -> None:
     assert record.decision == "max_rounds"
     assert record.reason == "revision 3 is the best after 3 revisions"
     assert ledger.summary().calls == model.calls
+    (decision,) = ledger._books().decisions.values()
+    assert decision.counts == {"rounds": 3}
 
 
 def test_fields_that_are_replaced_count() -> None:

@@ -34,5 +34,15 @@ def test_the_decision_and_why(ending: Walked, expected: tuple[str, str]) -> None
 
 
 def test_the_facts() -> None:
-    assert facts(walked("schema", "ok")) == {"rung": 1, "attempts": 2}
-    assert facts(walked()) == {"rung": None, "attempts": 0}
+    assert facts(walked("schema", "ok")) == {
+        "rung": 1,
+        "attempts": 2,
+        "counts": {"rung 1": 2},
+    }
+    assert facts(walked()) == {"rung": None, "attempts": 0, "counts": {}}
+
+
+def test_attempts_are_counted_by_rung() -> None:
+    attempts = (*walked("schema", rung=None).attempts, *walked("schema", "ok").attempts)
+
+    assert facts(Walked(attempts))["counts"] == {"given": 1, "rung 1": 2}

@@ -1,0 +1,47 @@
+"""How a command ends: what it raises becomes one line and an exit code."""
+
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+
+from langchain_prodpatterns.cache.stores.urls import masked
+from langchain_prodpatterns.commands.output import tell
+from langchain_prodpatterns.commands.parsing import WRONG_ARGUMENTS
+from langchain_prodpatterns.demo.interrupts import INTERRUPTED
+from langchain_prodpatterns.errors import ConfigurationError, ProdPatternsError
+
+FAILED = 1
+"""The exit code of a command that failed."""
+
+
+def ended(program: str, work: Callable[[], int]) -> int:
+    """Do the work of a command.
+
+    Args:
+        program: The command as it is typed, which begins the line of an error.
+        work: Does it, and returns the exit code.
+
+    Returns:
+        The exit code: of the work, 1 where it failed, 2 for wrong arguments, or 130
+        after Ctrl-C.
+    """
+    try:
+        return work()
+    except ConfigurationError as error:
+        return _say(program, error, WRONG_ARGUMENTS)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Who reads has had enough. Python would complain once more at its end.
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except (ProdPatternsError, OSError) as error:
+        return _say(program, error, FAILED)
+
+
+def _say(program: str, error: Exception, code: int) -> int:
+    line = " ".join(masked(str(error)).split()) or type(error).__name__
+    tell(f"{program}: {line}")
+    return code
