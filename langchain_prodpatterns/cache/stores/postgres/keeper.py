@@ -42,8 +42,10 @@ from langchain_prodpatterns.forking import guard
 
 _NOTED_AT_MOST = 10_000
 _MORE = 8
-_ROWS = 2_000
-_ROWS_SIDE_BY_SIDE = 10_000
+_NUMBERS = 1_000_000
+"""Numbers in the vectors of a partition that are all compared, some milliseconds long."""
+_NUMBERS_SIDE_BY_SIDE = 4_000_000
+"""The same of vectors that lie side by side."""
 _TRIES = 4
 _ASKED_AT_ONCE = 100
 
@@ -63,7 +65,8 @@ class Searching:
         """How many vectors of a partition, of so many dimensions, are all looked at."""
         if self.scan_rows is not None:
             return self.scan_rows
-        return _ROWS_SIDE_BY_SIDE if dimensions <= SIDE_BY_SIDE else _ROWS
+        is_long = dimensions > SIDE_BY_SIDE
+        return (_NUMBERS if is_long else _NUMBERS_SIDE_BY_SIDE) // dimensions
 
     def is_indexed(self, dimensions: int) -> bool:
         """Whether there is an index for larger partitions."""
