@@ -43,9 +43,9 @@ from langchain_prodpatterns.forking import guard
 _NOTED_AT_MOST = 10_000
 _MORE = 8
 _NUMBERS = 1_000_000
-"""Numbers in the vectors of a partition that are all compared, some milliseconds long."""
+"""Numbers in all vectors of a partition that are compared in some milliseconds."""
 _NUMBERS_SIDE_BY_SIDE = 4_000_000
-"""The same of vectors that lie side by side."""
+"""The same where the vectors lie side by side."""
 _TRIES = 4
 _ASKED_AT_ONCE = 100
 

@@ -159,12 +159,13 @@ def _partitions(rows: int, keeper: Keeper, dimensions: int = 2) -> list[Batch]:
 @pytest.mark.parametrize(
     ("dimensions", "rows", "is_large"),
     [
-        (2, 10_000, False),
-        (2, 10_001, True),
-        (1_200, 10_000, False),
+        (384, 10_416, False),
+        (384, 10_417, True),
+        (1_200, 3_333, False),
+        (1_200, 3_334, True),
         # Too long to lie side by side in an index.
-        (1_201, 2_000, False),
-        (1_201, 2_001, True),
+        (1_201, 832, False),
+        (1_201, 833, True),
     ],
 )
 def test_a_large_partition_is_searched_by_the_index(
