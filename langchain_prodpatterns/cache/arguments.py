@@ -18,7 +18,7 @@ from langchain_prodpatterns.cache.lookups import parse_hit_id
 from langchain_prodpatterns.cache.metadata import TimeToLive
 from langchain_prodpatterns.cache.policy import JUDGE_MODES
 from langchain_prodpatterns.cache.stores import CacheStore, Selection
-from langchain_prodpatterns.errors import ConfigurationError
+from langchain_prodpatterns.errors import ConfigurationError, StoreUnavailable
 
 _MOST_DELTA = 0.5
 _OF_A_STORE = tuple(name for name in vars(CacheStore) if not name.startswith("_"))
@@ -72,7 +72,7 @@ def check_arguments(
 
 def _check_store(store: CacheStore, **own: Any) -> None:
     """Refuse what is no store, and what a store has been opened with itself."""
-    missing = next((name for name in _OF_A_STORE if not hasattr(store, name)), None)
+    missing = next((name for name in _OF_A_STORE if not _has(store, name)), None)
     if missing is not None:
         msg = f"store must be a CacheStore; {type(store).__name__} has no {missing!r}"
         raise ConfigurationError(msg)
@@ -80,6 +80,14 @@ def _check_store(store: CacheStore, **own: Any) -> None:
     if given is not None:
         msg = f"{given} is for the cache's own store: give it to {type(store).__name__}"
         raise ConfigurationError(msg)
+
+
+def _has(store: CacheStore, name: str) -> bool:
+    """Whether a store has something, be it a property that cannot be asked now."""
+    try:
+        return hasattr(store, name)
+    except StoreUnavailable:
+        return True
 
 
 def check_ttl(argument: str, ttl: TimeToLive | None) -> None:

@@ -15,7 +15,8 @@ from langchain_prodpatterns.cache.arguments import (
     selection_of,
 )
 from langchain_prodpatterns.cache.stores import LocalStore, Selection
-from langchain_prodpatterns.errors import ConfigurationError
+from langchain_prodpatterns.errors import ConfigurationError, StoreUnavailable
+from langchain_prodpatterns.fingerprints import Fingerprint
 from langchain_prodpatterns.testing import LexicalEmbeddings
 
 NO_CRITERIA: dict[str, Any] = {
@@ -57,6 +58,17 @@ def test_arguments_that_cannot_work(
     with pytest.raises(ConfigurationError, match=message):
         SemanticJudgeCache(LexicalEmbeddings(), bool, **given)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_that_is_away_is_a_store() -> None:
+    class Away(LocalStore):
+        @property
+        def fingerprint(self) -> Fingerprint | None:
+            msg = "away"
+            raise StoreUnavailable(msg)
+
+    with SemanticJudgeCache(LexicalEmbeddings(), bool, store=Away()) as cache:
+        assert cache.stats().unavailable == 1
 
 
 @pytest.mark.parametrize(
