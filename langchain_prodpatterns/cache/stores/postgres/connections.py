@@ -32,6 +32,7 @@ SyncConnection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 AsyncConnection: TypeAlias = psycopg.AsyncConnection[tuple[Any, ...]]
 
 _TICK = 0.02
+_LATE = "the database did not answer in time"
 _CLOSING_SECONDS = 5.0
 _RECONNECT_SECONDS = 1.0
 _DEFAULTS = {
@@ -50,19 +51,25 @@ _PLAIN: dict[str, Any] = {
 """What a connection of our own use is like, whatever a user's are."""
 
 
+class _LateError(Exception):
+    """Raised when a statement is late.
+
+    No `TimeoutError`: that is an `OSError`, which psycopg takes for a closed socket.
+    """
+
+
 def _until(gen: PQGen[T], deadline: float) -> PQGen[T]:
     """Do as a generator of psycopg does, but not after a point in time.
 
     Raises:
-        TimeoutError: When it is over.
+        _LateError: When it is over.
     """
     try:
         state = next(gen)
         while True:
             ready = yield state
             if time.monotonic() >= deadline:
-                msg = "the database did not answer in time"
-                raise TimeoutError(msg)
+                raise _LateError
             state = gen.send(ready)
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]
@@ -78,7 +85,10 @@ class TimelyConnection(psycopg.Connection[tuple[Any, ...]]):
         """Wait for a statement, for as long as somebody does."""
         try:
             return waiting.wait(_until(gen, self.deadline), self.pgconn.socket, _TICK)
-        except (TimeoutError, KeyboardInterrupt):
+        except _LateError:
+            self.pgconn.finish()
+            raise TimeoutError(_LATE) from None
+        except KeyboardInterrupt:
             self.pgconn.finish()
             raise
 
@@ -95,7 +105,10 @@ class TimelyAsyncConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
             return await waiting.wait_async(
                 _until(gen, self.deadline), self.pgconn.socket, _TICK
             )
-        except (TimeoutError, KeyboardInterrupt, asyncio.CancelledError):
+        except _LateError:
+            self.pgconn.finish()
+            raise TimeoutError(_LATE) from None
+        except (KeyboardInterrupt, asyncio.CancelledError):
             self.pgconn.finish()
             raise
 
