@@ -153,9 +153,11 @@ class Keeper:
             rows = self._searching.rows(size)
             large = yield from searching.is_large(search.partition, size, rows)
             self._sizes.note(search.partition, large=large)
-        breadth = self._searching.breadth if large else None
+        breadth = self._searching.breadth
         for _ in range(_TRIES):
-            neighbors, damaged = yield from searching.nearest(search, breadth)
+            neighbors, damaged = yield from searching.nearest(
+                search, breadth, large=large
+            )
             yield from self._put_damaged_aside(damaged)
             if not damaged:
                 break

@@ -65,7 +65,7 @@ _INDEXED = """(
 )"""
 
 _FOUND = f"""
-SELECT looked.count, live.* FROM (SELECT count(*) FROM near) looked
+SELECT looked.count, live.* FROM (SELECT <count> FROM near) looked
 LEFT JOIN LATERAL (
     SELECT 1 - n.distance, {READ}
     FROM near n JOIN {{s}}.entries e ON e.id = n.id
@@ -77,21 +77,30 @@ LEFT JOIN LATERAL (
 ) live ON true
 """  # noqa: S608 - our own columns
 
-_SMALL = f"WITH near AS MATERIALIZED {_COMPARED} {_FOUND}"
-_LARGE = f"WITH near AS MATERIALIZED ({_COMPARED} UNION ALL {_INDEXED}) {_FOUND}"
+# Another process may just have given some of a small partition to the index.
+_COUNT_OF_SMALL = """CASE WHEN EXISTS (
+    SELECT FROM {s}.vectors WHERE partition = %(partition)s AND indexed
+) THEN -1 ELSE count(*) END AS count"""
+
+_SMALL = f"WITH near AS MATERIALIZED {_COMPARED} {_FOUND}".replace(
+    "<count>", _COUNT_OF_SMALL
+)
+_LARGE = (
+    f"WITH near AS MATERIALIZED ({_COMPARED} UNION ALL {_INDEXED}) {_FOUND}"
+).replace("<count>", "count(*)")
 
 
 def nearest(
-    search: Search, breadth: int | None
+    search: Search, breadth: int, *, large: bool
 ) -> Work[tuple[list[Neighbor], list[str]]]:
     """Return the nearest entries, the nearest first, and the keys of damaged ones.
 
     Args:
         search: What to look for.
         breadth: Of a large partition, how many candidates the index keeps in view
-            (`hnsw.ef_search`); `None` compares all of a small one.
+            (`hnsw.ef_search`).
+        large: Whether the partition is large; of a small one all are compared.
     """
-    large = breadth is not None
     settings = {
         "hnsw.ef_search": str(breadth),
         "hnsw.iterative_scan": "relaxed_order",
@@ -111,6 +120,9 @@ def nearest(
         statement = Statement(text, values, names)
         results = yield Batch((statement,), settings if large else {})
         rows = results[0].rows
+        if rows[0][0] < 0:
+            large = True
+            continue
         live = [row for row in rows if row[1] is not None]
         is_all = rows[0][0] < looked or looked >= _LOOKED_AT_MOST
         if len(live) >= search.limit or is_all:

@@ -31,7 +31,8 @@ def _row(key: str, similarity: float, looked: int, **changes: Any) -> list[Any]:
 def _run(
     search: Search, answers: Sequence[list[list[Any]]], breadth: int | None = None
 ) -> tuple[list[Neighbor], list[str], list[Batch]]:
-    work, batches = nearest(search, breadth), list[Batch]()
+    large = breadth is not None
+    work, batches = nearest(search, breadth or 9, large=large), list[Batch]()
     try:
         batches.append(next(work))
         for rows in answers:
@@ -90,6 +91,15 @@ def test_it_ends_where_too_many_do_not_count() -> None:
 
     assert neighbors == []
     assert len(batches) == 4
+
+
+def test_what_another_process_has_just_given_to_the_index_is_found_there() -> None:
+    answers = [[[-1, *NONE]], [_row("a", 0.5, 1)]]
+
+    neighbors, _, batches = _run(_search(), answers)
+
+    assert [one.entry.key for one in neighbors] == ["a"]
+    assert [bool(batch.settings) for batch in batches] == [False, True]
 
 
 @pytest.mark.parametrize(("dimensions", "short"), [(1_200, True), (1_201, False)])
