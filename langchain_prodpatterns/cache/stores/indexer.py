@@ -10,6 +10,7 @@ import numpy as np
 
 from langchain_prodpatterns.cache.stores.base import Vector
 from langchain_prodpatterns.cache.stores.clusters import LISTS, Move, centers_of
+from langchain_prodpatterns.cache.stores.loading import load_faiss
 from langchain_prodpatterns.cache.stores.rows import Added, Rows
 from langchain_prodpatterns.cache.stores.vectors import (
     FEW,
@@ -179,8 +180,7 @@ class Indexer:
 
     def _build(self) -> None:
         # Takes long the first time: not while others wait for the rows.
-        import faiss  # noqa: F401 - to have been imported is all
-
+        load_faiss()
         try:
             self._take_in_all()
         except StoreError:

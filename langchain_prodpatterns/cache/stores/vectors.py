@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from langchain_prodpatterns.cache.stores.base import Vector
+from langchain_prodpatterns.cache.stores.loading import load_faiss
 
 Matrix: TypeAlias = npt.NDArray[np.float32]
 """Vectors, one a row."""
@@ -206,6 +207,7 @@ class Flat(Indexed):
 
     def __init__(self, dimensions: int) -> None:
         """Make an empty one."""
+        load_faiss()
         import faiss
 
         half, inner = faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
