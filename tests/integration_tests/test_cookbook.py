@@ -18,11 +18,12 @@ RECIPES = sorted(COOKBOOK.glob("*.py"))
 
 CELL = "# %%"
 # Imported by Python itself when it starts, since it is on the path.
-# A recipe reaches nobody but itself, where it listens.
+# A recipe reaches nobody but itself, where it or a process that it started listens.
 NO_NETWORK = """
+import pathlib
 import socket
 
-own = set()
+own = pathlib.Path(__file__).with_name("listening.txt")
 listen, connect, find = socket.socket.listen, socket.socket.connect, socket.getaddrinfo
 
 def refuse(*args, **kwargs):
@@ -30,10 +31,12 @@ def refuse(*args, **kwargs):
 
 def note(self, *args):
     listen(self, *args)
-    own.add(self.getsockname())
+    with own.open("a") as file:
+        print(self.getsockname(), file=file)
 
 def connect_to_own(self, address):
-    return connect(self, address) if address in own else refuse()
+    known = own.read_text().splitlines() if own.exists() else []
+    return connect(self, address) if str(address) in known else refuse()
 
 def find_own(host, port, *args, **kwargs):
     return find(host, port, *args, **kwargs) if host == "127.0.0.1" else refuse()
@@ -182,6 +185,24 @@ def test_a_recipe_has_no_network(line: str, tmp_path: Path) -> None:
 
     assert run.returncode == 1
     assert "a recipe runs without a network" in run.stderr
+
+
+def test_a_recipe_reaches_a_process_that_it_started(tmp_path: Path) -> None:
+    script = tmp_path / "starts.py"
+    script.write_text(
+        "import socket, subprocess, sys\n"
+        "serve = 'import socket; s = socket.create_server((\"127.0.0.1\", 0)); '\n"
+        "serve += 'print(s.getsockname()[1], flush=True); s.accept()[0].send(b\"hi\")'\n"
+        "child = subprocess.Popen([sys.executable, '-c', serve], text=True, stdout=-1)\n"
+        "with child, socket.socket() as one:\n"
+        "    one.connect(('127.0.0.1', int(child.stdout.readline())))\n"
+        "    print(one.recv(2))\n",
+        encoding="utf-8",
+    )
+
+    run = _run(script, tmp_path)
+
+    assert run.stdout == "b'hi'\n", run.stderr
 
 
 def test_the_environment_of_a_recipe_has_no_key(
