@@ -1,0 +1,1 @@
+"""The service of the recipe `service.py`: a file to copy."""
