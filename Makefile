@@ -2,12 +2,19 @@
 
 PYTHON ?= python3
 VENV := .venv
-BIN := $(VENV)/bin
+# Windows has another name for the folder; make runs these commands in Git's bash there.
+SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
+BIN := $(VENV)/$(SCRIPTS)
 LOWEST := .venv-lowest
+NEWEST := .venv-newest
+CORE := .venv-core
+TESTED := openai,testing,fastembed,postgres,otel,prices,plots
+# A warning is an error; but for one of langsmith on Python 3.14.
+STRICT := -W error -W "ignore:'asyncio.iscoroutinefunction' is deprecated:DeprecationWarning"
 ARGS ?=
 RECIPE ?= *
 
-.PHONY: help demo cookbook test unit integration conformance lowest lint format types bench-import docs docs-serve build clean
+.PHONY: help demo cookbook test unit integration conformance lowest newest lint format types bench-import docs docs-serve build release api sbom audit core clean
 
 help: ## Show this list.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-14s %s\n", $$1, $$2}'
@@ -19,7 +26,7 @@ demo: $(VENV)/.demo ## Run the support assistant; ARGS="--question '...'" for on
 
 cookbook: $(VENV)/.dev ## Run the recipes, offline; RECIPE=semantic_judge_cache for one.
 	@set -e; for recipe in cookbook/$(RECIPE).py; do \
-		printf '\n-- %s\n' "$$recipe"; $(BIN)/python -W error "$$recipe"; \
+		printf '\n-- %s\n' "$$recipe"; $(BIN)/python $(STRICT) "$$recipe"; \
 	done
 
 test: $(VENV)/.dev ## Run every test and print the branch coverage.
@@ -36,10 +43,17 @@ conformance: $(VENV)/.dev ## Run the LCEL contract over every Runnable.
 
 lowest: $(VENV)/.dev ## Run every test with the lowest versions that pyproject.toml allows.
 	$(PYTHON) -m venv $(LOWEST)
-	$(LOWEST)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(LOWEST)/bin/python -m pip install --quiet --editable ".[openai,testing,fastembed,postgres,otel,prices,plots]" --group test \
+	$(LOWEST)/$(SCRIPTS)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(LOWEST)/$(SCRIPTS)/python -m pip install --quiet --editable ".[$(TESTED)]" --group test \
 		--constraint tests/lowest.txt
-	$(LOWEST)/bin/python -m pytest -n auto --dist loadfile $(ARGS)
+	$(LOWEST)/$(SCRIPTS)/python -m pytest -n auto --dist loadfile $(ARGS)
+
+newest: ## Run every test with the newest versions that pyproject.toml allows.
+	$(PYTHON) -m venv $(NEWEST)
+	$(NEWEST)/$(SCRIPTS)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(NEWEST)/$(SCRIPTS)/python -m pip install --quiet --upgrade --upgrade-strategy eager \
+		--editable ".[$(TESTED)]" --group test
+	$(NEWEST)/$(SCRIPTS)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 lint: $(VENV)/.dev ## Check style and formatting.
 	$(BIN)/ruff check .
@@ -50,7 +64,7 @@ format: $(VENV)/.dev ## Mend style and formatting.
 	$(BIN)/ruff format .
 
 types: $(VENV)/.dev ## Check the types, tests included.
-	$(BIN)/mypy langchain_prodpatterns tests benchmarks
+	$(BIN)/mypy langchain_prodpatterns tests benchmarks tools
 	$(BIN)/mypy cookbook # apart: a recipe and a benchmark may have one name
 
 bench-import: $(VENV)/.dev ## Measure what importing the package costs.
@@ -69,8 +83,26 @@ docs-serve: $(VENV)/.docs ## Show the documentation while you write it.
 build: $(VENV)/.dev ## Build the wheel and the sdist.
 	$(BIN)/python -m build --outdir dist .
 
+release: $(VENV)/.release ## Build, install and check what a release holds and promises.
+	$(BIN)/python -m pytest tests/release $(ARGS)
+
+api: $(VENV)/.dev ## Accept the public API as it is now.
+	$(BIN)/python -m tests.release.public_api
+
+sbom: core $(VENV)/.release ## Write the bill of materials and the licenses of what an install brings.
+	$(BIN)/python tools/sbom.py $(CORE)/$(SCRIPTS)/python dist
+
+audit: core $(VENV)/.release ## Look for known vulnerabilities in what an install brings.
+	$(CORE)/$(SCRIPTS)/python -m pip freeze --quiet --exclude langchain-prodpatterns > dist/core.txt
+	$(BIN)/python -m pip_audit --strict --disable-pip --no-deps --requirement dist/core.txt
+
+core: # A new environment that holds the package and its core dependencies alone.
+	$(PYTHON) -m venv --clear $(CORE)
+	$(CORE)/$(SCRIPTS)/python -m pip install --quiet .
+	@mkdir -p dist
+
 clean: ## Remove what the commands above made.
-	rm -rf $(VENV) $(LOWEST) dist build site .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf $(VENV) $(LOWEST) $(NEWEST) $(CORE) dist build site .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 
 # A stamp a set of dependencies: the second run only compares two dates.
 $(VENV)/.python:
@@ -90,4 +122,8 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/.python
 
 $(VENV)/.docs: pyproject.toml | $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --group docs
+	@touch $@
+
+$(VENV)/.release: pyproject.toml | $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --group release
 	@touch $@

@@ -4,9 +4,11 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 EXTRAS = ("openai", "testing", "fastembed", "postgres", "otel", "prices", "plots")
-"""The extras that `make lowest` installs; code for the others is still to come."""
+"""The extras that `make lowest` and `make newest` install; code for the others is still to come."""
 
 
 def _promised() -> dict[str, str]:
@@ -35,8 +37,19 @@ def test_every_lower_bound_is_the_version_that_is_tested() -> None:
         assert _padded(bound) == _padded(tested[name]), name
 
 
-def test_make_lowest_installs_these_extras() -> None:
+def _recipe(target: str) -> str:
     makefile = (ROOT / "Makefile").read_text("utf-8")
-    recipe = makefile.partition("\nlowest:")[2].partition("\n\n")[0]
+    return makefile.partition(f"\n{target}:")[2].partition("\n\n")[0]
 
-    assert f'--editable ".[{",".join(EXTRAS)}]"' in recipe
+
+@pytest.mark.parametrize("target", ["lowest", "newest"])
+def test_make_lowest_and_newest_install_these_extras(target: str) -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+
+    assert f"\nTESTED := {','.join(EXTRAS)}\n" in makefile
+    assert '--editable ".[$(TESTED)]"' in _recipe(target)
+
+
+def test_make_newest_upgrades_what_others_bring_too() -> None:
+    assert "--upgrade --upgrade-strategy eager" in _recipe("newest")
+    assert "lowest.txt" not in _recipe("newest")
