@@ -108,6 +108,7 @@ def test_feedback_takes_an_answer_from_who_it_does_not_answer(
 ) -> None:
     cache, other = open_cache(), open_cache()
     cache.update(_prompt(ASKED), LLM, answer_of(AIMessage(ANSWER)))
+    served: Any
     (served,) = cache.lookup(_prompt(SIMILAR), LLM) or []
     hit = served.message.response_metadata["prodpatterns.cache"]["hit_id"]
 

@@ -22,6 +22,7 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from langchain_prodpatterns.cache.stores import PostgresStore
+from langchain_prodpatterns.cache.stores.base import Selection
 from langchain_prodpatterns.errors import StoreError, StoreUnavailable
 from tests.integration_tests.postgres.cases import (
     FIRST,
@@ -426,15 +427,18 @@ def test_a_parent_hears_what_its_child_removes(open_store: OpenStore) -> None:
     store, told = open_store(hear_seconds=0.01), threading.Event()
     store.add(entry(), None)
     store._hear()
-    store.on_recall(lambda selection: selection.key == "ka" and told.set())
+
+    def note(selection: Selection) -> None:
+        if selection.key == "ka":
+            told.set()
+
+    store.on_recall(note)
     gc.collect()
     child = os.fork()
     if child == 0:
         signal.alarm(60)
         status = 1
         try:
-            from langchain_prodpatterns.cache.stores.base import Selection
-
             assert store.remove(Selection(key="ka")) == 1
             status = 0
         finally:

@@ -10,7 +10,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langchain_prodpatterns.cache import SemanticJudgeCache
 from langchain_prodpatterns.cache.stores import PostgresStore
 from langchain_prodpatterns.cache.stores.base import Selection
-from langchain_prodpatterns.cache.stores.postgres import housekeeping
+from langchain_prodpatterns.cache.stores.postgres import entries, housekeeping
 from tests.integration_tests.postgres.cases import OpenStore, ask, entry, one, stores
 from tests.unit_tests.cache.conftest import (
     LLM,
@@ -194,8 +194,6 @@ def test_an_answer_on_its_way_is_not_stored_beyond_an_invalidation(
     monkeypatch.setattr(store._house, "begin", lambda: None)
     store._hear()
     called = "entries.add" if point == POINTS[0] else "hear"
-    from langchain_prodpatterns.cache.stores.postgres import keeper as keepers
-
     done: list[int] = []
 
     def invalidate() -> None:
@@ -209,21 +207,20 @@ def test_an_answer_on_its_way_is_not_stored_beyond_an_invalidation(
         def late() -> Any:
             if point == POINTS[1]:
                 invalidate()
-            results = yield from hear()
+            yield from hear()
             if point == POINTS[2]:
                 invalidate()
                 yield from hear()
-            return results
 
         monkeypatch.setattr(keeper, "hear", late)
     else:
-        add = keepers.entries.add
+        add = entries.add
 
         def early(*given: Any) -> Any:
             invalidate()
             return (yield from add(*given))
 
-        monkeypatch.setattr(keepers.entries, "add", early)
+        monkeypatch.setattr(entries, "add", early)
 
     prompt = prompt_of(HumanMessage(QUESTION))
     # As the call begins.
