@@ -116,6 +116,23 @@ def test_the_planner_takes_the_index_for_what_is_in_it_and_no_other(
     assert "vectors_side_by_side" in small
 
 
+def test_the_index_is_taken_where_the_planner_thinks_that_little_is_in_it(
+    open_store: OpenStore, dsn: str
+) -> None:
+    """Statistics are from before a partition was given to the index."""
+    store = open_store(scan_rows=200)
+    store.bind(MODEL)
+    ask(dsn, "ALTER TABLE prodpatterns.vectors SET (autovacuum_enabled = false)")
+    _fill(store, "large", _vectors(LARGE))
+    ask(dsn, "VACUUM ANALYZE prodpatterns.vectors")
+    _index(store, "large")
+
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        plan = _plan(connection, "large", 100)
+
+    assert f"Index Scan using {NEAREST}" in plan
+
+
 def test_the_plan_stays_after_many_executions(filled: PostgresStore, dsn: str) -> None:
     """After some, the server may take a plan that knows no value."""
     with psycopg.connect(dsn, autocommit=True, prepare_threshold=0) as connection:

@@ -79,7 +79,7 @@ LEFT JOIN LATERAL (
 
 # Another process may just have given some of a small partition to the index.
 _COUNT_OF_SMALL = """CASE WHEN EXISTS (
-    SELECT FROM {s}.vectors WHERE partition = %(partition)s AND indexed
+    SELECT FROM {s}.vectors WHERE partition = %(partition)s AND {of_indexed}
 ) THEN -1 ELSE count(*) END AS count"""
 
 _SMALL = f"WITH near AS MATERIALIZED {_COMPARED} {_FOUND}".replace(
@@ -157,7 +157,7 @@ def is_large(partition: str, dimensions: int, rows: int) -> Work[bool]:
     """
     text = (
         "SELECT EXISTS (SELECT FROM {s}.vectors WHERE partition = %(partition)s "
-        "AND indexed), count(*) FROM (SELECT FROM {s}.vectors "
+        "AND {of_indexed}), count(*) FROM (SELECT FROM {s}.vectors "
         "WHERE partition = %(partition)s AND NOT indexed AND <fitting> LIMIT {rows}) c"
     )
     names, values = {"rows": rows + 1}, {"partition": partition}

@@ -10,11 +10,15 @@ from typing import Any, TypeAlias, TypeVar
 
 from psycopg import sql
 
-from langchain_prodpatterns.cache.stores.postgres.tables import SIDE_BY_SIDE
+from langchain_prodpatterns.cache.stores.postgres.tables import (
+    OF_INDEXED,
+    SIDE_BY_SIDE,
+)
 
 T = TypeVar("T")
 
 _MADE_AT_MOST = 1_000
+_OF_INDEXED = sql.SQL(OF_INDEXED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,9 @@ class Names:
         }
         # Text of our own modules, never of a user.
         template = sql.SQL(statement.text)
-        return template.format(unlogged=self._unlogged, **names).as_bytes(None)
+        return template.format(
+            unlogged=self._unlogged, of_indexed=_OF_INDEXED, **names
+        ).as_bytes(None)
 
 
 def _word(word: str | int, *, has_values: bool) -> sql.Composable:

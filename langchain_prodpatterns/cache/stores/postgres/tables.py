@@ -8,6 +8,11 @@ SIDE_BY_SIDE = 1_200
 """Dimensions, at most, of vectors that an index holds side by side, as `{most}`: a row
 of such an index has no room for more."""
 
+OF_INDEXED = "indexed AND id > 0"
+"""Which vectors the index of large partitions holds, as `{of_indexed}`. All numbers are
+above zero: who does not say so, as a search, cannot have the planner take the index of
+their partitions, by which it would sort them all where it knows no better."""
+
 VERSION = 1
 """The version of the schema that this release reads and writes."""
 
@@ -47,7 +52,7 @@ CREATE INDEX vectors_side_by_side ON {s}.vectors (partition) INCLUDE (id, vector
     WHERE NOT indexed AND {v}.vector_dims(vector) <= {most};
 CREATE INDEX vectors_long ON {s}.vectors (partition)
     WHERE NOT indexed AND {v}.vector_dims(vector) > {most};
-CREATE INDEX vectors_indexed ON {s}.vectors (partition) WHERE indexed;
+CREATE INDEX vectors_indexed ON {s}.vectors (partition) WHERE {of_indexed};
 CREATE TABLE {s}.embedder (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     name text NOT NULL,
