@@ -56,6 +56,11 @@ class Host:
             row = connection.execute(query.encode()).fetchone()
         return None if row is None else row[0]
 
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """Return what a query says."""
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            return connection.execute(query.encode()).fetchall()
+
     def do(self, *statements: str) -> None:
         """Have the database do something."""
         with psycopg.connect(self.dsn, autocommit=True) as connection:
