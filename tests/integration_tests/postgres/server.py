@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -133,8 +133,14 @@ class OwnServer:
         self._end(signal.SIGINT)
 
     def kill(self) -> None:
-        """Kill it without a word to anyone."""
+        """Kill all of its processes without a word to anyone."""
+        with connected(self) as connection:
+            rows = connection.execute("SELECT pid FROM pg_stat_activity").fetchall()
         self._end(signal.SIGKILL)
+        # Alone, one that serves a client might answer once more.
+        for (pid,) in rows:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def restart(self, **settings: str) -> None:
         """Stop it and start it, maybe with other settings."""
@@ -170,10 +176,19 @@ class OwnServer:
         if found is None or not found.submodule_search_locations:
             msg = "install the dependency group `test` or set PRODPATTERNS_TEST_DSN"
             raise RuntimeError(msg)
-        home = Path(found.submodule_search_locations[0]) / PROGRAMS
+        home = Path(found.submodule_search_locations[0])
         if self._user and not _is_open(home):
-            home = shutil.copytree(home, self.folder / "programs")
-        return home / "bin"
+            home = self._copied(home)
+        return home / PROGRAMS / "bin"
+
+    def _copied(self, home: Path) -> Path:
+        """Copy the package, and beside it the libraries that its wheel carries."""
+        copy = self.folder / "programs" / home.name
+        shutil.copytree(home / PROGRAMS, copy / PROGRAMS)
+        libraries = home.with_name(f"{home.name}.libs")
+        if libraries.is_dir():
+            shutil.copytree(libraries, copy.with_name(libraries.name))
+        return copy
 
     def _create(self) -> None:
         secret = self.folder / "password"

@@ -166,8 +166,7 @@ def test_a_server_that_is_killed_is_a_miss_until_it_is_back(
     user: User, own_server: OwnServer
 ) -> None:
     own_server.kill()
-    # The last of its processes may still answer, and rightly.
-    eventually(user.sees_nothing)
+    assert user.sees_nothing()
     user.store(NEW)
 
     own_server.start()

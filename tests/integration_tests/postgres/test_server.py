@@ -16,6 +16,7 @@ from psycopg.conninfo import conninfo_to_dict
 from tests.integration_tests.postgres import server as servers
 from tests.integration_tests.postgres.proxy import Proxy
 from tests.integration_tests.postgres.server import (
+    PACKAGE,
     GivenServer,
     OwnServer,
     Server,
@@ -133,6 +134,17 @@ def test_many_run_at_once_in_folders_with_spaces() -> None:
             server.close()
             assert not server.folder.exists()
             server.folder.parent.rmdir()
+
+
+def test_programs_that_others_cannot_reach_are_copied(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(servers, "_is_open", lambda path: path.name != PACKAGE)
+    with OwnServer(servers.folder_of_others()) as server, connected(server) as one:
+        assert _one(one, "SELECT 1") == 1
+        is_copied = (server.folder / "programs").exists()
+        # An ordinary user runs what he has installed.
+        assert is_copied == (os.geteuid() == 0)
 
 
 def _spaced() -> Path:
