@@ -5,7 +5,7 @@ from typing import Literal
 
 import psycopg
 from cache_data import answer, prompt_of
-from cache_scale_data import FARTHEST, Layout, Reflected, read_back, worded
+from cache_scale_data import DIMENSIONS, FARTHEST, Layout, Reflected, read_back, worded
 from cache_scale_traffic import SLACK, Asked, Client
 from langchain_core.messages import HumanMessage
 from pgvector import HalfVector
@@ -17,8 +17,8 @@ from langchain_prodpatterns.cache.stores import PostgresStore
 
 # Without a judge: a paraphrase is served, and what is farther away is not.
 BAND = (FARTHEST - SLACK, FARTHEST - SLACK + 0.01)
-SCANNED = 10_000
-"""Up to so many vectors of a partition are all compared."""
+SCANNED = 4_000_000 // DIMENSIONS
+"""Up to so many vectors of a partition our store compares all, and so bare ones are."""
 _PATIENCE = 30.0
 _TEMPLATE = prompt_of(HumanMessage("QUESTION"))
 
