@@ -13,7 +13,6 @@ import langchain_prodpatterns
 PACKAGE = Path(langchain_prodpatterns.__path__[0])
 PATTERNS = ("cache", "structured", "refine", "compression", "routing", "guard")
 """The folders of patterns, in the order in which the site tells of them."""
-SHELLS = ("middleware", "telemetry", "commands", "demo")
 KERNEL = "kernel"
 _LISTED = ", ".join(PATTERNS)
 _ESCAPED = re.compile(r"\\([0-9a-f]{2})")
@@ -52,7 +51,8 @@ def imports() -> set[tuple[str, str]]:
 
 def _part(name: str) -> str:
     folder = name.removesuffix(".py")
-    return folder if folder in {*PATTERNS, *SHELLS, "testing", "cli"} else KERNEL
+    apart = folder == "cli" or (PACKAGE / folder).is_dir()
+    return folder if apart else KERNEL
 
 
 def _imported(path: Path) -> Iterator[str]:

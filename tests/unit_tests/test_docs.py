@@ -202,8 +202,9 @@ def test_what_is_typed_exists(page: Path) -> None:
 @every_page
 def test_options_that_are_named_exist(page: Path) -> None:
     text = TEXTS[page]
-    for command, rest in re.findall(r"prodpatterns cache ([a-z]+)([^`\n|]*)", text):
-        helped = tables.help_of(f"cache {command}")
+    typed = r"prodpatterns (cache [a-z]+|report)([^`\n|]*)"
+    for command, rest in re.findall(typed, text):
+        helped = tables.help_of(command)
         for option in re.findall(r"--[a-z-]+", rest):
             assert option in helped, f"{command} {option}"
 
