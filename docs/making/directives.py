@@ -41,6 +41,7 @@ DIRECTIVES: Mapping[str, Callable[..., str]] = {
     "imports": lambda: _mermaid(imports_diagram()),
     "knobs": tables.knobs,
     "lookup": lambda: _mermaid(sequences.of_lookup()),
+    "methods": tables.methods,
     "metrics": tables.metrics,
     "readme": readme.section,
 }

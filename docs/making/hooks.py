@@ -44,7 +44,7 @@ def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
     """Replace the directives of a page by what the code says now."""
     try:
         return directives.fill(markdown)
-    except (KeyError, FileNotFoundError, TypeError) as error:
+    except (KeyError, AttributeError, FileNotFoundError, TypeError) as error:
         msg = f"{page.file.src_uri}: {error}"
         raise PluginError(msg) from error
 
@@ -54,5 +54,8 @@ def on_post_build(*, config: Any) -> None:
     site = Path(config["site_dir"])
     # It has absolute links, for a server that has the site at its root.
     (site / "404.html").unlink(missing_ok=True)
+    # For who looks whether they are still there: the build asks nobody.
+    lines = "".join(f"{address}\n" for address in links.external(site))
+    (site / "external_links.txt").write_text(lines, encoding="utf-8")
     for problem in links.check(site):
         logger.warning("%s", problem)

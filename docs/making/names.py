@@ -12,6 +12,7 @@ MODULES = (
     "ledger",
     "cache",
     "cache.stores",
+    "cache.stores.vector_store.filters",
     "structured",
     "refine",
     "compression",

@@ -12,6 +12,8 @@ from importlib import import_module
 from typing import Any
 from unittest.mock import patch
 
+from langchain_core.runnables import RunnableSerializable
+
 from langchain_prodpatterns import errors as error_module
 from langchain_prodpatterns import telemetry as telemetry_module
 from langchain_prodpatterns.cli import main
@@ -110,6 +112,42 @@ def _said(wanted: Any) -> dict[str, str]:
     if not said:
         return attributes(wanted)
     return {**said, "name": "The name of its runs in traces."} | said
+
+
+def methods(path: str, *left_out: str) -> str:
+    """Return a table of what an object can do beside what every Runnable can.
+
+    Args:
+        path: The class, below the package.
+        *left_out: Methods that are of no interest here.
+
+    Returns:
+        The table: a method, with its async twin, and the first sentence said of it.
+    """
+    wanted = resolve(path)
+    shown = {*dir(RunnableSerializable), *left_out}
+    own = [name for name in _own_methods(wanted) if name not in shown]
+    rows = []
+    for name in own:
+        if name.startswith("a") and name[1:] in own:
+            continue
+        twin = f", `a{name}`" if f"a{name}" in own else ""
+        doc = inspect.getdoc(getattr(wanted, name)) or ""
+        rows.append(f"| `{name}`{twin} | {_cell(doc.partition(chr(10) * 2)[0])} |")
+    return "\n".join(["| method | what it does |", "|---|---|", *rows])
+
+
+def _own_methods(wanted: type[Any]) -> list[str]:
+    """List the public methods that a class has from this package, bases first."""
+    found: dict[str, None] = {}
+    for base in reversed(wanted.__mro__):
+        if base.__module__.startswith(PACKAGE):
+            found |= dict.fromkeys(
+                name
+                for name, each in vars(base).items()
+                if callable(each) or isinstance(each, classmethod)
+            )
+    return [name for name in found if not name.startswith(("_", "on_"))]
 
 
 def attributes(wanted: type[Any]) -> dict[str, str]:
