@@ -8,6 +8,9 @@ USAGE = """usage: prodpatterns COMMAND [options]
 commands:
   demo    run a support assistant through every pattern (prodpatterns demo --help)
   cache   look into a cache, and keep it in order (prodpatterns cache --help)
+  calibrate
+          find a cache's, router's or guard's settings in your own traffic
+          (prodpatterns calibrate --help)
   report  show what a ledger's patterns spent and saved (prodpatterns report --help)
 """
 
@@ -31,6 +34,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from langchain_prodpatterns.commands.cache import run
 
         return run(arguments[1:])
+    if arguments[:1] == ["calibrate"]:
+        from langchain_prodpatterns.commands.calibrate import run as run_calibrate
+
+        return run_calibrate(arguments[1:])
     if arguments[:1] == ["report"]:
         from langchain_prodpatterns.commands.report import run as run_report
 

@@ -129,12 +129,16 @@ class Calibration:
         elif not self.delta:
             lines.append("nothing is served unjudged, since delta is 0")
         else:
-            needed = math.ceil(needed_for(self.delta))
             lines.append(
                 f"no cosine keeps delta {self.delta:g} unjudged; that takes at least "
-                f"{needed} near pairs, hardly any of them wrong"
+                f"{self.pairs_needed} near pairs, hardly any of them wrong"
             )
         return "\n".join(lines)
+
+    @property
+    def pairs_needed(self) -> int | None:
+        """How many near pairs, none of them wrong, show `delta`, if any number does."""
+        return math.ceil(needed_for(self.delta)) if self.delta else None
 
     def plot(self, path: str | Path) -> None:
         """Draw the share of wrong answers over the share of what is served unjudged.
@@ -267,27 +271,32 @@ def calibrated(
     Returns:
         What they say.
     """
-    clean = [
-        (one.similarity, bool(one.pair.same_answer))
-        for one in measured
-        if not one.guards
-    ]
-    points = tuple(_point(edge, clean, len(measured)) for edge in EDGES)
+    points = tuple(point_at(edge, measured) for edge in EDGES)
     hi = _unjudged_from(points, len(measured), delta)
     band = None
     if hi is not None:
-        lo = shared_curve(_evidence(measured)).similarity_at(needed)
+        lo = shared_curve(tallied(measured)).similarity_at(needed)
         band = (min(round(lo, 3), hi), hi)
     same = sum(bool(one.pair.same_answer) for one in measured)
     return Calibration(len(measured), same, delta, judge, points, band)
 
 
-def _point(edge: float, clean: list[tuple[float, bool]], total: int) -> CurvePoint:
-    served = [same for similarity, same in clean if similarity >= edge]
+def point_at(edge: float, measured: Sequence[Measured]) -> CurvePoint:
+    """Say what would come of serving clean pairs unjudged from a cosine on.
+
+    Args:
+        edge: The cosine.
+        measured: The pairs, at least one.
+    """
+    served = [
+        bool(one.pair.same_answer)
+        for one in measured
+        if not one.guards and one.similarity >= edge
+    ]
     wrong = served.count(False)
     return CurvePoint(
         similarity=round(edge, 3),
-        served=len(served) / total,
+        served=len(served) / len(measured),
         wrong=wrong / len(served) if served else 0.0,
         bound=clopper_pearson(wrong, len(served)),
     )
@@ -309,7 +318,8 @@ def _unjudged_from(
     return found
 
 
-def _evidence(measured: Sequence[Measured]) -> Evidence:
+def tallied(measured: Sequence[Measured]) -> Evidence:
+    """Count pairs by how near they are."""
     tallies: dict[str, tuple[int, int]] = {}
     for one in measured:
         right, wrong = tallies.get(str(one.cell), (0, 0))

@@ -15,15 +15,15 @@ from langchain_prodpatterns.cache.calibration import LabeledPair, Measured
 from langchain_prodpatterns.cache.counters import Counters
 from langchain_prodpatterns.cache.decision import CacheDecision
 from langchain_prodpatterns.cache.flights import Flights
-from langchain_prodpatterns.cache.guards import fired
 from langchain_prodpatterns.cache.identity import Identity, Scope
 from langchain_prodpatterns.cache.leases import Leases
 from langchain_prodpatterns.cache.lookups import Lookup, Visit
+from langchain_prodpatterns.cache.measuring import measured, questions_of
 from langchain_prodpatterns.cache.metadata import Labels, TimeToLive
 from langchain_prodpatterns.cache.policy import Policy
 from langchain_prodpatterns.cache.questions import SameAnswerRequest
 from langchain_prodpatterns.cache.recalls import Recalls
-from langchain_prodpatterns.cache.steps import Hands, Steps, awalk, unit_vector, walk
+from langchain_prodpatterns.cache.steps import Hands, Steps, awalk, walk
 from langchain_prodpatterns.cache.stores import Announcing, CacheStore
 from langchain_prodpatterns.cache.tiers import Tiers
 from langchain_prodpatterns.cache.warming import (
@@ -200,14 +200,14 @@ class Core:
 
     def measure(self, pairs: list[LabeledPair]) -> list[Measured]:
         """Compare the questions of labeled pairs."""
-        texts = _questions(pairs)
-        return _measured(pairs, texts, self.embeddings.embed_documents(texts))
+        texts = questions_of(pairs)
+        return measured(pairs, texts, self.embeddings.embed_documents(texts))
 
     async def ameasure(self, pairs: list[LabeledPair]) -> list[Measured]:
         """Compare the questions of labeled pairs, natively async."""
-        texts = _questions(pairs)
+        texts = questions_of(pairs)
         vectors = await self.embeddings.aembed_documents(texts)
-        return await off_loop(partial(_measured, pairs, texts, vectors))
+        return await off_loop(partial(measured, pairs, texts, vectors))
 
     def warm(self, items: Iterable[Warmed], labels: Labels) -> int:
         """Store many answers; return how many."""
@@ -242,24 +242,3 @@ class Core:
     def is_active(self) -> bool:
         """Whether this is called from within a step of its own."""
         return id(self) in _active.get()
-
-
-def _questions(pairs: list[LabeledPair]) -> list[str]:
-    both = ((pair.new_question, pair.stored_question) for pair in pairs)
-    return list(dict.fromkeys(text for texts in both for text in texts))
-
-
-def _measured(
-    pairs: list[LabeledPair], texts: list[str], vectors: list[list[float]]
-) -> list[Measured]:
-    units = dict(zip(texts, map(unit_vector, vectors), strict=True))
-
-    def cosine(pair: LabeledPair) -> float:
-        one, other = units[pair.new_question], units[pair.stored_question]
-        # What has no direction is like nothing.
-        return 0.0 if one is None or other is None else min(float(one @ other), 1.0)
-
-    return [
-        Measured(pair, cosine(pair), fired(pair.new_question, pair.stored_question))
-        for pair in pairs
-    ]

@@ -151,11 +151,17 @@ class Learning:
             pairs: The cell of each, and whether it has one answer.
             as_traffic: Whether they are evidence, or hints.
         """
-        self._store.reset_tallies(_LABELED)
+        wanted: dict[str, tuple[int, int]] = {}
         for (cell, same), count in Counter(pairs).items():
             code = str(cell) if as_traffic else f"{_HINT}{cell}"
-            counted = {"right": count} if same else {"wrong": count}
-            self._tally(_LABELED, code, **counted)
+            right, wrong = wanted.get(code, (0, 0))
+            wanted[code] = (right + count * same, wrong + count * (not same))
+        # The same ones again, as from a file at every start, leave the store in peace.
+        if self._store.tallies(_LABELED) == wanted:
+            return
+        self._store.reset_tallies(_LABELED)
+        for code, counts in wanted.items():
+            self._tally(_LABELED, code, *counts)
         self.forget()
 
     def note_judge(self, *, refused: int, accepted: int) -> None:
@@ -163,7 +169,8 @@ class Learning:
 
         In place of what it said to earlier ones, if there were any such pairs.
         """
-        if refused or accepted:
+        known = self._store.tallies(_TESTED).get(_JUDGE)
+        if (refused or accepted) and known != (refused, accepted):
             self._store.reset_tallies(_TESTED)
             self._tally(_TESTED, _JUDGE, right=refused, wrong=accepted)
             self.forget()

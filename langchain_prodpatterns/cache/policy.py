@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from langchain_prodpatterns.cache.calibrated_settings import CacheSettings
 from langchain_prodpatterns.cache.calibration import (
     Calibration,
     Measured,
@@ -110,6 +111,13 @@ class Policy:
             )
         needed = self._needed(None) or NEEDED_UNPRICED
         return calibrated(measured, record, delta=self.learning.delta, needed=needed)
+
+    def learn_from(self, settings: CacheSettings) -> None:
+        """Learn from labeled pairs that were counted elsewhere."""
+        self.learning.note_labeled(settings.pairs(), as_traffic=settings.as_traffic)
+        if settings.judge is not None:
+            refused, accepted = settings.judge
+            self.learning.note_judge(refused=refused, accepted=accepted)
 
     def _needed(self, saved: Usage | None) -> float:
         needed = self.costs.needed(saved)

@@ -24,6 +24,7 @@ from langchain_prodpatterns.cache.arguments import (
     check_generations,
     check_text,
 )
+from langchain_prodpatterns.cache.calibrated_settings import CacheSettings
 from langchain_prodpatterns.cache.core import Core
 from langchain_prodpatterns.cache.costs import Cost, Costs
 from langchain_prodpatterns.cache.decision import CacheDecision, band_of
@@ -40,6 +41,7 @@ from langchain_prodpatterns.cache.steps import Steps
 from langchain_prodpatterns.cache.stores import CacheStore, LocalStore
 from langchain_prodpatterns.cache.upkeep import CacheUpkeep
 from langchain_prodpatterns.cache.workers import off_loop
+from langchain_prodpatterns.calibration_file import CalibrationLike, read_calibration
 from langchain_prodpatterns.judging import JudgeLike
 from langchain_prodpatterns.usage import Usage
 
@@ -186,6 +188,45 @@ class SemanticJudgeCache(CacheUpkeep):
         self._flight: SingleFlight | None = None
         if single_flight is not None:
             self._flight = SingleFlight(kept, core.leases, single_flight)
+
+    @classmethod
+    def from_calibration(
+        cls,
+        calibration: CalibrationLike,
+        embeddings: Embeddings,
+        judge: JudgeLike | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Open a cache with what `prodpatterns calibrate cache` has found.
+
+        With a judge the labeled pairs, and how often it erred on them, are what the
+        cache learns from first, as after `calibrate`. Without one the band is that of
+        the calibration.
+
+        Args:
+            calibration: The file, or what stands in it.
+            embeddings: The embeddings that it was made with.
+            judge: The judge that it was made with.
+            **kwargs: As for the constructor; what is given here counts.
+
+        Returns:
+            The cache.
+
+        Raises:
+            ConfigurationError: When it is no calibration of a cache or of other
+                embeddings, when it shows no band and there is no judge, or an argument
+                cannot work.
+            StoreError: When the file cannot be opened, or is of other embeddings.
+        """
+        found = read_calibration(calibration, "cache")
+        found.check_embeddings(embeddings)
+        settings = CacheSettings.read(found.settings)
+        given: dict[str, Any] = {"delta": settings.delta, **kwargs}
+        if judge is None and "band" not in given:
+            given["band"] = settings.band_without_judge()
+        cache = cls(embeddings, judge, **given)
+        cache._policy.learn_from(settings)
+        return cache
 
     def scoped(
         self, namespace: str | None = None, *, key: KeyFunction | None = None

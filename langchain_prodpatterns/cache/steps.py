@@ -4,7 +4,7 @@ A lookup is written once, as a generator that yields steps; a sync and an async 
 take them. So the two cannot differ but in the waiting.
 """
 
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -233,7 +233,7 @@ def of_store(store: CacheStore, method: str, *args: Any, **kwargs: Any) -> Call:
     )
 
 
-def unit_vector(values: list[float]) -> Vector | None:
+def unit_vector(values: Sequence[float]) -> Vector | None:
     """Bring a vector to unit length.
 
     Args:

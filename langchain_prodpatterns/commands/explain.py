@@ -2,15 +2,11 @@
 
 import argparse
 import heapq
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from importlib import import_module
 from itertools import islice
-from operator import attrgetter
-from pathlib import Path
 from typing import Any
 
 from langchain_core.embeddings import Embeddings
@@ -23,6 +19,7 @@ from langchain_prodpatterns.cache.learning import Learning
 from langchain_prodpatterns.cache.steps import unit_vector
 from langchain_prodpatterns.cache.stores import CacheStore, Entry, Selection
 from langchain_prodpatterns.cache.stores.base import Vector
+from langchain_prodpatterns.commands.loading import load_embeddings
 from langchain_prodpatterns.commands.output import Output
 from langchain_prodpatterns.commands.parsing import add_where
 from langchain_prodpatterns.commands.stats import add_delta
@@ -54,8 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--embeddings",
         metavar="MODULE:ATTRIBUTE",
         help="the cache's embeddings, or a function without arguments that returns "
-        "them, imported from the working directory or an installed package; without "
-        "it only answers to this very text are found",
+        "them, imported from the working directory or an installed package; or "
+        "fastembed[:MODEL]; without it only answers to this very text are found",
     )
     parser.add_argument(
         "--show-values",
@@ -195,42 +192,6 @@ def _weighed(query: str, learning: Learning, entry: Entry, similarity: float) ->
     decision = decide(candidate, None, learned, stakes)
     reason = decision.reason + _IS_OPEN.get(decision.action, "")
     return Near(entry, similarity, candidate.guards, decision.action, reason)
-
-
-def load_embeddings(name: str) -> Embeddings:
-    """Import embeddings, or what makes them.
-
-    Args:
-        name: `module:attribute`; the attribute may be dotted.
-
-    Raises:
-        ConfigurationError: When there are none under that name.
-    """
-    module, _, attribute = name.partition(":")
-    if not (module and attribute):
-        msg = f"--embeddings must be MODULE:ATTRIBUTE, got {name!r}"
-        raise ConfigurationError(msg)
-    # As `python -m` has it: a console script begins with its own folder.
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        found = attrgetter(attribute)(import_module(module))
-        made = found() if _is_factory(found) else found
-    except Exception as error:  # a module of the user's does anything
-        msg = (
-            f"--embeddings {name!r} cannot be had ({type(error).__name__}): name an "
-            "Embeddings, or a function without arguments that returns one"
-        )
-        raise ConfigurationError(msg) from error
-    if isinstance(made, Embeddings):
-        return made
-    msg = f"--embeddings {name!r} must be an Embeddings, got {type(made).__name__}"
-    raise ConfigurationError(msg)
-
-
-def _is_factory(found: Any) -> bool:
-    return callable(found) and not isinstance(found, Embeddings)
 
 
 def _text(records: list[dict[str, Any]]) -> str:

@@ -60,12 +60,64 @@ def share(text: str) -> float:
     Raises:
         argparse.ArgumentTypeError: When it is none.
     """
+    return _between(text, 0, 0.5)  # as for `SemanticJudgeCache`
+
+
+def cosine(text: str) -> float:
+    """Read a number from 0 to 1.
+
+    Raises:
+        argparse.ArgumentTypeError: When it is none.
+    """
+    return _between(text, 0, 1)
+
+
+def seconds(text: str) -> float:
+    """Read a number of seconds, above 0.
+
+    Raises:
+        argparse.ArgumentTypeError: When it is none.
+    """
+    return _between(text, 0.001, 86_400)
+
+
+def test_share(text: str) -> float:
+    """Read a number from 0.05 to 0.95.
+
+    Raises:
+        argparse.ArgumentTypeError: When it is none.
+    """
+    return _between(text, 0.05, 0.95)
+
+
+def share_of_right(text: str) -> float:
+    """Read a number from 0.5 to 0.999.
+
+    Raises:
+        argparse.ArgumentTypeError: When it is none.
+    """
+    return _between(text, 0.5, 0.999)
+
+
+def whole(text: str) -> int:
+    """Read a whole number from 0 on.
+
+    Raises:
+        argparse.ArgumentTypeError: When it is none.
+    """
+    if not (text.isascii() and text.isdigit()):
+        msg = f"{text!r} is no whole number from 0 on"
+        raise argparse.ArgumentTypeError(msg)
+    return int(text)
+
+
+def _between(text: str, low: float, high: float) -> float:
     try:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not 0 <= value <= 0.5:  # noqa: PLR2004 - as for `SemanticJudgeCache`
-        msg = f"{text!r} is no number from 0 to 0.5"
+    if not low <= value <= high:
+        msg = f"{text!r} is no number from {low:g} to {high:g}"
         raise argparse.ArgumentTypeError(msg)
     return value
 

@@ -20,8 +20,9 @@ BATCH_SIZE = 4
 class FastEmbeddings(Embeddings):
     """fastembed behind LangChain's interface."""
 
-    def __init__(self, model: "TextEmbedding") -> None:
+    def __init__(self, model: "TextEmbedding", name: str = MODEL) -> None:
         self._model = model
+        self.model = name
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """Embed texts, unit length."""

@@ -22,6 +22,11 @@ from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
 
 from langchain_prodpatterns.arrays import DAMAGED
+from langchain_prodpatterns.calibration_file import (
+    CalibrationLike,
+    beside,
+    read_calibration,
+)
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.fingerprints import fingerprint_of
 from langchain_prodpatterns.guard.embedded_head import (
@@ -161,6 +166,51 @@ class InjectionClassifier:
         """
         head = EmbeddedHead.fit(rows, embeddings, _shipped().all_scores, sources)
         return cls(embeddings=embeddings, head=head)
+
+    @classmethod
+    def from_calibration(
+        cls,
+        calibration: CalibrationLike,
+        *,
+        embeddings: Embeddings | None = None,
+        **kwargs: Any,
+    ) -> "InjectionClassifier":
+        """Load what `prodpatterns calibrate guard` has found.
+
+        ```python
+        GuardRunnable(classifier=InjectionClassifier.from_calibration("guard.json"))
+        ```
+
+        Args:
+            calibration: The file, with the head that `--save` has written beside it,
+                if it was made with embeddings.
+            embeddings: The embeddings that it was made with.
+            **kwargs: As for the constructor; what is given here counts.
+
+        Returns:
+            The classifier with the thresholds that were chosen.
+
+        Raises:
+            ConfigurationError: When it is no calibration of a guard, or one of other
+                embeddings or other weights, or an argument cannot work.
+        """
+        found = read_calibration(calibration, "guard")
+        head = beside(found)
+        if embeddings is not None:
+            found.check_embeddings(embeddings)
+        given = {"embeddings": embeddings, "head": head, **kwargs}
+        for name in ("thresholds", "untrusted"):
+            if found.settings.get(name) is not None:
+                chosen = _thresholds(name, found.settings[name])
+                given.setdefault(name, (chosen.low, chosen.high))
+        made = cls(**given)
+        if made.fingerprint != found.settings.get("weights"):
+            msg = (
+                f"the calibration is for weights {found.settings.get('weights')!r}, "
+                f"these are {made.fingerprint!r}: calibrate again"
+            )
+            raise ConfigurationError(msg)
+        return made
 
     @property
     def fingerprint(self) -> str:

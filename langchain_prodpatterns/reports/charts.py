@@ -17,6 +17,8 @@ Style = Literal["line", "dots", "dotted", "level"]
 WIDTH, HEIGHT = 640, 400
 _LEFT, _RIGHT, _TOP, _BOTTOM = 74, 18, 14, 58
 _TICKS = 5
+_DOT = 5
+_NOTHING = 1e-9
 _BAR = 0.7
 _MOST_NAMES = 8
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
@@ -111,10 +113,6 @@ class _Plane:
             HEIGHT - _BOTTOM - up * (HEIGHT - _TOP - _BOTTOM),
         )
 
-    def shows(self, point: Point) -> bool:
-        (x_low, x_high), (y_low, y_high) = self.x, self.y
-        return x_low <= point[0] <= x_high and y_low <= point[1] <= y_high
-
 
 def chart_svg(chart: Chart, name: str) -> str:
     """Draw lines.
@@ -130,8 +128,8 @@ def chart_svg(chart: Chart, name: str) -> str:
     )
     parts = [
         *_grid(plane, chart.x, chart.y, _ticks(*plane.x)),
-        *(_series(one, at, plane) for at, one in enumerate(chart.series)),
-        *(_mark(mark, plane) for mark in chart.marks),
+        _inside(_series(one, at, plane) for at, one in enumerate(chart.series)),
+        *(_mark(mark, at, plane) for at, mark in enumerate(chart.marks)),
     ]
     return _svg(name, chart.title, f"{chart.y.label} over {chart.x.label}", parts)
 
@@ -161,12 +159,12 @@ def legend(chart: Chart | Bars) -> str:
         ]
     else:
         keys = [
-            (one.label, _stroke(one, at, [(1.0, 6.0), (27.0, 6.0)]))
+            (one.label, _stroke(one, at, [(1.0, 6.0), (27.0, 6.0)], dots=[(14.0, 6.0)]))
             for at, one in enumerate(chart.series)
         ]
         keys += [
-            (mark.label, '<circle class="mark" cx="14" cy="6" r="4.5"/>')
-            for mark in chart.marks
+            (mark.label, _shape(at, (14.0, 6.0), 4.5))
+            for at, mark in enumerate(chart.marks)
         ]
     items = (
         f'<li><svg viewBox="0 0 28 12" aria-hidden="true">{drawn}</svg>'
@@ -178,7 +176,7 @@ def legend(chart: Chart | Bars) -> str:
 
 def _svg(name: str, title: str, what: str, parts: Iterable[str]) -> str:
     return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+        f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
         f'aria-labelledby="{name}-title {name}-desc">'
         f'<title id="{name}-title">{escape(title)}</title>'
         f'<desc id="{name}-desc">{escape(what)}. The table beside it has the '
@@ -190,7 +188,7 @@ def _ends(axis: Axis, values: Sequence[float]) -> tuple[float, float]:
     most = axis.most
     if most is None:
         most = max(values, default=0.0) * 1.05
-    return axis.least, most if most > axis.least else axis.least + 1.0
+    return axis.least, most if most > axis.least + _NOTHING else axis.least + 1.0
 
 
 def _ticks(low: float, high: float) -> list[float]:
@@ -228,24 +226,39 @@ def _series(one: Series, at: int, plane: _Plane) -> str:
         height = one.points[0][1]
         ends = [(plane.x[0], height), (plane.x[1], height)]
         return _stroke(one, at, [plane.at(end) for end in ends])
-    return _stroke(one, at, [plane.at(p) for p in one.points if plane.shows(p)])
+    places = [plane.at(point) for point in one.points]
+    return _stroke(one, at, places, dots=places)
 
 
-def _stroke(one: Series, at: int, places: Sequence[Point]) -> str:
-    """Draw a line through places of the drawing."""
+def _inside(drawn: Iterable[str]) -> str:
+    """Cut off what is beyond the axes: an `svg` in another one does."""
+    x, y = _LEFT - _DOT, _TOP - _DOT
+    width = WIDTH - _LEFT - _RIGHT + 2 * _DOT
+    height = HEIGHT - _TOP - _BOTTOM + 2 * _DOT
+    box = f"{x} {y} {width} {height}"
+    return (
+        f'<svg x="{x}" y="{y}" width="{width}" height="{height}" viewBox="{box}">'
+        f"{''.join(drawn)}</svg>"
+    )
+
+
+def _stroke(
+    one: Series, at: int, places: Sequence[Point], dots: Sequence[Point] = ()
+) -> str:
+    """Draw a line through places of the drawing, and dots if it has such."""
     style = "" if one.style in {"line", "dots"} else f" {one.style}"
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
     color = at % COLORS
     drawn = f'<polyline class="line{style} s{color}" points="{path}"/>'
     if one.style == "dots" or len(places) == 1:
         drawn += "".join(
-            f'<circle class="f{color}" cx="{x:.1f}" cy="{y:.1f}" r="4"/>'
-            for x, y in places
+            f'<circle class="f{color}" cx="{x:.1f}" cy="{y:.1f}" r="{_DOT - 1}"/>'
+            for x, y in dots
         )
     return drawn
 
 
-def _mark(mark: Mark, plane: _Plane) -> str:
+def _mark(mark: Mark, at: int, plane: _Plane) -> str:
     x, y = plane.at(mark.at)
     whisker = ""
     if mark.bound is not None:
@@ -253,7 +266,18 @@ def _mark(mark: Mark, plane: _Plane) -> str:
         end = plane.at((mark.at[0], bound))
         flat = (end[0] - 7, end[1]), (end[0] + 7, end[1])
         whisker = _line("whisker", (x, y), end) + _line("whisker", *flat)
-    return f'{whisker}<circle class="mark" cx="{x:.1f}" cy="{y:.1f}" r="6"/>'
+    return f"{whisker}{_shape(at, (x, y), 6)}"
+
+
+def _shape(at: int, place: Point, size: float) -> str:
+    """Draw a mark: the first is round, the others are not."""
+    x, y = place
+    if at == 0:
+        return f'<circle class="mark" cx="{x:.1f}" cy="{y:.1f}" r="{size:g}"/>'
+    return (
+        f'<rect class="mark" x="{x - size:.1f}" y="{y - size:.1f}" '
+        f'width="{2 * size:g}" height="{2 * size:g}"/>'
+    )
 
 
 def _names(names: Sequence[str], plane: _Plane) -> list[str]:

@@ -38,11 +38,11 @@ p { max-width: 46rem; margin: .5rem 0; }
 .cards dd { margin: 0; font-size: 1.35rem; font-variant-numeric: tabular-nums; }
 figure { margin: 1rem 0; display: grid; gap: 1rem 1.5rem; align-items: start; }
 @media (min-width: 60rem) {
-  figure { grid-template-columns: minmax(0, 3fr) minmax(0, 2fr); }
+  figure { grid-template-columns: minmax(0, 5fr) minmax(0, 4fr); }
   figure figcaption { grid-column: 1 / -1; }
 }
 figcaption { font-weight: 600; }
-svg { width: 100%; height: auto; display: block; }
+.chart { width: 100%; height: auto; display: block; }
 svg text { fill: var(--text); font: 13px system-ui, "Segoe UI", Arial, sans-serif; }
 svg .tick { fill: var(--faint); font-size: 12px; }
 svg .grid { stroke: var(--rule); stroke-width: 1; }
@@ -56,7 +56,9 @@ svg .whisker { stroke: var(--text); stroke-width: 2.5; }
   display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; list-style: none;
   margin: .25rem 0 0; padding: 0; font-size: .9rem;
 }
-.legend svg { display: inline-block; width: 28px; height: 12px; margin-right: .4rem; }
+.legend svg {
+  display: inline-block; width: 28px; height: 12px; margin-right: .4rem;
+}
 .s0 { stroke: var(--c0); } .s1 { stroke: var(--c1); } .s2 { stroke: var(--c2); }
 .s3 { stroke: var(--c3); } .s4 { stroke: var(--c4); } .s5 { stroke: var(--c5); }
 .f0 { fill: var(--c0); } .f1 { fill: var(--c1); } .f2 { fill: var(--c2); }
@@ -77,7 +79,9 @@ th {
   border-bottom: 1px solid var(--rule);
 }
 tbody tr + tr td { border-top: 1px solid var(--rule); }
-th.word, td.word { text-align: left; white-space: normal; overflow-wrap: anywhere; }
+th.word, td.word { text-align: left; white-space: normal; overflow-wrap: break-word; }
+figure th, figure td { padding: .25rem .5rem; }
+figure table { font-size: .85rem; }
 @media print {
   body { max-width: none; }
   .scroll { max-height: none; overflow: visible; }

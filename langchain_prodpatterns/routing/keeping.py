@@ -7,6 +7,13 @@ from typing import Any, Self
 
 from langchain_core.embeddings import Embeddings
 
+from langchain_prodpatterns.arguments import is_number
+from langchain_prodpatterns.calibration_file import (
+    CalibrationLike,
+    beside,
+    check_setting,
+    read_calibration,
+)
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.routing.index import RouteIndex
 from langchain_prodpatterns.routing.knowledge import ADDED
@@ -127,6 +134,45 @@ class KeptRouter(TaughtRouter):
         router = cls(**given)
         read_state(Path(os.fspath(path)), router.index)
         return router
+
+    @classmethod
+    def from_calibration(
+        cls,
+        calibration: CalibrationLike,
+        tools: Sequence[Tool],
+        embeddings: Embeddings,
+        **kwargs: Any,
+    ) -> Self:
+        """Set up a router with what `prodpatterns calibrate router` has found.
+
+        Args:
+            calibration: The file, with what `--save` has written beside it.
+            tools: The tools, with the same names and texts as then.
+            embeddings: The embeddings that it was made with.
+            **kwargs: As for the constructor; `precision` may be another, whose bar the
+                same labels show or not.
+
+        Returns:
+            A router that decides as was reported.
+
+        Raises:
+            ConfigurationError: When it is no calibration of a router or of other
+                embeddings, when what was saved is not beside it, or an argument cannot
+                work.
+            StoreError: When what was saved is of other tools, or torn.
+        """
+        found = read_calibration(calibration, "router")
+        found.check_embeddings(embeddings)
+        precision = found.settings.get("precision")
+        check_setting("precision", is_number(precision))
+        state = beside(found)
+        if state is None:
+            msg = (
+                "the calibration has no router beside it: calibrate with --save FILE, "
+                "or fit the router on labels"
+            )
+            raise ConfigurationError(msg)
+        return cls.load(state, tools, embeddings, **{"precision": precision, **kwargs})
 
     @property
     def _fitted(self) -> bool:

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from langchain_prodpatterns._figure import new_figure
-from langchain_prodpatterns.routing.certificate import Bar
+from langchain_prodpatterns.bounds import CONFIDENCE
+from langchain_prodpatterns.routing.certificate import BARS, Bar, measure
 from langchain_prodpatterns.routing.decision import RouteDecision
 from langchain_prodpatterns.routing.labels import Label
 
@@ -153,6 +154,9 @@ class Evaluation:
     """Every wrong decision by pair, the most frequent first."""
     reliability: tuple[ReliabilityBin, ...]
     """Confidence against truth, over all queries, decided or not."""
+    curve: tuple[Bar, ...] = ()
+    """What would come of deciding alone from a confidence on, from high bars to low
+    ones, each with its own bound; empty before a fit."""
 
     def __str__(self) -> str:
         from langchain_prodpatterns._table import plain_table
@@ -243,7 +247,17 @@ def evaluate(outcomes: Sequence[Outcome]) -> Evaluation:
             for (truth, chosen), count in wrong.most_common()
         ),
         reliability=_reliability(outcomes),
+        curve=_curve(outcomes),
     )
+
+
+def _curve(outcomes: Sequence[Outcome]) -> tuple[Bar, ...]:
+    known = [each for each in outcomes if each.decision.confidence is not None]
+    if not known:
+        return ()
+    sure = np.array([each.decision.confidence for each in known], dtype=float)
+    right = np.array([each.best == each.truth for each in known], dtype=bool)
+    return tuple(measure(sure, right, bar, CONFIDENCE) for bar in BARS.tolist())
 
 
 def _reliability(outcomes: Sequence[Outcome]) -> tuple[ReliabilityBin, ...]:

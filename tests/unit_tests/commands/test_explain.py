@@ -9,7 +9,7 @@ import pytest
 
 from langchain_prodpatterns.cache.digests import digest
 from langchain_prodpatterns.cache.stores import LocalStore
-from langchain_prodpatterns.commands.explain import load_embeddings
+from langchain_prodpatterns.commands.loading import load_embeddings
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.testing import LexicalEmbeddings
 from tests.unit_tests.commands.conftest import EMBEDDINGS, PRIVATE, Run

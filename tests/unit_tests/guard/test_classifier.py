@@ -13,6 +13,7 @@ from langchain_core.documents import Document
 from langchain_core.messages import HumanMessage, SystemMessage, ToolMessage
 
 from langchain_prodpatterns import track
+from langchain_prodpatterns.calibration_file import CalibrationFile
 from langchain_prodpatterns.errors import ConfigurationError, GuardBlocked
 from langchain_prodpatterns.guard import GuardRunnable, InjectionClassifier, Rule
 from langchain_prodpatterns.guard.classifier import AT_ONCE, Thresholds, opinion_of
@@ -257,3 +258,39 @@ def test_only_a_classifier_will_do() -> None:
     assert guard.invoke(HARMLESS) == HARMLESS
     with pytest.raises(ConfigurationError, match="classifier must be"):
         GuardRunnable(classifier=True)  # type: ignore[arg-type]  # the point
+
+
+# --- calibrated elsewhere
+
+
+def calibration(**settings: Any) -> dict[str, Any]:
+    found = {"weights": SHIPPED.fingerprint, **settings}
+    return CalibrationFile("guard", None, found).record()
+
+
+def test_thresholds_are_those_of_the_calibration() -> None:
+    given = calibration(thresholds=[0.2, 0.6], untrusted=None)
+
+    found = InjectionClassifier.from_calibration(given)
+    assert found.thresholds == Thresholds(0.2, 0.6)
+    assert found.untrusted == SHIPPED.untrusted
+
+    documents = InjectionClassifier.from_calibration(calibration(untrusted=[0.1, 0.3]))
+    assert documents.untrusted == Thresholds(0.1, 0.3)
+    assert documents.thresholds == SHIPPED.thresholds
+    own = InjectionClassifier.from_calibration(given, thresholds=(0.0, 1.0))
+    assert own.thresholds == Thresholds(0.0, 1.0)
+
+
+def test_a_calibration_of_other_weights_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="for weights 'others', these are"):
+        InjectionClassifier.from_calibration(calibration(weights="others"))
+    with pytest.raises(ConfigurationError, match=r"thresholds must be \(low, high\)"):
+        InjectionClassifier.from_calibration(calibration(thresholds=[0.6, 0.2]))
+
+
+def test_a_guard_goes_by_it() -> None:
+    strict = InjectionClassifier.from_calibration(calibration(thresholds=[0.0, 0.0]))
+
+    with pytest.raises(GuardBlocked):
+        GuardRunnable(classifier=strict).invoke(HARMLESS)

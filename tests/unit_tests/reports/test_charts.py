@@ -48,7 +48,8 @@ def test_a_chart_is_whole_and_nothing_is_beside_it(
     drawn = chart_svg(chart, "n")
 
     ET.fromstring(drawn)  # noqa: S314 - what we have drawn
-    assert all(0 <= place <= max(WIDTH, HEIGHT) for place in numbers(drawn))
+    beside = re.sub("<svg x=.*?</svg>", "", drawn)
+    assert all(0 <= place <= max(WIDTH, HEIGHT) for place in numbers(beside))
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=40))
@@ -85,16 +86,27 @@ def test_a_screen_reader_has_a_name_and_words_are_no_markup() -> None:
     assert legend(Bars(HOSTILE, Axis(""), Axis(""), [HOSTILE], [(HOSTILE, [1])])).count("<script") == 0  # fmt: skip
 
 
-def test_what_is_beyond_an_axis_is_not_drawn_and_a_bound_ends_at_its_end() -> None:
+def test_what_is_beyond_an_axis_is_cut_off_and_a_bound_ends_at_its_end() -> None:
     series = Series("a", [(0.1, 0.1), (0.2, 0.9), (0.3, 0.2)])
     mark = Mark("m", (0.2, 0.1), 1.0)
-    drawn = chart_svg(
-        Chart("t", Axis("x"), Axis("y", most=0.25), [series], [mark]), "n"
-    )
+    chart = Chart("t", Axis("x"), Axis("y", most=0.25), [series], [mark])
+    drawn = chart_svg(chart, "n")
 
-    (points,) = re.findall(r'<polyline[^>]*points="([^"]*)"', drawn)
-    assert len(points.split()) == 2
-    assert 'class="whisker"' in drawn
+    outer, _, rest = drawn.partition("<svg x=")
+    inner, _, after = rest.partition("</svg>")
+    assert "<polyline" in inner
+    assert "<polyline" not in outer + after
+    assert 'class="whisker"' in after
+    assert all(0 <= place <= max(WIDTH, HEIGHT) for place in numbers(outer + after))
+
+
+def test_the_second_mark_looks_otherwise_than_the_first() -> None:
+    marks = [Mark("one", (0.5, 0.5)), Mark("other", (0.6, 0.6))]
+    chart = Chart("t", Axis("x", most=1), Axis("y", most=1), [], marks)
+
+    for drawn in (chart_svg(chart, "n"), legend(chart)):
+        assert drawn.count('<circle class="mark"') == 1
+        assert drawn.count('<rect class="mark"') == 1
 
 
 def test_axes_have_round_numbers() -> None:

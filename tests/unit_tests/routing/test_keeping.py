@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from langchain_prodpatterns.calibration_file import CalibrationFile, state_of
 from langchain_prodpatterns.errors import ConfigurationError, StoreError
+from langchain_prodpatterns.fingerprints import fingerprint_of
 from langchain_prodpatterns.routing import Route, ToolRouter
 from langchain_prodpatterns.routing.memory import LEARN_EVERY
+from langchain_prodpatterns.testing import LexicalEmbeddings
 from tests.unit_tests.routing.doubles import (
     CLUSTERS,
     ClusterEmbeddings,
@@ -199,6 +202,62 @@ def test_a_loaded_router_decides_as_the_saved_one(
         assert loaded.invoke(query) == router.invoke(query)
     assert loaded.select("a 9999", 3) == router.select("a 9999", 3)
     assert embeddings.documents == []
+
+
+def _calibration(folder: Path, **settings: Any) -> Path:
+    state = folder / "router.npz"
+    _fitted(0.5).save(state)
+    embedder = fingerprint_of(ClusterEmbeddings())
+    found = {"precision": 0.95, "state": state_of(state), **settings}
+    path = folder / "router.json"
+    CalibrationFile("router", embedder, found).write(path)
+    return path
+
+
+def test_a_calibrated_router_decides_as_the_one_that_was_reported(
+    tmp_path: Path,
+) -> None:
+    path = _calibration(tmp_path)
+    embeddings = ClusterEmbeddings()
+
+    router = ToolRouter.from_calibration(path, CLUSTERS, embeddings)
+
+    saved = ToolRouter.load(tmp_path / "router.npz", CLUSTERS, ClusterEmbeddings())
+    for query in QUERIES:
+        assert router.invoke(query) == saved.invoke(query)
+    assert embeddings.documents == []
+    assert router.precision == 0.95
+    assert (
+        ToolRouter.from_calibration(
+            path, CLUSTERS, embeddings, precision=0.9, top_k=2
+        ).precision
+        == 0.9
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"precision": None}, "no 'precision'"),
+        ({"state": None}, "calibrate with --save FILE"),
+    ],
+)
+def test_a_calibration_that_lacks_something_is_refused(
+    tmp_path: Path, settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        ToolRouter.from_calibration(
+            _calibration(tmp_path, **settings), CLUSTERS, ClusterEmbeddings()
+        )
+
+
+def test_a_calibration_is_for_its_tools_and_embeddings(tmp_path: Path) -> None:
+    path = _calibration(tmp_path)
+
+    with pytest.raises(StoreError, match="with other tools"):
+        ToolRouter.from_calibration(path, CLUSTERS[:3], ClusterEmbeddings())
+    with pytest.raises(ConfigurationError, match="calibrate with these"):
+        ToolRouter.from_calibration(path, CLUSTERS, LexicalEmbeddings())
 
 
 def test_a_loaded_router_goes_on_learning(tmp_path: Path) -> None:

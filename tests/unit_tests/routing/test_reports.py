@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from langchain_prodpatterns.bounds import clopper_pearson
 from langchain_prodpatterns.errors import MissingExtraError
-from langchain_prodpatterns.routing.certificate import Bar
+from langchain_prodpatterns.routing.certificate import BARS, Bar
 from langchain_prodpatterns.routing.decision import RouteDecision
 from langchain_prodpatterns.routing.labels import Label
 from langchain_prodpatterns.routing.reports import (
@@ -127,6 +128,17 @@ def test_reliability_is_over_all_queries() -> None:
     assert bins[0].right == 1
     assert bins[1].right == 0
     assert bins[2].confidence == pytest.approx(0.99)
+
+
+def test_the_curve_tells_what_each_bar_would_come_to() -> None:
+    curve = evaluate(OUTCOMES).curve
+
+    assert [one.confidence for one in curve] == BARS.tolist()
+    first = next(one for one in curve if one.decided)
+    assert (first.decided, first.wrong) == (7, 1)
+    assert first.certified == pytest.approx(1 - clopper_pearson(1, 7))
+    assert (curve[-1].decided, curve[-1].wrong) == (10, 3)
+    assert evaluate([_outcome("a", "a", None, decided=True)]).curve == ()
 
 
 def test_nothing_decided_has_no_precision() -> None:

@@ -1,0 +1,168 @@
+"""`prodpatterns calibrate`: settings from your own traffic, with their bounds.
+
+Exit codes: 0; 1 when the command failed; 2 for wrong arguments; 130 after Ctrl-C.
+"""
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from langchain_prodpatterns.calibration_file import CalibrationFile, state_of
+from langchain_prodpatterns.commands import (
+    calibrate_cache,
+    calibrate_guard,
+    calibrate_router,
+)
+from langchain_prodpatterns.commands.calibrate_pairs import read_row as read_pair
+from langchain_prodpatterns.commands.calibrate_parts import Found
+from langchain_prodpatterns.commands.calibrate_rows import Rows, read_rows
+from langchain_prodpatterns.commands.ending import ended
+from langchain_prodpatterns.commands.output import Output, tell
+from langchain_prodpatterns.commands.parsing import WRONG_ARGUMENTS, Parser
+from langchain_prodpatterns.commands.values import require, test_share, whole
+from langchain_prodpatterns.reports.pages import page, write_page
+
+PROGRAM = "prodpatterns calibrate"
+_TOLD = 10
+
+_COMPONENTS: Mapping[str, tuple[Any, Callable[[Mapping[str, Any]], Any], str]] = {
+    "cache": (
+        calibrate_cache,
+        read_pair,
+        (
+            "what a cache may serve: rows of new_question, stored_question, "
+            "same_answer[, answer]; or of question[, answer] with a judge; or runs of "
+            "LangSmith's"
+        ),
+    ),
+    "router": (
+        calibrate_router,
+        calibrate_router.read_row,
+        (
+            "when a router decides alone: rows of query, route[, accepted]; or runs of "
+            "LangSmith's"
+        ),
+    ),
+    "guard": (
+        calibrate_guard,
+        calibrate_guard.read_row,
+        "what a guard's classifier takes for an attack: rows of text, label[, source]",
+    ),
+}
+
+
+def run(argv: Sequence[str]) -> int:
+    """Calibrate a component.
+
+    Args:
+        argv: The arguments after `prodpatterns calibrate`.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        options = _parser().parse_args(argv)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else WRONG_ARGUMENTS
+    return ended(f"{PROGRAM} {options.component}", partial(_run, options))
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog=PROGRAM, description="Find settings in your own traffic, with their bounds"
+    )
+    components = parser.add_subparsers(
+        dest="component", metavar="COMPONENT", required=True
+    )
+    for name, (module, _, summary) in _COMPONENTS.items():
+        component = components.add_parser(name, help=summary, description=summary)
+        _add_common(component)
+        module.add_arguments(component)
+    return parser
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "data",
+        metavar="DATA",
+        help="JSON lines, or CSV with a header (.csv), also packed (.gz)",
+    )
+    add(
+        "--embeddings",
+        metavar="MODULE:ATTRIBUTE",
+        help="the component's embeddings, or a function without arguments that "
+        "returns them; or fastembed[:MODEL]",
+    )
+    add("--out", metavar="FILE", help="the calibration to write, for from_calibration")
+    add("--report", metavar="FILE.html", help="the page to write, with plots")
+    add(
+        "--test",
+        metavar="SHARE",
+        type=test_share,
+        default=0.3,
+        help="of the rows: thresholds are chosen on the rest and reported on these "
+        "(default: 0.3)",
+    )
+    add(
+        "--seed",
+        metavar="N",
+        type=whole,
+        default=0,
+        help="for drawing them by lot (default: 0)",
+    )
+    add("--strict", action="store_true", help="stop at a line that is no row")
+    add("--json", action="store_true", help="print one JSON object for machines")
+
+
+def _run(options: argparse.Namespace) -> int:
+    save = getattr(options, "save", False)
+    require(options.out or not save, "--save needs --out FILE, to stand beside it")
+    module, read_one, _ = _COMPONENTS[options.component]
+    rows = read_rows(Path(options.data), read_one, strict=options.strict)
+    _tell(rows)
+    found: Found = module.run(options, rows)
+    calibration, written = _write(options, found)
+    record = {
+        **calibration.record(),
+        "bad": [line for line, _ in rows.bad],
+        "left_out": dict(rows.left_out),
+        "written": written,
+    }
+    lines = [found.text, *(f"{file} is written" for file in written)]
+    Output(options.json).show(record, "\n".join(lines))
+    return 0
+
+
+def _tell(rows: Rows[Any]) -> None:
+    """Say what of a file is not used, and why."""
+    for number, reason in rows.bad[:_TOLD]:
+        tell(f"line {number} is left out: {reason}")
+    if len(rows.bad) > _TOLD:
+        tell(f"and {len(rows.bad) - _TOLD} more lines")
+    for reason, count in rows.left_out.items():
+        tell(f"{count} rows are left out: {reason}")
+
+
+def _write(
+    options: argparse.Namespace, found: Found
+) -> tuple[CalibrationFile, list[str]]:
+    """Write what is wanted; return the calibration, and what was written."""
+    written, calibration = [], found.calibration
+    if getattr(options, "save", False) and found.save is not None:
+        beside = Path(options.out).with_suffix(".npz")
+        found.save(beside)
+        settings = {**calibration.settings, "state": state_of(beside)}
+        calibration = replace(calibration, settings=settings)
+        written.append(str(beside))
+    if options.out is not None:
+        calibration.write(Path(options.out))
+        written.append(options.out)
+    if options.report is not None:
+        title = f"Calibration of a {options.component}"
+        write_page(page(title, found.sections), options.report)
+        written.append(options.report)
+    return calibration, written
