@@ -103,6 +103,38 @@ def test_each_in_three_lines_is_built(
     assert all(isinstance(chain, Runnable) for chain in chains)
 
 
+def test_calibrations_are_loaded_as_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    snippet = next(one for one in _blocks("python") if "from_calibration" in one)
+    commands = [
+        one for one in "".join(_blocks("bash")).splitlines() if "calibrate" in one
+    ]
+    pairs = "\n".join(
+        f"may dog {at} come,may a dog {at} come,{at % 9 > 0}" for at in range(40)
+    )
+    Path("pairs.csv").write_text(f"new_question,stored_question,same_answer\n{pairs}\n")
+    texts = "\n".join(
+        f'{{"text": "open at {at}?", "label": {at % 2}}}' for at in range(40)
+    )
+    Path("texts.jsonl").write_text(texts)
+
+    for command in (commands[0], commands[2]):
+        typed = shlex.split(command.replace("my_app:embeddings", EMBEDDINGS))[1:]
+        typed = [f"{__name__}:judge" if one == "my_app:judge" else one for one in typed]
+        assert main(typed) == 0
+    names: dict[str, Any] = {"embeddings": LexicalEmbeddings(), "judge": judge}
+    exec(snippet, names)  # noqa: S102 - our own README
+
+    assert isinstance(names["cache"], SemanticJudgeCache)
+    assert isinstance(names["guard"], Runnable)
+
+
+def judge(request: Any) -> bool:
+    return True
+
+
 def test_the_commands_are_targets_of_the_makefile() -> None:
     makefile = (README.parent / "Makefile").read_text(encoding="utf-8")
 
