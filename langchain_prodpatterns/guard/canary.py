@@ -44,7 +44,9 @@ class Canary:
 
     ```python
     canary = Canary()
-    prompt = ChatPromptTemplate([("system", f"Be kind. {canary.instructions}"), ...])
+    prompt = ChatPromptTemplate(
+        [("system", f"Be kind. {canary.instructions}"), ("human", "{question}")]
+    )
     guard = GuardRunnable([*DEFAULT_DETECTORS, canary.detector], direction="output")
     chain = prompt | llm | guard
     ```

@@ -47,7 +47,11 @@ class Spotlight(PatternRunnable[Untrusted, Untrusted]):
     ```python
     spotlight = Spotlight()
     prompt = ChatPromptTemplate(
-        [("system", f"Answer from the context. {spotlight.instructions}"), ...]
+        [
+            ("system", f"Answer from the context. {spotlight.instructions}"),
+            ("human", "{context}"),
+            ("human", "{question}"),
+        ]
     )
     context = retriever | spotlight | format_documents
     chain = {"context": context, "question": RunnablePassthrough()} | prompt | llm

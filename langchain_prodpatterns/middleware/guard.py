@@ -82,7 +82,7 @@ class GuardMiddleware(NamedMiddleware[GuardState[ResponseT], ContextT, ResponseT
 
     ```python
     guard = GuardMiddleware(policy={"email": "pseudonymize"}, vault=Vault(), judge=llm)
-    agent = create_agent(model, tools, middleware=[guard, ...])
+    agent = create_agent(model, tools, middleware=[guard, *others])
     agent = guard.wrap(agent)  # with a checkpointer
     ```
 

@@ -1,8 +1,17 @@
 """Rounds as lines of JSON, for a checkpoint to keep and for `resume` to go on from.
 
 ```python
-chain = RefineChain(..., checkpoint=lambda entry: print(dump_round(entry), file=file))
-chain.resume([load_round(line) for line in file], task=...)
+with open("rounds.jsonl", "a") as file:
+    chain = RefineChain(
+        llm,
+        critics=[under_280_characters],
+        checkpoint=lambda entry: print(dump_round(entry), file=file, flush=True),
+    )
+    chain.invoke("Write a tweet about our lamps.")
+
+with open("rounds.jsonl") as file:
+    rounds = [load_round(line) for line in file]
+chain.resume(rounds, task="Write a tweet about our lamps.")
 ```
 
 Messages are read by LangChain's own converter for them; no other object is made but of
