@@ -3,7 +3,7 @@
 from typing import assert_type
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.runnables import Runnable
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 
 from langchain_prodpatterns import (
     Judge,
@@ -31,6 +31,15 @@ from langchain_prodpatterns.judging import (
     QuoteOf,
     Verdict,
     is_language_model,
+)
+from langchain_prodpatterns.ledger import (
+    DECISION_EVENT,
+    DIRECT,
+    Decision,
+    LedgerRecord,
+    LedgerSummary,
+    areport,
+    report,
 )
 
 
@@ -70,9 +79,29 @@ def booked(chain: Runnable[str, str]) -> list[str]:
     with track(prices={"small": (0.15, 0.6)}) as ledger:
         assert_type(ledger, Ledger)
         chain.invoke("Hello", {"callbacks": [Ledger()]})
-    summary = ledger.summary()
-    records = [f"{each.pattern} {each.usd}" for each in ledger.to_records()]
-    return [__version__, ledger.table(), str(summary), *records]
+    summary: LedgerSummary = ledger.summary()
+    records: list[LedgerRecord] = ledger.to_records()
+    told = [f"{each.pattern} {each.usd}" for each in records if each.pattern != DIRECT]
+    ledger.to_jsonl("ledger.jsonl", append=True)
+    page = Ledger.from_jsonl("ledger.jsonl").to_html()
+    return [__version__, ledger.table(), str(summary), page, *told]
+
+
+def rerank(text: str, config: RunnableConfig) -> str:
+    report(Decision("rerank", "kept", saved_calls=1), config)
+    return text
+
+
+async def arerank(text: str, config: RunnableConfig) -> str:
+    await areport(Decision("rerank", "kept", counts={"documents": 3}), config)
+    return text
+
+
+async def decisions(chain: Runnable[str, str]) -> list[str]:
+    events = (RunnableLambda(rerank, arerank) | chain).astream_events("Hello")
+    return [
+        str(each["data"]) async for each in events if each["name"] == DECISION_EVENT
+    ]
 
 
 def caught(chain: Runnable[str, str]) -> str:
