@@ -2,6 +2,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.strictness import STRICT
+
 ROOT = Path(__file__).parents[4]
 WARNS = """
 import warnings
@@ -27,7 +29,7 @@ print(Flat(8).is_empty)
 def _run(code: str, *paths: Path) -> subprocess.CompletedProcess[str]:
     given = "\n".join(f"import sys; sys.path.insert(0, {str(p)!r})" for p in paths)
     return subprocess.run(  # noqa: S603 - our own code
-        [sys.executable, "-W", "error", "-c", f"{given}\n{code}"],
+        [sys.executable, *STRICT, "-c", f"{given}\n{code}"],
         cwd=ROOT,
         capture_output=True,
         text=True,
