@@ -115,7 +115,7 @@ def test_what_is_forgotten_while_it_is_read_is_not_held(recent: Recent) -> None:
         Selection(older_than=1e6),
         Selection(where=lambda _: False),
     ],
-    ids=str,
+    ids=["all", "key", "namespace", "partition", "text", "age", "function"],
 )
 def test_what_may_have_been_removed_is_forgotten(
     recent: Recent, selection: Selection
