@@ -15,10 +15,12 @@ from langchain_core.vectorstores import InMemoryVectorStore
 from pydantic import BaseModel
 
 from langchain_prodpatterns import Route, SemanticJudgeCache
+from langchain_prodpatterns.cache import stores
 from langchain_prodpatterns.cli import main
 from langchain_prodpatterns.testing import LexicalEmbeddings, ScriptedChatModel
 from langchain_prodpatterns.usage import Usage
 from tests.strictness import STRICT
+from tests.unit_tests import examples
 
 EMBEDDINGS = "langchain_prodpatterns.testing:LexicalEmbeddings"
 README = Path(__file__).parents[2] / "README.md"
@@ -133,6 +135,19 @@ def test_calibrations_are_loaded_as_is_shown(
 
 def judge(request: Any) -> bool:
     return True
+
+
+# The first one runs as a script, and is compared with what it prints.
+@pytest.mark.parametrize("number", range(1, len(_blocks("python"))))
+def test_every_other_snippet_runs(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = examples.names()
+    # Needs a server, which those of `tests/integration_tests` have.
+    monkeypatch.setitem(vars(stores), "PostgresStore", given["PostgresStore"])
+
+    examples.run(_blocks("python")[number], given)
 
 
 def test_the_commands_are_targets_of_the_makefile() -> None:
