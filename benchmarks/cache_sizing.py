@@ -164,7 +164,7 @@ def on_paper(shape: Shape) -> None:
     for entries, store, server, limit in _ON_PAPER:
         disk = f"{entries * total(shape) / 1e9:,.1f}"
         memory = f"{entries * vectors / 1e9:,.1f}"
-        advice = "; ".join((store, server, limit))
+        advice = f"{store}; {server}; {limit}"
         print(f"{entries:>14,} {disk:>9} {memory:>12}  {advice}")
 
 
@@ -194,10 +194,9 @@ def main() -> None:
         print("    rows    5% best   median    model")
         for rows in (1_000, 5_000, 10_000):
             check_compared(host, usual, rows)
-    print(
-        "\non paper: 384 dimensions, answers of 500 bytes; the least and most disk is"
-    )
-    print("without and with all in the index of large partitions")
+    print("\non paper: lookups a second and core, by the vectors of their partition")
+    rates(usual)
+    print("\non paper: entries of 384 dimensions with answers of 500 bytes")
     on_paper(usual)
 
 
