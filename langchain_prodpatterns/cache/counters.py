@@ -68,7 +68,8 @@ class CacheStats:
     unserializable: int
     """Answers that JSON cannot hold."""
     entries: int
-    """Entries in the store now."""
+    """Entries in the store now; this and what follows as they were when it was last
+    seen, where it is away."""
     evicted: int
     """Entries removed to make room."""
     quarantined: int

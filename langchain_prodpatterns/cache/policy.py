@@ -79,7 +79,14 @@ class Policy:
 
     def promise(self, partition: str | None = None) -> Promise:
         """Say what is promised, and known, of a partition or of all of them."""
-        learned = self.learning.afresh(partition)
+        return self._promise(self.learning.afresh(partition))
+
+    @property
+    def unlearned(self) -> Promise:
+        """What is promised where no evidence can be had."""
+        return self._promise(self._unlearned)
+
+    def _promise(self, learned: Learned) -> Promise:
         band = None if self.band is None else (self.band.lo, self.band.hi)
         return promise_of(learned, self._needed(None), band)
 

@@ -5,6 +5,7 @@ None of it is on the way of a lookup or an update.
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from itertools import count
@@ -25,11 +26,11 @@ from langchain_prodpatterns.cache.identity import Identity
 from langchain_prodpatterns.cache.lookups import cost_of, parse_hit_id
 from langchain_prodpatterns.cache.metadata import Labels, TimeToLive
 from langchain_prodpatterns.cache.policy import Policy
-from langchain_prodpatterns.cache.stores import CacheStore, Selection
+from langchain_prodpatterns.cache.stores import CacheStore, Selection, StoreCounts
 from langchain_prodpatterns.cache.warming import Warmed
 from langchain_prodpatterns.cache.workers import off_loop
 from langchain_prodpatterns.deadlines import call_apart
-from langchain_prodpatterns.errors import ConfigurationError
+from langchain_prodpatterns.errors import ConfigurationError, StoreUnavailable
 
 
 class CacheUpkeep(BaseCache):
@@ -47,6 +48,7 @@ class CacheUpkeep(BaseCache):
         """What `wrap` builds upon; nothing in it is for use elsewhere."""
         self._store = store
         self._policy = policy
+        self._seen = StoreCounts(0, 0, 0), policy.unlearned
 
     @abstractmethod
     def _identify(self, prompt: str, llm_string: str) -> Identity:
@@ -284,8 +286,13 @@ class CacheUpkeep(BaseCache):
         return await off_loop(note)
 
     def stats(self) -> CacheStats:
-        """Return what the cache did since it was opened, in this process."""
-        return self.core.counters.stats(self._store.counts(), self._policy.promise())
+        """Return what the cache did since it was opened, in this process.
+
+        Of a store that is away, what it held is told as it was when it was last seen.
+        """
+        with suppress(StoreUnavailable):
+            self._seen = self._store.counts(), self._policy.promise()
+        return self.core.counters.stats(*self._seen)
 
     def clear(self, **kwargs: Any) -> None:
         """Forget every answer and verdict, in every namespace.

@@ -123,6 +123,21 @@ async def test_a_store_that_is_away_is_counted_and_told_of_by_itself_only(
     assert "without the store 2" in str(stats)
 
 
+def test_figures_of_a_store_that_is_away_are_those_last_seen(
+    open_cache: Open, store: FaultyStore
+) -> None:
+    cache = open_cache(judge=bool, store=store)
+    store.failing, store.error = {"counts", "tallies"}, StoreUnavailable
+    assert cache.stats().entries == 0
+    store.failing.clear()
+    cache.update(OLD, LLM, TEXT)
+    seen = cache.stats()
+    store.failing = {"tallies"}
+
+    assert cache.stats() == seen
+    assert seen.entries == 1
+
+
 async def test_an_interrupt_in_the_store_passes(
     open_cache: Open, store: FaultyStore
 ) -> None:
