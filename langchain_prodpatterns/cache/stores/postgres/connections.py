@@ -7,6 +7,7 @@ open would never answer.
 
 import asyncio
 import contextlib
+import logging
 import math
 import os
 import threading
@@ -31,6 +32,7 @@ T = TypeVar("T")
 SyncConnection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 AsyncConnection: TypeAlias = psycopg.AsyncConnection[tuple[Any, ...]]
 
+_POOL = "prodpatterns"
 _TICK = 0.02
 _LATE = "the database did not answer in time"
 _CLOSING_SECONDS = 5.0
@@ -111,6 +113,20 @@ class TimelyAsyncConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
         except (KeyboardInterrupt, asyncio.CancelledError):
             self.pgconn.finish()
             raise
+
+
+class _Quiet(logging.Filter):
+    """Keeps back what psycopg warns of our pools: the breaker tells it once."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a record is to be logged."""
+        said = record.args if isinstance(record.args, tuple) else ()
+        is_ours = any(one == _POOL or isinstance(one, _OURS) for one in said)
+        return record.levelno != logging.WARNING or not is_ours
+
+
+_OURS = (TimelyConnection, TimelyAsyncConnection)
+logging.getLogger("psycopg.pool").addFilter(_Quiet())
 
 
 class Connections(Protocol):
@@ -207,7 +223,7 @@ class OwnPools:
             "min_size": 1,
             "max_size": self._size,
             "open": False,
-            "name": "prodpatterns",
+            "name": _POOL,
             # Longer, it would wait for its next try when the database is back.
             "reconnect_timeout": _RECONNECT_SECONDS,
             "num_workers": 1,

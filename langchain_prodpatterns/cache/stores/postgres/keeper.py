@@ -86,7 +86,7 @@ class Keeper:
         searching: Searching,
         recent: Recent,
         *,
-        is_alone: bool = True,
+        namespace: str | None = None,
     ) -> None:
         """Begin without knowing anything.
 
@@ -94,7 +94,7 @@ class Keeper:
             bounds: How much is held, at most.
             searching: How near entries are looked for.
             recent: What was found lately.
-            is_alone: Whether it sees all there is, and not one namespace of several.
+            namespace: The only one that it sees; `None` sees all there is.
         """
         self.origin = uuid4().hex
         """Names this process's use of the store."""
@@ -108,7 +108,7 @@ class Keeper:
         """Who is told what other processes remove."""
         self._bounds = bounds
         self._searching = searching
-        self._is_alone = is_alone
+        self._namespace = namespace
         self._sizes = PartitionSizes()
         self._hearing = Hearing(self.origin)
         self._lock = threading.Lock()
@@ -195,8 +195,16 @@ class Keeper:
         """Store entries in place of those of the same requests; return how many.
 
         Raises:
-            StoreError: When a vector is not of the store's embedding model.
+            StoreError: When a vector is not of the store's embedding model, or an entry
+                of another namespace than it may write.
         """
+        others = {entry.namespace for entry, _ in items} - {self._namespace}
+        if self._namespace is not None and others:
+            msg = (
+                f"a store with namespace={self._namespace!r} keeps no entries of "
+                f"others: open one for each, or give the cache that namespace"
+            )
+            raise StoreError(msg)
         fits = [one for one in items if self._has_room(one)]
         sizes = {vector.size for _, vector in fits if vector is not None}
         if len(sizes) > 1:
@@ -257,7 +265,7 @@ class Keeper:
         """Forget every entry, alias, rejected pair, tally and the embedding model."""
         yield from entries.remove(Selection(), self.origin)
         announced = announce(Selection(), self.origin)
-        yield from sweeping.forget_all(announced, is_alone=self._is_alone)
+        yield from sweeping.forget_all(announced, is_alone=self._namespace is None)
         self._forget_removed(Selection())
         self.known = None
 

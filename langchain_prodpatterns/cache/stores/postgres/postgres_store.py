@@ -194,7 +194,7 @@ class PostgresStore(Methods, AsyncMethods):
             Bounds(options.max_entries, options.max_bytes),
             Searching(options.scan_rows, options.ef_search, lambda: self._db.state),
             recent,
-            is_alone=options.namespace is None,
+            namespace=options.namespace,
         )
         self._db = Database(
             connections,

@@ -211,7 +211,7 @@ def test_vectors_of_another_model_are_not_compared() -> None:
 
 
 def test_one_tenant_forgets_nothing_of_the_others() -> None:
-    alone, one_of_many = _keeper(), _keeper(is_alone=False)
+    alone, one_of_many = _keeper(), _keeper(namespace="tenant")
 
     all_gone, own_gone = (_told(_run(k.clear())[1]) for k in (alone, one_of_many))
 
