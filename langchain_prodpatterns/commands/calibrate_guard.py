@@ -24,7 +24,7 @@ from langchain_prodpatterns.commands.calibrate_thresholds import (
 )
 from langchain_prodpatterns.commands.loading import load_embeddings
 from langchain_prodpatterns.commands.output import progress
-from langchain_prodpatterns.commands.values import cosine, require
+from langchain_prodpatterns.commands.values import require, tolerated
 from langchain_prodpatterns.guard.classifier import InjectionClassifier, Thresholds
 from langchain_prodpatterns.guard.embedded_head import windows_of
 
@@ -49,14 +49,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--false-positives",
         metavar="SHARE",
-        type=cosine,
+        type=tolerated,
         default=0.01,
         help="of harmless texts: how many may be taken for attacks (default: 0.01)",
     )
     parser.add_argument(
         "--gray",
         metavar="SHARE",
-        type=cosine,
+        type=tolerated,
         default=0.13,
         help="of harmless texts: how many may be in doubt, for the judge, or taken for "
         "attacks (default: 0.13)",

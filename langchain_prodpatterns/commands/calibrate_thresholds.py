@@ -102,10 +102,8 @@ def threshold_at(harmless: Sequence[float], rate: float) -> float | None:
     return 0.0 if above == total else min(math.nextafter(ordered[above], 2.0), 1.0)
 
 
-def harmless_needed(rate: float) -> int | None:
-    """Return how many harmless texts, all taken for clean, show a share; if any do."""
-    if not 0 < rate < 1:
-        return None
+def harmless_needed(rate: float) -> int:
+    """Return how many harmless texts, all taken for clean, show a share above 0."""
     return math.ceil(math.log(1 - CONFIDENCE) / math.log1p(-rate))
 
 

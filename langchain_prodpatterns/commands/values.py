@@ -99,6 +99,15 @@ def share_of_right(text: str) -> float:
     return _between(text, 0.5, 0.999)
 
 
+def tolerated(text: str) -> float:
+    """Read a number from 0.0001 to 0.5.
+
+    Raises:
+        argparse.ArgumentTypeError: When it is none.
+    """
+    return _between(text, 0.0001, 0.5)
+
+
 def whole(text: str) -> int:
     """Read a whole number from 0 on.
 

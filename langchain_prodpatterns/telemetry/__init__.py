@@ -29,6 +29,15 @@ processes may share: take their maximum, not their sum.
 A lookup is a span, `cache lookup`; what embeds and judges within it is below it where
 that is traced, too. It is no call of a model, so it has no `gen_ai` attributes: those
 are of the calls below it.
+
+The spans of model calls are made by what instruments LangChain or the provider's
+client, and `gen_ai.request.model`, `gen_ai.usage.input_tokens`,
+`gen_ai.usage.output_tokens` and their like are on these. An instrumentation that takes
+over the metadata of LangChain's runs has beside them `prodpatterns.pattern`, on whose
+behalf a model was called, `prodpatterns.run`, by which pattern run, and on the run of a
+pattern itself `prodpatterns.decision`, `.calls`, `.input_tokens`, `.output_tokens`,
+`.usd`, `.saved_calls`, `.saved_tokens`, `.saved_usd` and `.counts`. The ledger books
+the same figures.
 """
 
 from langchain_prodpatterns.telemetry.cache_telemetry import CacheTelemetry

@@ -372,6 +372,10 @@ def test_with_embeddings_a_head_is_saved_and_loaded(
         (("cache", "DATA", "--test", "1"), "'1' is no number from 0.05 to 0.95"),
         (("cache", "DATA", "--seed", "-1"), "is no whole number from 0 on"),
         (("cache", "DATA"), "give the cache's embeddings: --embeddings"),
+        (
+            ("guard", "DATA", "--false-positives", "0"),
+            "is no number from 0.0001 to 0.5",
+        ),
         (("router", "DATA", "--save"), "--save needs --out FILE"),
         (
             ("guard", "DATA", "--save", "--out", "g.json"),
