@@ -177,9 +177,7 @@ class InjectionClassifier:
     ) -> "InjectionClassifier":
         """Load what `prodpatterns calibrate guard` has found.
 
-        ```python
-        GuardRunnable(classifier=InjectionClassifier.from_calibration("guard.json"))
-        ```
+        It is for `GuardRunnable(classifier=...)`.
 
         Args:
             calibration: The file, with the head that `--save` has written beside it,
