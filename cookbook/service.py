@@ -34,8 +34,8 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import ExitStack
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import ExitStack, aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -112,7 +112,7 @@ for address in addresses:
 
 
 # %%
-async def read_events(response: httpx.Response) -> AsyncIterator[tuple[str, Any]]:
+async def read_events(response: httpx.Response) -> AsyncGenerator[tuple[str, Any]]:
     """Read server-sent events: their names and their data."""
     name = ""
     async for line in response.aiter_lines():
@@ -179,12 +179,13 @@ async def ask(number: int, question: str) -> Outcome:
         if status != httpx.codes.OK:
             return Outcome(status, json.loads(await response.aread())["detail"])
         text = ""
+        booked: dict[str, Any] = {"cache": ["broken off"], "calls": 0}
         async for name, data in read_events(response):
             if name == "text":
                 text += data
             elif name == "done":
-                return Outcome(status, text, data["cache"][0], data["calls"])
-    return Outcome(status, text, "broken off")
+                booked = data
+    return Outcome(status, text, booked["cache"][0], booked["calls"])
 
 
 async def ask_all(questions: list[str]) -> list[Outcome]:
@@ -241,8 +242,11 @@ report(["What does my dog cost?", "How does my kayak travel?"] * 12)
 async def leave(question: str) -> None:
     """Read one event, and go."""
     url = f"{addresses[0]}/ask"
-    async with client.stream("POST", url, json={"text": question}) as response:
-        print("read:", await anext(read_events(response)))
+    async with (
+        client.stream("POST", url, json={"text": question}) as response,
+        aclosing(read_events(response)) as events,
+    ):
+        print("read:", await anext(events))
 
 
 def health(address: str) -> dict[str, Any]:
@@ -299,8 +303,17 @@ print("the worker:", workers[0].communicate()[0].strip())
 again = run(ask(1, SCOOTER))
 print(f"the other one: {again.decision}, {again.calls} calls, {again.text == HELD}")
 
+
 # %%
-run(client.aclose())
+async def end_clients() -> None:
+    """Close what is open, and wait for what the client that went away has left."""
+    await client.aclose()
+    await loop.shutdown_asyncgens()
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    await asyncio.gather(*others, return_exceptions=True)
+
+
+run(end_clients())
 loop.call_soon_threadsafe(loop.stop)
 thread.join()
 loop.close()
