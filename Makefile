@@ -41,12 +41,12 @@ integration: $(VENV)/.dev ## Run the tests over real HTTP, files and processes.
 conformance: $(VENV)/.dev ## Run the LCEL contract over every Runnable.
 	$(BIN)/python -m pytest tests/conformance $(ARGS)
 
-lowest: $(VENV)/.dev ## Run every test with the lowest versions that pyproject.toml allows.
+lowest: $(VENV)/.dev ## Run the tests with the lowest versions that pyproject.toml allows.
 	$(PYTHON) -m venv $(LOWEST)
 	$(LOWEST)/$(SCRIPTS)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(LOWEST)/$(SCRIPTS)/python -m pip install --quiet --editable ".[$(TESTED)]" --group test \
 		--constraint tests/lowest.txt
-	$(LOWEST)/$(SCRIPTS)/python -m pytest -n auto --dist loadfile $(ARGS)
+	$(LOWEST)/$(SCRIPTS)/python -m pytest -n auto --dist loadfile tests/unit_tests tests/conformance tests/integration_tests/postgres $(ARGS)
 
 newest: ## Run every test with the newest versions that pyproject.toml allows.
 	$(PYTHON) -m venv $(NEWEST)
