@@ -1,12 +1,10 @@
 """What the documentation shows is what the code does."""
 
-import ast
 import re
 import tomllib
-from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
 
@@ -16,7 +14,6 @@ from docs.making.diagrams import PATTERNS
 from docs.making.links import is_address
 from docs.making.snippets import Snippet
 from langchain_prodpatterns.cache.decision import Outcome
-from langchain_prodpatterns.errors import MissingExtraError
 from langchain_prodpatterns.guard.policy import Action
 from langchain_prodpatterns.refine import StopReason
 from langchain_prodpatterns.structured import AttemptKind
@@ -25,7 +22,6 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 TEXTS = {path: path.read_text(encoding="utf-8") for path in PAGES}
-PACKAGE = Path(langchain_prodpatterns.__path__[0])
 every_page = pytest.mark.parametrize(
     "page", PAGES, ids=lambda path: str(path.relative_to(DOCS))
 )
@@ -73,113 +69,6 @@ def test_outputs_are_written_down(tmp_path: Path) -> None:
     page.write_text("```python\nprint(2)\n```\n\n```text\n1\n```\n")
 
     assert snippets.written(page) == "```python\nprint(2)\n```\n\n```text\n2\n```\n"
-
-
-def docstrings() -> Iterator[tuple[str, str]]:
-    """Yield each snippet in a docstring, with the name of what it is about."""
-    for path in sorted(PACKAGE.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if not isinstance(
-                node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-            ):
-                continue
-            name = getattr(node, "name", path.stem)
-            for each in snippets.snippets(f"{ast.get_docstring(node)}\n"):
-                yield f"{path.relative_to(PACKAGE)}:{name}", each.code
-
-
-FRAGMENTS = {
-    "cache/stores/postgres/postgres_store.py:PostgresStore": "needs a database",
-    "guard/detectors/presidio.py:PresidioDetector": "needs the extra `presidio`",
-    "guard/embedded_head.py:EmbeddedHead": "needs labeled rows",
-    "refine/records.py:records": "`...` stands for a chain and a task",
-    "testing/__init__.py:__init__": "opens a socket; its own tests run it",
-    "telemetry/__init__.py:__init__": "sets instruments of the global provider",
-}
-"""Snippets of docstrings that are compiled and not run, and why."""
-DOCSTRINGS = list(docstrings())
-
-
-@pytest.fixture
-def usual() -> Iterator[dict[str, Any]]:
-    """What the docstrings' readers have of their own."""
-    with snippets.session() as session:
-        snippets.run(PREAMBLE, session, "preamble")
-        yield session
-
-
-PREAMBLE = '''
-from operator import itemgetter
-from langchain.agents import create_agent
-from langchain_core.documents import Document
-from langchain_core.globals import set_llm_cache
-from langchain_core.output_parsers import StrOutputParser
-from langchain_core.prompts import ChatPromptTemplate
-from langchain_core.runnables import RunnableBranch, RunnableLambda, RunnablePassthrough
-from langchain_core.tools import tool
-from langchain_core.vectorstores import InMemoryVectorStore
-from langchain_prodpatterns.compression import *
-from langchain_prodpatterns.guard import *
-from langchain_prodpatterns.guard.detectors import *
-from langchain_prodpatterns.middleware import *
-from langchain_prodpatterns.refine import *
-from langchain_prodpatterns.verdicts import JudgeRequest
-
-@tool
-def calculator(query: str) -> str:
-    """Arithmetic."""
-    return query
-
-@tool
-def search(query: str) -> str:
-    """Search the handbook."""
-    return query
-
-@tool
-def book(query: str) -> str:
-    """Book a seat."""
-    return query
-
-class MyRequest(JudgeRequest):
-    first: str
-    second: str
-
-def under_280_characters(text):
-    return len(text) <= 280
-
-chain = prompt | llm
-cheap = model = small = small_llm = small_model = local_llm = llm
-tools, examples, history, value = [search, book], {}, [], "What does it cost?"
-prompt = RunnableLambda(str)
-store = vector_store = InMemoryVectorStore(embeddings)
-condense_prompt = ChatPromptTemplate.from_template("{history} {input}")
-compressor = ContextCompressor(embeddings)
-calculate = answer_from_handbook = RunnableLambda(str)
-format_documents = RunnableLambda(str)
-'''
-
-
-@pytest.mark.parametrize(("about", "code"), DOCSTRINGS, ids=[a for a, _ in DOCSTRINGS])
-def test_every_snippet_of_a_docstring_runs(
-    about: str,
-    code: str,
-    usual: dict[str, Any],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    if about in FRAGMENTS:
-        compile(code, about, "exec")
-        return
-    try:
-        # An ellipsis in a list stands for what a reader adds.
-        snippets.run(code.replace(", ...]", "]"), usual, about)
-    except MissingExtraError as missing:
-        pytest.skip(str(missing))
-
-
-def test_the_list_of_fragments_is_not_too_long() -> None:
-    assert set(FRAGMENTS) <= {about for about, _ in DOCSTRINGS}
 
 
 # -- commands and links
