@@ -46,7 +46,7 @@ class Watched:
         return self.cache.core.counters.so_far()
 
     def stats(self) -> CacheStats | None:
-        """Return the figures of the cache; `None` while its store is away.
+        """Return the figures of the cache; `None` while its store fails.
 
         They are read once for all the instruments that are collected together.
         """
