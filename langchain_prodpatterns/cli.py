@@ -42,6 +42,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from langchain_prodpatterns.commands.report import run as run_report
 
         return run_report(arguments[1:])
-    asked = bool(arguments) and arguments[0] in {"-h", "--help"}
-    sys.stdout.write(USAGE) if asked else sys.stderr.write(USAGE)
-    return 0 if asked else 2
+    if arguments[:1] in (["-h"], ["--help"]):
+        sys.stdout.write(USAGE)
+        return 0
+    sys.stderr.write(USAGE)
+    if arguments:
+        sys.stderr.write(f"\nprodpatterns: there is no command {arguments[0]!r}\n")
+    return 2

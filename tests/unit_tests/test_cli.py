@@ -17,12 +17,15 @@ def test_who_asks_is_told_the_commands(
     assert capsys.readouterr() == (USAGE, "")
 
 
-@pytest.mark.parametrize("arguments", [[], ["unknown"]])
-def test_another_command_is_wrong(
-    arguments: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(arguments) == 2
+def test_no_command_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
     assert capsys.readouterr() == ("", USAGE)
+
+
+def test_another_command_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["cachee"]) == 2
+    told = "prodpatterns: there is no command 'cachee'"
+    assert capsys.readouterr() == ("", f"{USAGE}\n{told}\n")
 
 
 def test_the_process_gives_the_arguments(
