@@ -184,6 +184,8 @@ def test_without_user_text_at_the_end_there_is_only_the_exact_tier(
         dumps([RemoveMessage(id="1")]),
         dumps([HumanMessage([{"type": "custom", "value": object()}])]),
     ],
+    # Not by the prompt: an address in it would name the test anew in each process.
+    ids=range(8),
 )
 def test_a_chat_prompt_that_cannot_be_read_gets_the_exact_tier(prompt: str) -> None:
     assert identify(prompt, LLM, SCOPE).text is None
