@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 USAGE = """usage: prodpatterns COMMAND [options]
 
@@ -13,6 +14,13 @@ commands:
           (prodpatterns calibrate --help)
   report  show what a ledger's patterns spent and saved (prodpatterns report --help)
 """
+
+_HOMES = {
+    "demo": ("demo.launch", "launch"),
+    "cache": ("commands.cache", "run"),
+    "calibrate": ("commands.calibrate", "run"),
+    "report": ("commands.report", "run"),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,22 +34,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         Ctrl-C.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments[:1] == ["demo"]:
-        from langchain_prodpatterns.demo.launch import launch
-
-        return launch(arguments[1:])
-    if arguments[:1] == ["cache"]:
-        from langchain_prodpatterns.commands.cache import run
-
-        return run(arguments[1:])
-    if arguments[:1] == ["calibrate"]:
-        from langchain_prodpatterns.commands.calibrate import run as run_calibrate
-
-        return run_calibrate(arguments[1:])
-    if arguments[:1] == ["report"]:
-        from langchain_prodpatterns.commands.report import run as run_report
-
-        return run_report(arguments[1:])
+    home = _HOMES.get(arguments[0]) if arguments else None
+    if home is not None:
+        module, function = home
+        # Each has more to import than the others need.
+        run = getattr(import_module(f"langchain_prodpatterns.{module}"), function)
+        return int(run(arguments[1:]))
     if arguments[:1] in (["-h"], ["--help"]):
         sys.stdout.write(USAGE)
         return 0

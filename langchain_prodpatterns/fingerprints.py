@@ -22,6 +22,15 @@ class Fingerprint:
         length = "unknown" if self.dimensions is None else str(self.dimensions)
         return f"{self.name}, dimension {length}"
 
+    def admits(self, other: "Fingerprint") -> bool:
+        """Whether vectors of another may stand beside those of this one.
+
+        Args:
+            other: Whose dimensions may not be known yet.
+        """
+        same_length = other.dimensions in {None, self.dimensions}
+        return self.name == other.name and same_length
+
 
 def fingerprint_of(embeddings: Embeddings) -> Fingerprint:
     """Return the fingerprint of embeddings, without calling them.

@@ -21,6 +21,7 @@ from uuid import UUID
 from langchain_prodpatterns.arguments import is_number
 from langchain_prodpatterns.booking import Decision
 from langchain_prodpatterns.errors import ProdPatternsError
+from langchain_prodpatterns.json_lines import read_object
 from langchain_prodpatterns.usage import ModelCall, Usage
 
 VERSION = 1
@@ -149,22 +150,14 @@ def _call_fields(call: ModelCall) -> dict[str, Any]:
 
 
 def _read_object(line: str) -> Mapping[str, Any]:
-    try:
-        given = json.loads(line, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        given = None
-    if not isinstance(given, dict):
+    given = read_object(line)
+    if given is None:
         msg = "no JSON object"
         raise BadLine(msg)
     if given.get("v") != VERSION:
         msg = f"no line of a ledger of version {VERSION}, which this release reads"
         raise BadLine(msg)
     return given
-
-
-def _refuse_constant(name: str) -> Any:
-    """Refuse NaN and the infinities, which Python takes for JSON, and no one else."""
-    raise ValueError(name)
 
 
 def _read_call(given: Mapping[str, Any]) -> ModelCall:

@@ -24,6 +24,7 @@ from langchain_prodpatterns.arguments import is_number
 from langchain_prodpatterns.cache.stores.base import Entry, Vector
 from langchain_prodpatterns.errors import ProdPatternsError
 from langchain_prodpatterns.fingerprints import Fingerprint
+from langchain_prodpatterns.json_lines import read_object
 from langchain_prodpatterns.usage import Usage
 
 FORMAT = "prodpatterns-cache"
@@ -158,19 +159,11 @@ def _check(name: str, is_good: object) -> None:
 
 
 def _read_object(line: str) -> Mapping[str, Any]:
-    try:
-        given = json.loads(line, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        given = None
-    if not isinstance(given, dict):
+    given = read_object(line)
+    if given is None:
         msg = "no JSON object"
         raise BadLine(msg)
     return given
-
-
-def _refuse_constant(name: str) -> Any:
-    """Refuse NaN and the infinities, which Python takes for JSON, and no one else."""
-    raise ValueError(name)
 
 
 def _read_text(given: Mapping[str, Any], name: str) -> str:

@@ -6,7 +6,6 @@ Exit codes: 0; 1 when the command failed; 2 for wrong arguments; 130 after Ctrl-
 import argparse
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from functools import partial
 
 from langchain_prodpatterns.cache.stores.urls import open_store
 from langchain_prodpatterns.commands import (
@@ -18,11 +17,10 @@ from langchain_prodpatterns.commands import (
     stats,
     vacuum,
 )
-from langchain_prodpatterns.commands.ending import ended
+from langchain_prodpatterns.commands.ending import run_typed
 from langchain_prodpatterns.commands.output import Output
 from langchain_prodpatterns.commands.parsing import (
     STORE_VARIABLE,
-    WRONG_ARGUMENTS,
     Parser,
     add_common,
 )
@@ -50,11 +48,7 @@ def run(argv: Sequence[str]) -> int:
     Returns:
         The exit code.
     """
-    try:
-        options = _parser().parse_args(argv)
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else WRONG_ARGUMENTS
-    return ended(f"{PROGRAM} {options.command}", partial(_run, options))
+    return run_typed(_parser(), argv, _run, named_by="command")
 
 
 def _run(options: argparse.Namespace) -> int:

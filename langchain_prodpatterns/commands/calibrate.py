@@ -6,7 +6,6 @@ Exit codes: 0; 1 when the command failed; 2 for wrong arguments; 130 after Ctrl-
 import argparse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +18,13 @@ from langchain_prodpatterns.commands import (
 from langchain_prodpatterns.commands.calibrate_pairs import read_row as read_pair
 from langchain_prodpatterns.commands.calibrate_parts import Found
 from langchain_prodpatterns.commands.calibrate_rows import Rows, read_rows
-from langchain_prodpatterns.commands.ending import ended
-from langchain_prodpatterns.commands.output import Output, tell
-from langchain_prodpatterns.commands.parsing import WRONG_ARGUMENTS, Parser
+from langchain_prodpatterns.commands.ending import run_typed
+from langchain_prodpatterns.commands.output import Output, tell, tell_left_out
+from langchain_prodpatterns.commands.parsing import Parser
 from langchain_prodpatterns.commands.values import require, test_share, whole
 from langchain_prodpatterns.reports.pages import page, write_page
 
 PROGRAM = "prodpatterns calibrate"
-_TOLD = 10
 
 _COMPONENTS: Mapping[str, tuple[Any, Callable[[Mapping[str, Any]], Any], str]] = {
     "cache": (
@@ -63,11 +61,7 @@ def run(argv: Sequence[str]) -> int:
     Returns:
         The exit code.
     """
-    try:
-        options = _parser().parse_args(argv)
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else WRONG_ARGUMENTS
-    return ended(f"{PROGRAM} {options.component}", partial(_run, options))
+    return run_typed(_parser(), argv, _run, named_by="component")
 
 
 def _parser() -> Parser:
@@ -139,10 +133,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _tell(rows: Rows[Any]) -> None:
     """Say what of a file is not used, and why."""
-    for number, reason in rows.bad[:_TOLD]:
-        tell(f"line {number} is left out: {reason}")
-    if len(rows.bad) > _TOLD:
-        tell(f"and {len(rows.bad) - _TOLD} more lines")
+    tell_left_out(rows.bad)
     for reason, count in rows.left_out.items():
         tell(f"{count} rows are left out: {reason}")
 

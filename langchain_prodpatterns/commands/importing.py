@@ -20,12 +20,17 @@ from langchain_prodpatterns.commands.archive import (
     read_header,
 )
 from langchain_prodpatterns.commands.exporting import STANDARD
-from langchain_prodpatterns.commands.output import Advance, Output, progress, tell
+from langchain_prodpatterns.commands.output import (
+    Advance,
+    Output,
+    progress,
+    tell,
+    tell_left_out,
+)
 from langchain_prodpatterns.errors import StoreError
 from langchain_prodpatterns.fingerprints import Fingerprint
 
 _AT_ONCE = 500
-_TOLD = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,10 +79,7 @@ def run(options: argparse.Namespace, store: CacheStore, output: Output) -> int:
     except KeyboardInterrupt:
         tell(f"interrupted: {report}; run it again to go on")
         raise
-    for number, reason in report.bad[:_TOLD]:
-        tell(f"line {number} is left out: {reason}")
-    if len(report.bad) > _TOLD:
-        tell(f"and {len(report.bad) - _TOLD} more lines")
+    tell_left_out(report.bad)
     record = {
         "stored": report.stored,
         "present": report.present,

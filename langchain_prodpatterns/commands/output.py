@@ -2,10 +2,12 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+_TOLD = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,18 @@ def tell(text: str) -> None:
     """Write a line that is no result."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
+
+
+def tell_left_out(bad: Sequence[tuple[int, str]]) -> None:
+    """Write which lines of a file are left out, and why: of many, the first ones.
+
+    Args:
+        bad: Number and reason of each.
+    """
+    for number, reason in bad[:_TOLD]:
+        tell(f"line {number} is left out: {reason}")
+    if len(bad) > _TOLD:
+        tell(f"and {len(bad) - _TOLD} more lines")
 
 
 class Advance(Protocol):

@@ -6,17 +6,15 @@ Exit codes: 0; 1 when the command failed; 2 for wrong arguments; 130 after Ctrl-
 import argparse
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 
-from langchain_prodpatterns.commands.ending import ended
-from langchain_prodpatterns.commands.output import Output, tell
-from langchain_prodpatterns.commands.parsing import WRONG_ARGUMENTS, Parser
+from langchain_prodpatterns.commands.ending import run_typed
+from langchain_prodpatterns.commands.output import Output, tell_left_out
+from langchain_prodpatterns.commands.parsing import Parser
 from langchain_prodpatterns.errors import ProdPatternsError
 from langchain_prodpatterns.ledger import Ledger
 
 PROGRAM = "prodpatterns report"
-_TOLD = 10
 
 
 def run(argv: Sequence[str]) -> int:
@@ -28,11 +26,7 @@ def run(argv: Sequence[str]) -> int:
     Returns:
         The exit code.
     """
-    try:
-        options = _parser().parse_args(argv)
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else WRONG_ARGUMENTS
-    return ended(PROGRAM, partial(_run, options))
+    return run_typed(_parser(), argv, _run)
 
 
 def _parser() -> Parser:
@@ -62,10 +56,7 @@ def _run(options: argparse.Namespace) -> int:
 
     path = Path(options.ledger)
     ledger = Ledger.from_jsonl(path, on_bad=note)
-    for number, reason in bad[:_TOLD]:
-        tell(f"line {number} is left out: {reason}")
-    if len(bad) > _TOLD:
-        tell(f"and {len(bad) - _TOLD} more lines")
+    tell_left_out(bad)
     summary = ledger.summary()
     if bad and options.strict:
         msg = f"{path.name} has {len(bad)} lines that are none of a ledger"

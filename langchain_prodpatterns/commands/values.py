@@ -54,58 +54,47 @@ def count(text: str) -> int:
     return int(text)
 
 
-def share(text: str) -> float:
-    """Read a number from 0 to 0.5.
+def between(low: float, high: float) -> Callable[[str], float]:
+    """Return what reads a number from one to another.
 
-    Raises:
-        argparse.ArgumentTypeError: When it is none.
+    Args:
+        low: The least that is taken.
+        high: The greatest.
+
+    Returns:
+        A function of a text, which raises `argparse.ArgumentTypeError` for another.
     """
-    return _between(text, 0, 0.5)  # as for `SemanticJudgeCache`
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not low <= value <= high:
+            msg = f"{text!r} is no number from {low:g} to {high:g}"
+            raise argparse.ArgumentTypeError(msg)
+        return value
+
+    return read
 
 
-def cosine(text: str) -> float:
-    """Read a number from 0 to 1.
+share = between(0, 0.5)
+"""Reads a share of wrong answers, as `SemanticJudgeCache` takes it."""
 
-    Raises:
-        argparse.ArgumentTypeError: When it is none.
-    """
-    return _between(text, 0, 1)
+cosine = between(0, 1)
+"""Reads a cosine."""
 
+seconds = between(0.001, 86_400)
+"""Reads seconds to wait."""
 
-def seconds(text: str) -> float:
-    """Read a number of seconds, above 0.
+test_share = between(0.05, 0.95)
+"""Reads which share of the rows is kept for the report."""
 
-    Raises:
-        argparse.ArgumentTypeError: When it is none.
-    """
-    return _between(text, 0.001, 86_400)
+share_of_right = between(0.5, 0.999)
+"""Reads a precision."""
 
-
-def test_share(text: str) -> float:
-    """Read a number from 0.05 to 0.95.
-
-    Raises:
-        argparse.ArgumentTypeError: When it is none.
-    """
-    return _between(text, 0.05, 0.95)
-
-
-def share_of_right(text: str) -> float:
-    """Read a number from 0.5 to 0.999.
-
-    Raises:
-        argparse.ArgumentTypeError: When it is none.
-    """
-    return _between(text, 0.5, 0.999)
-
-
-def tolerated(text: str) -> float:
-    """Read a number from 0.0001 to 0.5.
-
-    Raises:
-        argparse.ArgumentTypeError: When it is none.
-    """
-    return _between(text, 0.0001, 0.5)
+tolerated = between(0.0001, 0.5)
+"""Reads a share of false positives."""
 
 
 def whole(text: str) -> int:
@@ -118,17 +107,6 @@ def whole(text: str) -> int:
         msg = f"{text!r} is no whole number from 0 on"
         raise argparse.ArgumentTypeError(msg)
     return int(text)
-
-
-def _between(text: str, low: float, high: float) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not low <= value <= high:
-        msg = f"{text!r} is no number from {low:g} to {high:g}"
-        raise argparse.ArgumentTypeError(msg)
-    return value
 
 
 def metadata_filter(

@@ -59,3 +59,12 @@ def test_embeddings_that_cache_are_seen_through() -> None:
 def test_a_fingerprint_says_its_dimension() -> None:
     assert str(Fingerprint("m", 3)) == "m, dimension 3"
     assert str(Fingerprint("m")) == "m, dimension unknown"
+
+
+def test_vectors_stand_beside_those_of_their_own_model_and_length() -> None:
+    stored = Fingerprint("model", 3)
+
+    assert stored.admits(stored)
+    assert stored.admits(Fingerprint("model"))
+    assert not stored.admits(Fingerprint("model", 4))
+    assert not stored.admits(Fingerprint("another", 3))

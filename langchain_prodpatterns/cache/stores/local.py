@@ -169,10 +169,7 @@ class LocalStore:
             StoreError: When the vectors in the store were made by another.
         """
         stored = self.fingerprint
-        if stored is not None and (
-            stored.name != fingerprint.name
-            or fingerprint.dimensions not in {None, stored.dimensions}
-        ):
+        if stored is not None and not stored.admits(fingerprint):
             msg = (
                 f"the cache at {self._path or 'memory'} holds vectors of {stored}, the "
                 f"embeddings given are {fingerprint}: give the same embeddings, or "

@@ -185,10 +185,7 @@ class VectorStoreStore:
                 vector store embeds by another.
         """
         stored = self.fingerprint
-        if stored is not None and (
-            stored.name != fingerprint.name
-            or fingerprint.dimensions not in {None, stored.dimensions}
-        ):
+        if stored is not None and not stored.admits(fingerprint):
             msg = (
                 f"the store holds vectors of {stored}, the embeddings given are "
                 f"{fingerprint}: give the same embeddings, or another prefix and an "

@@ -38,6 +38,7 @@ from langchain_prodpatterns.cache.stores.postgres.statements import (
     Work,
 )
 from langchain_prodpatterns.cache.stores.postgres.tables import TABLES, TENANT, VERSION
+from langchain_prodpatterns.cache.stores.sealing import as_blob
 from langchain_prodpatterns.cache.workers import off_loop
 from langchain_prodpatterns.deadlines import LateCalls, call_with_deadline
 from langchain_prodpatterns.errors import StoreError, StoreUnavailable
@@ -112,12 +113,7 @@ class Database:
         self._late = LateCalls()
         self._names: Names | None = None
         self._state: State | None = None
-        tenant = (
-            None
-            if namespace is None
-            else namespace.encode("utf-8", "surrogatepass").hex()
-        )
-        self._tenant = {} if tenant is None else {TENANT: tenant}
+        self._tenant = {} if namespace is None else {TENANT: as_blob(namespace).hex()}
         self._refused: tuple[StoreError | None, float] = (None, 0.0)
 
     def _breaker(self, what: str) -> Breaker:

@@ -34,6 +34,7 @@ _FROM = "FROM {s}.entries e LEFT JOIN {s}.uses u ON u.id = e.id"
 _REMOVED_AT_ONCE = 5_000
 _TRIES = 3
 _BIG_SECONDS = 1e9
+_EMBEDDER = "SELECT name, dimensions FROM {s}.embedder"
 
 
 @dataclass(slots=True)
@@ -163,17 +164,17 @@ def _adding(
     columns: dict[str, list[Any]], exacts: Sequence[str], given_by: Fingerprint
 ) -> Batch:
     model = {"embedder": given_by.name, "dimensions": given_by.dimensions}
+    named = {"exacts": list(exacts)}
     statements = [
-        Statement("DELETE FROM {s}.aliases WHERE exact = ANY(%(exacts)s)"),
+        Statement("DELETE FROM {s}.aliases WHERE exact = ANY(%(exacts)s)", named),
         Statement(
             "DELETE FROM {s}.entries WHERE id IN (SELECT id FROM {s}.entries "
-            "WHERE exact = ANY(%(exacts)s) ORDER BY exact FOR UPDATE)"
+            "WHERE exact = ANY(%(exacts)s) ORDER BY exact FOR UPDATE)",
+            named,
         ),
         Statement(_INSERT, {**columns, **model}),
-        Statement("SELECT name, dimensions FROM {s}.embedder"),
+        Statement(_EMBEDDER),
     ]
-    named = {"exacts": list(exacts)}
-    statements[:2] = [Statement(one.text, named) for one in statements[:2]]
     if given_by.dimensions is not None:
         record = (
             "INSERT INTO {s}.embedder (name, dimensions) "
@@ -185,7 +186,7 @@ def _adding(
 
 def fingerprint() -> Work[Fingerprint | None]:
     """Return the embedding model of the vectors, once there is one."""
-    results = yield Batch.of("SELECT name, dimensions FROM {s}.embedder")
+    results = yield Batch.of(_EMBEDDER)
     return _embedder(results[0])
 
 

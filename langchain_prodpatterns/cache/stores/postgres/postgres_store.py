@@ -218,11 +218,10 @@ class PostgresStore(Methods, AsyncMethods):
             self._db.prepare()
         except psycopg.Error as error:
             self._db.connections.close()
-            first, *_ = str(error).splitlines() or [type(error).__name__]
             msg = (
                 f"cannot open the cache in PostgreSQL at {place_of(self._where)}: "
-                f"{first}. Give the DSN of a database that this host reaches, or "
-                "require=False to begin without it"
+                f"{_first_line(error)}. Give the DSN of a database that this host "
+                "reaches, or require=False to begin without it"
             )
             raise StoreError(msg) from None
         except BaseException:
@@ -275,8 +274,7 @@ class PostgresStore(Methods, AsyncMethods):
                     migrations.grant(connection, schema, role)
                     done.append(f"granted {role!r} to read and write entries")
         except psycopg.Error as error:
-            first, *_ = str(error).splitlines() or [type(error).__name__]
-            msg = f"cannot make the tables at {place_of(dsn)}: {first}"
+            msg = f"cannot make the tables at {place_of(dsn)}: {_first_line(error)}"
             raise StoreError(msg) from None
         return done
 
@@ -353,10 +351,7 @@ class PostgresStore(Methods, AsyncMethods):
             # It is looked at again when there are vectors to compare with.
             self._keeper.embedder = fingerprint
             raise
-        if stored is not None and (
-            stored.name != fingerprint.name
-            or fingerprint.dimensions not in {None, stored.dimensions}
-        ):
+        if stored is not None and not stored.admits(fingerprint):
             msg = (
                 f"the cache at {place_of(self._where)} holds vectors of {stored}, the "
                 f"embeddings given are {fingerprint}: give the same embeddings, or "
@@ -387,6 +382,11 @@ class PostgresStore(Methods, AsyncMethods):
 
 def _reopen(where: str, given: dict[str, Any]) -> PostgresStore:
     return PostgresStore(where, **given)
+
+
+def _first_line(error: psycopg.Error) -> str:
+    first, *_ = str(error).splitlines() or [type(error).__name__]
+    return first
 
 
 def place_of(where: Where) -> str:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import pytest
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessage
 from langchain_core.stores import BaseStore, InMemoryByteStore
@@ -172,3 +173,13 @@ async def serve(store: VectorStoreStore, *, by_async: bool) -> None:
         assert cache.invalidate(query=typo) == 1
         assert await ask(typo) == ("Click there.", None)
         assert (cache.stats().errors, cache.stats().entries) == (0, 1)
+
+
+@pytest.fixture
+def vectors() -> Vectors:
+    return Vectors()
+
+
+@pytest.fixture
+def kv() -> Notebook:
+    return Notebook()

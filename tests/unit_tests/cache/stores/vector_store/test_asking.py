@@ -32,16 +32,6 @@ from tests.unit_tests.cache.stores.vector_store.conftest import (
 PATIENCE = 30.0
 
 
-@pytest.fixture
-def vectors() -> Vectors:
-    return Vectors()
-
-
-@pytest.fixture
-def kv() -> Notebook:
-    return Notebook()
-
-
 @pytest.mark.parametrize("call", ["mget", "mset"])
 def test_an_error_of_the_key_value_store_names_its_type_only(
     vectors: Vectors, kv: Notebook, call: str

@@ -30,16 +30,6 @@ from tests.unit_tests.cache.stores.vector_store.conftest import (
 ALL = Selection()
 
 
-@pytest.fixture
-def vectors() -> Vectors:
-    return Vectors()
-
-
-@pytest.fixture
-def kv() -> Notebook:
-    return Notebook()
-
-
 @pytest.mark.parametrize("way", ["raises", "says no"])
 def test_a_vector_that_cannot_be_removed_is_removed_by_a_sweep(
     vectors: Vectors, kv: Notebook, way: str
