@@ -2,10 +2,12 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.runnables import RunnableLambda
 
 from langchain_prodpatterns.cache import SemanticJudgeCache
 from langchain_prodpatterns.cache.stores import PostgresStore
@@ -23,6 +25,7 @@ from tests.unit_tests.cache.conftest import (
 PATIENCE = 60
 NEVER = 10_000.0
 QUESTION = "When does the office open?"
+MARK = Selection(key="mark")
 
 
 @pytest.fixture
@@ -64,6 +67,16 @@ class Heard:
             assert self._changed.wait_for(lambda: selection in self.told, PATIENCE)
 
 
+def _begin_to_hear(mine: PostgresStore, other: PostgresStore) -> Heard:
+    """Return what another hears from now on."""
+    heard = Heard(other)
+    other.find("xa")
+    mine.remove(MARK)
+    heard.wait_for(MARK)
+    heard.told.clear()
+    return heard
+
+
 @pytest.mark.parametrize(
     ("selection", "told"),
     [
@@ -82,11 +95,7 @@ def test_a_removal_is_told_to_the_others_by_a_notification(
 ) -> None:
     mine, other = open_store(), open_store(hear_seconds=NEVER)
     mine.add(entry(), None)
-    heard = Heard(other)
-    # It hears from now on.
-    other.find("xa")
-    heard.wait_for(Selection())
-    heard.told.clear()
+    heard = _begin_to_hear(mine, other)
 
     mine.remove(selection)
 
@@ -96,10 +105,7 @@ def test_a_removal_is_told_to_the_others_by_a_notification(
 
 def test_a_clear_is_told(open_store: OpenStore) -> None:
     mine, other = open_store(), open_store(hear_seconds=NEVER)
-    heard = Heard(other)
-    other.find("xa")
-    heard.wait_for(Selection())
-    heard.told.clear()
+    heard = _begin_to_hear(mine, other)
 
     mine.clear()
 
@@ -112,9 +118,7 @@ def test_a_removal_is_told_without_notifications(
     """As behind a pooler, which hands none on."""
     monkeypatch.setattr(housekeeping, "CHANNEL", "nobody_notifies")
     mine, other = open_store(), open_store(hear_seconds=0.01)
-    heard = Heard(other)
-    other.find("xa")
-    heard.wait_for(Selection())
+    heard = _begin_to_hear(mine, other)
 
     mine.remove(Selection(key="ka"))
 
@@ -232,6 +236,24 @@ def test_an_answer_on_its_way_is_not_stored_beyond_an_invalidation(
     assert not _is_hit(mine)
 
 
+def test_the_first_answer_of_a_process_is_stored(
+    open_store: OpenStore, open_cache: Callable[..., SemanticJudgeCache]
+) -> None:
+    """It begins to hear in the middle of the call: what was before is no news."""
+    open_store().remove(Selection())
+    store, calls = open_store(), list[str]()
+
+    def work(question: str) -> str:
+        calls.append(question)
+        store._hear()
+        return "at nine"
+
+    chain = open_cache(store).wrap(RunnableLambda(work), scope="hours")
+    assert [chain.invoke(QUESTION), chain.invoke(QUESTION)] == ["at nine"] * 2
+
+    assert calls == [QUESTION]
+
+
 def _local(open_store: OpenStore, **given: Any) -> PostgresStore:
     return open_store(local_entries=10, local_seconds=1_000.0, **given)
 
@@ -289,6 +311,28 @@ def test_the_local_tier_drops_what_another_process_removes(
     _until_trusted(store)
 
     change(other)
+
+    _gone(store)
+
+
+def test_the_local_tier_does_not_hold_what_is_found_while_it_is_removed(
+    open_store: OpenStore,
+) -> None:
+    """It hears that something will be gone, and finds it once more."""
+    store, other = _local(open_store, hear_seconds=1_000.0), open_store()
+    store.add(entry(), None)
+    _until_trusted(store)
+
+    def remove() -> Any:
+        work = entries.remove(Selection(key="ka"), "other")
+        results = yield next(work)
+        store._hear()
+        assert store.find("xa") is not None
+        with suppress(StopIteration):
+            while True:
+                results = yield work.send(results)
+
+    other._db.run(remove(), "bulk")
 
     _gone(store)
 

@@ -23,6 +23,20 @@ KEPT_SECONDS = 600
 """How long a row of `recalls` is kept: who has not read it by then has read nothing."""
 
 _LATE_SECONDS = 60.0
+_NEWS = """
+SELECT id, origin, selection, extract(epoch FROM clock_timestamp() - at)::float8
+FROM {s}.recalls WHERE id > %(low)s
+"""
+# Not beyond the greatest: lower ones may be on their way.
+_FIRST = """
+SELECT r.id, r.origin, r.selection,
+    extract(epoch FROM clock_timestamp() - r.at)::float8, old.low
+FROM (
+    SELECT coalesce(max(id), 0) AS low FROM {s}.recalls
+    WHERE at < now() - make_interval(secs => %(late)s::float8)
+) old
+LEFT JOIN {s}.recalls r ON r.id > old.low
+"""
 _FIELDS = ("key", "namespace", "older_than", "partition")
 
 
@@ -72,8 +86,12 @@ class Hearing:
     """Seconds, from any point in time."""
     low: int | None = None
     """The number beyond which announcements are read; `None` before the first time."""
-    _heard: dict[int, float] = field(default_factory=dict)
-    _asked_at: float = 0.0
+    _heard: dict[int, float] = field(default_factory=dict, init=False)
+    _began_at: float = field(init=False)
+    _asked_at: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._began_at = self._asked_at = self.clock()
 
     @staticmethod
     def ask(low: int | None) -> Batch:
@@ -83,40 +101,41 @@ class Hearing:
             low: What `low` is at this moment.
         """
         if low is None:
-            # Not the greatest: lower ones may be on their way.
-            return Batch.of(
-                "SELECT coalesce(max(id), 0) FROM {s}.recalls "
-                "WHERE at < now() - make_interval(secs => %(late)s::float8)",
-                late=_LATE_SECONDS,
-            )
-        return Batch.of(
-            "SELECT id, origin, selection FROM {s}.recalls WHERE id > %(low)s",
-            low=low,
-        )
+            return Batch.of(_FIRST, late=_LATE_SECONDS)
+        return Batch.of(_NEWS, low=low)
 
     def news(self, low: int | None, result: Result) -> list[Selection]:
         """Return what others removed, of what the batch has read.
 
-        What was removed before this process has asked first, or while it could not
-        ask for long, is not known: then it may be anything.
+        What was removed before this process began is none: nothing that it has could
+        be of before. What was removed while it could not ask for long is not known:
+        then it may be anything.
 
         Args:
             low: What it was asked with.
             result: What the database gave.
         """
         now = self.clock()
-        if low is None:
-            if self.low is None:
-                self.low, self._asked_at = int(result.rows[0][0]), now
-            return [Selection()]
-        missed = now - self._asked_at > KEPT_SECONDS / 2
+        kept = _LATE_SECONDS if low is None else KEPT_SECONDS / 2
+        missed = now - self._asked_at > kept
         self._asked_at = now
-        fresh = [row for row in result.rows if row[0] not in self._heard]
+        if low is None and self.low is None:
+            self.low = int(result.rows[0][-1])
+        fresh = [
+            row
+            for row in result.rows
+            if row[0] is not None and row[0] not in self._heard
+        ]
         self._heard.update((row[0], now) for row in fresh)
         self._forget(now)
         if missed:
             return [Selection()]
-        return [selection_of(row[2]) for row in fresh if row[1] != self.origin]
+        lived = now - self._began_at
+        return [
+            selection_of(selection)
+            for _, origin, selection, age, *_ in fresh
+            if origin != self.origin and age <= lived
+        ]
 
     def _forget(self, now: float) -> None:
         """Read no more what was read long ago: until then a lower number may come.

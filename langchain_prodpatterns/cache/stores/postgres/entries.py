@@ -272,25 +272,27 @@ def remove(
     """Remove entries, some thousand a transaction; return how many.
 
     What is removed is announced before: an answer that another process stores after
-    that is there to be removed, and one that it stores before is told to it.
+    that is there to be removed, and one that it stores before is told to it. And with
+    the removal: until then another process could still find it, and keep it at hand.
 
     Args:
         selection: Which entries.
         origin: Who removes them.
         keys: Only those of these keys.
     """
-    yield announce(selection, origin)
+    announced = announce(selection, origin)
+    yield announced
     where, values = clauses(selection)
     if keys is not None:
         where, values = f"{where} AND e.key = ANY(%(keys)s)", {**values, "keys": keys}
     removed = 0
     while True:
-        results = yield Batch.of(
+        removing = Statement(
             "DELETE FROM {s}.entries WHERE id IN (SELECT e.id FROM {s}.entries e "  # noqa: S608 - our own clauses
             f"WHERE {where} ORDER BY e.exact LIMIT %(limit)s FOR UPDATE)",
-            **values,
-            limit=_REMOVED_AT_ONCE,
+            {**values, "limit": _REMOVED_AT_ONCE},
         )
+        results = yield Batch((removing, *announced.statements))
         removed += results[0].count
         if results[0].count < _REMOVED_AT_ONCE:
             return removed

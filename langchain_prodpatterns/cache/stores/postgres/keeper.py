@@ -118,8 +118,8 @@ class Keeper:
 
     def _begin_anew(self) -> None:
         """Be another than the process that this one is forked from."""
-        self.origin = uuid4().hex
-        self._hearing = Hearing(self.origin)
+        # What it heard stays heard; what its parent says is news from now on.
+        self.origin = self._hearing.origin = uuid4().hex
         # They are its parent's, which writes them down.
         self._hits.clear()
 

@@ -20,9 +20,15 @@ OWN, OTHER = "own", "other"
 TEXTS = st.text(st.characters(), max_size=20)
 
 
-def _rows(*ids: int, origin: str = OTHER) -> Result:
-    rows = [(id_, origin, json.dumps({"key": f"k{id_}"})) for id_ in ids]
+def _rows(*ids: int, origin: str = OTHER, age: float = 0.0) -> Result:
+    rows = [(id_, origin, json.dumps({"key": f"k{id_}"}), age) for id_ in ids]
     return Result(rows, len(rows))
+
+
+def _first(low: int, *ids: int, age: float = 0.0) -> Result:
+    """Return what the first time gives: one row without an announcement, if need be."""
+    rows = _rows(*ids, age=age).rows or [(None, None, None, None)]
+    return Result([(*row, low) for row in rows], len(rows))
 
 
 def _keys(selections: list[Selection]) -> list[str | None]:
@@ -38,28 +44,47 @@ def clock() -> Clock:
 def hearing(clock: Clock) -> Hearing:
     """One that has asked for the first time, when number 10 was the last old one."""
     hearing = Hearing(OWN, clock)
-    hearing.news(None, Result([(10,)], 1))
+    hearing.news(None, _first(10))
     return hearing
 
 
-def test_what_was_before_the_first_time_may_be_anything(clock: Clock) -> None:
+def test_who_begins_has_nothing_that_was_removed_before(clock: Clock) -> None:
     hearing = Hearing(OWN, clock)
+    clock.now += 3
 
-    assert hearing.news(None, Result([(10,)], 1)) == [Selection()]
+    assert hearing.news(None, _first(10)) == []
     assert hearing.low == 10
+
+
+def test_what_was_removed_since_it_began_is_news_the_first_time(clock: Clock) -> None:
+    hearing = Hearing(OWN, clock)
+    clock.now += 3
+
+    assert hearing.news(None, _first(10, 11, age=3.1)) == []
+    assert _keys(hearing.news(None, _first(10, 11, 12, age=2.9))) == ["k12"]
+    assert hearing.news(10, _rows(11, 12)) == []
+
+
+def test_what_began_long_before_the_first_time_has_heard_nothing(clock: Clock) -> None:
+    hearing = Hearing(OWN, clock)
+    clock.now += 61
+
+    assert hearing.news(None, _first(10, 11)) == [Selection()]
+    assert _keys(hearing.news(10, _rows(11, 12))) == ["k12"]
 
 
 def test_the_first_time_begins_below_what_may_still_be_on_its_way() -> None:
     (statement,) = Hearing.ask(None).statements
 
     assert "WHERE at < now() -" in statement.text
+    assert "r.id > old.low" in statement.text
     assert statement.values == {"late": 60.0}
 
 
 def test_two_that_ask_for_the_first_time_at_once_begin_at_the_lower_number(
     hearing: Hearing,
 ) -> None:
-    assert hearing.news(None, Result([(15,)], 1)) == [Selection()]
+    assert hearing.news(None, _first(15)) == []
     assert hearing.low == 10
 
 
@@ -121,7 +146,7 @@ def test_each_is_heard_exactly_once_in_whatever_order_they_come(
 ) -> None:
     clock = Clock()
     hearing = Hearing(OWN, clock)
-    hearing.news(None, Result([(0,)], 1))
+    hearing.news(None, _first(0))
     visible: list[int] = []
     heard: list[str | None] = []
     while len(visible) < len(order):

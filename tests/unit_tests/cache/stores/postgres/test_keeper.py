@@ -228,22 +228,23 @@ def test_a_listener_is_told_of_what_others_removed() -> None:
     keeper.listeners.append(told.append)
 
     def answer(batch: Batch) -> list[Result] | None:
-        if batch.statements[0].text.startswith("SELECT id, origin"):
-            return [Result([(6, "other", '{"key": "k"}'), (7, keeper.origin, "{}")], 2)]
-        return [Result([(5,)], 1)]
+        if "low" in batch.statements[0].values:
+            theirs = (6, "other", '{"key": "k"}', 0.0)
+            return [Result([theirs, (7, keeper.origin, "{}", 0.0)], 2)]
+        return [Result([(None, None, None, None, 5)], 1)]
 
     _run(keeper.hear(), answer)
-    assert told == [Selection()]
+    assert told == []
     _run(keeper.hear(), answer)
-    assert told == [Selection(), Selection(key="k")]
+    assert told == [Selection(key="k")]
     _run(keeper.hear(), answer)
-    assert len(told) == 2
+    assert len(told) == 1
 
 
 def test_what_was_all_removed_may_be_of_another_model_now() -> None:
     keeper = _keeper()
     keeper.known = Fingerprint("m", 2)
 
-    _run(keeper.hear(), lambda _: [Result([(5,)], 1)])
+    _run(keeper.hear(), lambda _: [Result([(6, "other", "{}", 0.0, 5)], 1)])
 
     assert keeper.known is None
