@@ -59,8 +59,6 @@ def _index(store: PostgresStore, *partitions: str) -> None:
         store.nearest(partition, _vectors(1)[0], exact="q")
     while store._db.run(store._keeper.index_some(500), "bulk"):
         """There is more."""
-    # What is known of sizes is from before that.
-    store._keeper._sizes.forget(None)
 
 
 def _plan(
@@ -73,15 +71,12 @@ def _plan(
     """Return the plan of a search."""
     search = searching.Search(partition, _vectors(1)[0], "q", 1)
     batch: Batch = next(
-        searching.nearest(search, breadth or 200, large=breadth is not None)
+        searching.nearest(search, breadth or 200, indexed=breadth is not None)
     )
     (statement,) = batch.statements
     query = Names("prodpatterns", "public").query(statement)
-    with connection.transaction():
-        for name, value in batch.settings.items():
-            connection.execute("SELECT set_config(%s, %s, true)", (name, value))
-        explain = b"EXPLAIN (ANALYZE) " if analyze else b"EXPLAIN "
-        rows = connection.execute(explain + query, statement.values).fetchall()
+    explain = b"EXPLAIN (ANALYZE, BUFFERS) " if analyze else b"EXPLAIN "
+    rows = connection.execute(explain + query, statement.values).fetchall()
     return "\n".join(str(row[0]) for row in rows)
 
 
@@ -144,6 +139,24 @@ def test_the_plan_stays_after_many_executions(filled: PostgresStore, dsn: str) -
         assert NEAREST not in plan
 
 
+def test_a_search_says_how_far_the_index_looks_and_leaves_the_session_as_it_was(
+    filled: PostgresStore, dsn: str
+) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        pages = [
+            int(re.findall(rf"{NEAREST}.*\n(?:.*\n)*?.*hit=(\d+)", plan)[0])
+            for breadth in (5, 500)
+            for plan in [_plan(connection, "large", breadth, analyze=True)]
+        ]
+        left = connection.execute(
+            "SELECT current_setting('hnsw.ef_search'), "
+            "current_setting('hnsw.iterative_scan')"
+        ).fetchone()
+
+    assert pages[1] > 2 * pages[0]
+    assert left == ("40", "off")
+
+
 def test_only_a_large_partition_is_given_to_the_index(
     filled: PostgresStore, dsn: str
 ) -> None:
@@ -155,7 +168,8 @@ def test_only_a_large_partition_is_given_to_the_index(
         )
     )
 
-    assert indexed == {"large": LARGE - 100, "small": 0}
+    # Those that came last are compared beside it.
+    assert indexed == {"large": LARGE - 200 // 16, "small": 0}
     assert one(dsn, f"SELECT to_regclass('prodpatterns.{NEAREST}') IS NOT NULL")
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Coroutine, Iterator
 from concurrent.futures import CancelledError
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -60,7 +60,7 @@ _AGAIN: dict[str, Any] = {
     "stop": tenacity.stop_after_attempt(_TRIES),
     "reraise": True,
 }
-_SET = "SELECT set_config(n, v, true) FROM unnest(%(n)s::text[], %(v)s::text[]) t(n, v)"
+_TENANT = f"SELECT set_config('{TENANT}', %(blob)s, true)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,6 @@ class Database:
         self._late = LateCalls()
         self._names: Names | None = None
         self._state: State | None = None
-        self._tenant = {} if namespace is None else {TENANT: as_blob(namespace).hex()}
         self._refused: tuple[StoreError | None, float] = (None, 0.0)
 
     def _breaker(self, what: str) -> Breaker:
@@ -368,12 +367,11 @@ class Database:
         return await cursor.execute(self._query(one), one.values or None, binary=True)
 
     def _statements(self, batch: Batch) -> tuple[tuple[Statement, ...], int]:
-        """Return the statements of a batch, and how many of them only set something."""
-        settings: Mapping[str, str] = {**batch.settings, **self._tenant}
-        if not settings:
+        """Return the statements of a batch, and how many of them only say who asks."""
+        if self._namespace is None:
             return batch.statements, 0
-        values = {"n": list(settings), "v": list(settings.values())}
-        return (Statement(_SET, values), *batch.statements), 1
+        blob = as_blob(self._namespace).hex()
+        return (Statement(_TENANT, {"blob": blob}), *batch.statements), 1
 
     def _query(self, statement: Statement) -> bytes:
         assert self._names is not None  # noqa: S101 - it is prepared

@@ -48,6 +48,10 @@ _NUMBERS_SIDE_BY_SIDE = 4_000_000
 """The same where the vectors lie side by side."""
 _TRIES = 4
 _ASKED_AT_ONCE = 100
+_COUNTED_AT_ONCE = 1_000
+_LEFT = 16
+"""Beside what is in the index, a part of what would all be looked at stays out of it:
+those came last, and are compared as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,22 +151,19 @@ class Keeper:
         stored = self.known or (yield from self.fingerprint())
         if stored is None or not self._compares(stored, search.vector):
             return []
-        large = self._sizes.is_large(search.partition)
-        if large is None:
-            size = search.vector.size
-            rows = self._searching.rows(size)
-            large = yield from searching.is_large(search.partition, size, rows)
-            self._sizes.note(search.partition, large=large)
-        breadth = self._searching.breadth
+        self._sizes.note_searched(search.partition)
+        indexed = self._sizes.is_indexed(search.partition)
         for _ in range(_TRIES):
-            neighbors, damaged = yield from searching.nearest(
-                search, breadth, large=large
+            found = yield from searching.nearest(
+                search, self._searching.breadth, indexed=indexed
             )
-            yield from self._put_damaged_aside(damaged)
-            if not damaged:
+            yield from self._put_damaged_aside(found.damaged)
+            if not found.damaged:
                 break
             # They have hidden the next nearest.
-        return neighbors
+        if found.indexed and not indexed:
+            self._sizes.note_indexed(search.partition)
+        return found.neighbors
 
     def _compares(self, stored: Fingerprint, vector: Vector) -> bool:
         """Whether a vector has a direction, and is of the model of the stored ones."""
@@ -298,9 +299,15 @@ class Keeper:
         size = self.known.dimensions if self.known else None
         if size is None or not self._searching.is_indexed(size):
             return 0
-        rows = self._searching.rows(size) // 2
+        rows = self._searching.rows(size)
+        while searched := self._sizes.take_searched(_COUNTED_AT_ONCE):
+            large = yield from searching.large_ones(searched, size, rows)
+            for partition in searched:
+                self._sizes.note_counted(partition, large=partition in large)
         for partition in self._sizes.some_large(_ASKED_AT_ONCE):
-            moved = yield from searching.index_some(partition, size, rows, limit)
+            moved = yield from searching.index_some(
+                partition, size, rows // _LEFT, limit
+            )
             if moved:
                 return moved
         return 0

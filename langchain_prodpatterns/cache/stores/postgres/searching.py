@@ -54,15 +54,23 @@ _COMPARED = """(
     ORDER BY distance LIMIT {looked}
 )"""
 
+# The index is told how far to look by what has to be known before it is: a transaction
+# around one statement would cost as much as the search. The settings end with it.
+_TOLD = """(
+    SELECT CASE WHEN set_config('hnsw.ef_search', %(breadth)s::text, true)
+        || set_config('hnsw.iterative_scan', 'relaxed_order', true) IS NOT NULL
+    THEN %(vector)s::{v}.halfvec({dimensions}) END
+)"""
+
 # Not by the index of partitions, for which the expression is none: the planner takes
 # it where it knows no better, and would sort a million vectors.
-_INDEXED = """(
-    SELECT id, vector::{v}.halfvec({dimensions}) OPERATOR({v}.<=>)
-        %(vector)s::{v}.halfvec({dimensions}) AS distance
-    FROM {s}.vectors WHERE partition || '' = %(partition)s
-    AND indexed AND {v}.vector_dims(vector) = {dimensions}
-    ORDER BY distance LIMIT {looked}
-)"""
+_INDEXED = f"""(
+    SELECT id, vector::{{v}}.halfvec({{dimensions}}) OPERATOR({{v}}.<=>) {_TOLD}
+        AS distance
+    FROM {{s}}.vectors WHERE partition || '' = %(partition)s
+    AND indexed AND {{v}}.vector_dims(vector) = {{dimensions}}
+    ORDER BY distance LIMIT {{looked}}
+)"""  # noqa: S608 - our own words
 
 _FOUND = f"""
 SELECT looked.count, live.* FROM (SELECT <count> FROM near) looked
@@ -77,7 +85,7 @@ LEFT JOIN LATERAL (
 ) live ON true
 """  # noqa: S608 - our own columns
 
-# Another process may just have given some of a small partition to the index.
+# Some of its vectors may have been given to the index since they were looked for.
 _COUNT_OF_SMALL = """CASE WHEN EXISTS (
     SELECT FROM {s}.vectors WHERE partition = %(partition)s AND {of_indexed}
 ) THEN -1 ELSE count(*) END AS count"""
@@ -90,22 +98,28 @@ _LARGE = (
 ).replace("<count>", "count(*)")
 
 
-def nearest(
-    search: Search, breadth: int, *, large: bool
-) -> Work[tuple[list[Neighbor], list[str]]]:
-    """Return the nearest entries, the nearest first, and the keys of damaged ones.
+@dataclass(slots=True)
+class Nearest:
+    """What was found."""
+
+    neighbors: list[Neighbor]
+    """The nearest entries, the nearest first."""
+    damaged: list[str]
+    """The keys of damaged ones."""
+    indexed: bool = False
+    """Whether vectors of the partition are in the index."""
+
+
+def nearest(search: Search, breadth: int, *, indexed: bool) -> Work[Nearest]:
+    """Return the nearest entries of a partition.
 
     Args:
         search: What to look for.
-        breadth: Of a large partition, how many candidates the index keeps in view
-            (`hnsw.ef_search`).
-        large: Whether the partition is large; of a small one all are compared.
+        breadth: How many candidates the index keeps in view (`hnsw.ef_search`).
+        indexed: Whether vectors of the partition are known to be in the index; where it
+            shows that some are, it is looked into, too.
     """
-    settings = {
-        "hnsw.ef_search": str(breadth),
-        "hnsw.iterative_scan": "relaxed_order",
-    }
-    values = {
+    values: dict[str, Any] = {
         "partition": search.partition,
         "vector": Half.of(search.vector),
         "exact": search.exact,
@@ -114,19 +128,19 @@ def nearest(
     looked = search.limit + _MORE
     while True:
         names: dict[str, str | int] = {"looked": looked, "limit": search.limit}
-        if large:
+        if indexed:
             names["dimensions"] = search.vector.size
-        text = _of_size(_LARGE if large else _SMALL, search.vector.size)
-        statement = Statement(text, values, names)
-        results = yield Batch((statement,), settings if large else {})
+            values["breadth"] = str(breadth)
+        text = _of_size(_LARGE if indexed else _SMALL, search.vector.size)
+        results = yield Batch((Statement(text, values, names),))
         rows = results[0].rows
         if rows[0][0] < 0:
-            large = True
+            indexed = True
             continue
         live = [row for row in rows if row[1] is not None]
         is_all = rows[0][0] < looked or looked >= _LOOKED_AT_MOST
         if len(live) >= search.limit or is_all:
-            return _neighbors(live)
+            return Nearest(*_neighbors(live), indexed)
         looked = min(looked * _MORE, _LOOKED_AT_MOST)
 
 
@@ -147,23 +161,30 @@ def _neighbors(rows: Iterable[Sequence[Any]]) -> tuple[list[Neighbor], list[str]
     return neighbors, damaged
 
 
-def is_large(partition: str, dimensions: int, rows: int) -> Work[bool]:
-    """Return whether a partition has vectors in the index, or more than so many.
+_MANY = """
+SELECT p.partition FROM unnest(%(partitions)s::text[]) AS p (partition) WHERE (
+    SELECT count(*) FROM (
+        SELECT FROM {s}.vectors n
+        WHERE n.partition = p.partition AND NOT indexed AND <fitting>
+        LIMIT %(rows)s + 1
+    ) counted
+) > %(rows)s
+"""
+
+
+def large_ones(
+    partitions: Sequence[str], dimensions: int, rows: int
+) -> Work[frozenset[str]]:
+    """Return those of some partitions that have many vectors outside the index.
 
     Args:
-        partition: The partition.
-        dimensions: Of its vectors.
-        rows: Vectors that are not in the index.
+        partitions: The partitions.
+        dimensions: Of their vectors.
+        rows: More than so many are many.
     """
-    text = (
-        "SELECT EXISTS (SELECT FROM {s}.vectors WHERE partition = %(partition)s "
-        "AND {of_indexed}), count(*) FROM (SELECT FROM {s}.vectors "
-        "WHERE partition = %(partition)s AND NOT indexed AND <fitting> LIMIT {rows}) c"
-    )
-    names, values = {"rows": rows + 1}, {"partition": partition}
-    results = yield Batch((Statement(_of_size(text, dimensions), values, names),))
-    indexed, count = results[0].rows[0]
-    return bool(indexed or count > rows)
+    text = _of_size(_MANY, dimensions)
+    results = yield Batch.of(text, partitions=list(partitions), rows=rows)
+    return frozenset(partition for (partition,) in results[0].rows)
 
 
 _INDEX_SOME = """

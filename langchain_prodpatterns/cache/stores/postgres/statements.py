@@ -39,8 +39,6 @@ class Batch:
 
     statements: tuple[Statement, ...]
     """The statements."""
-    settings: Mapping[str, str] = field(default_factory=dict)
-    """Settings that hold for this transaction."""
 
     @classmethod
     def of(cls, text: str, /, **values: Any) -> "Batch":

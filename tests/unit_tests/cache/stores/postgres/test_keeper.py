@@ -4,6 +4,7 @@ import gc
 import os
 import signal
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from langchain_prodpatterns.cache.stores.postgres.statements import (
 )
 from langchain_prodpatterns.errors import StoreError
 from langchain_prodpatterns.fingerprints import Fingerprint
+from tests.unit_tests.cache.stores.postgres.scripted import STATE
 
 NOTHING = Result([], 0)
 ENTRY = Entry("k", "p", "x", "text", '"v"', "n")
@@ -141,56 +143,65 @@ def test_vectors_of_another_model_are_refused() -> None:
         )
 
 
-def _partitions(rows: int, keeper: Keeper, dimensions: int = 2) -> list[Batch]:
-    """Look for a neighbor in a partition of more or fewer rows."""
+def _searched(keeper: Keeper, dimensions: int = 2, *, indexed: bool) -> list[bool]:
+    """Look for a neighbor; return of each statement if it looks into the index."""
     keeper.known = Fingerprint("m", dimensions)
     keeper.embedder = Fingerprint("m")
 
     def answer(batch: Batch) -> list[Result] | None:
-        if batch.statements[0].text.startswith("SELECT EXISTS"):
-            most = int(batch.statements[0].names["rows"])
-            return [Result([(False, min(rows, most))], 1)]
-        return _rows(batch, "looked", (0, None))
+        knows = "UNION ALL" in batch.statements[0].text
+        return _rows(batch, "looked", (-1 if indexed and not knows else 0, None))
 
     search = Search("p", np.ones(dimensions, np.float32), "x", 1)
-    return _run(keeper.nearest(search), answer)[1]
+    _, batches = _run(keeper.nearest(search), answer)
+    return ["UNION ALL" in _told([batch]) for batch in batches]
+
+
+def test_who_has_seen_that_a_partition_is_in_the_index_looks_there_at_once() -> None:
+    keeper = _keeper()
+
+    assert _searched(keeper, indexed=False) == [False]
+    assert _searched(keeper, indexed=True) == [False, True]
+    assert _searched(keeper, indexed=True) == [True]
+    # What was removed may be all of it.
+    _run(keeper.remove(Selection(namespace="n")))
+    assert _searched(keeper, indexed=False) == [False]
 
 
 @pytest.mark.parametrize(
-    ("dimensions", "rows", "is_large"),
-    [
-        (384, 10_416, False),
-        (384, 10_417, True),
-        (1_200, 3_333, False),
-        (1_200, 3_334, True),
-        # Too long to lie side by side in an index.
-        (1_201, 832, False),
-        (1_201, 833, True),
-    ],
+    ("dimensions", "rows"), [(384, 10_416), (1_200, 3_333), (1_201, 832)]
 )
-def test_a_large_partition_is_searched_by_the_index(
-    dimensions: int, rows: int, is_large: bool
+def test_what_was_searched_is_counted_and_given_to_the_index(
+    dimensions: int, rows: int
 ) -> None:
-    batches = _partitions(rows, _keeper(), dimensions)
+    """Vectors that are too long to lie side by side are fewer."""
+    indexed = replace(STATE, indexed=frozenset({dimensions}))
+    keeper = _keeper(state=indexed)
+    _searched(keeper, dimensions, indexed=False)
 
-    assert batches[-1].settings == (
-        {"hnsw.ef_search": "200", "hnsw.iterative_scan": "relaxed_order"}
-        if is_large
-        else {}
+    moved, (counted, given) = _run(
+        keeper.index_some(200),
+        lambda batch: (
+            [Result([("p",)], 1)]
+            if "partitions" in batch.statements[0].values
+            else [Result([], 200)]
+        ),
     )
-    assert ("UNION ALL" in _told(batches)) is is_large
+
+    assert moved == 200
+    assert counted.statements[0].values == {"partitions": ["p"], "rows": rows}
+    assert given.statements[0].values["partition"] == "p"
+    assert given.statements[0].values["rows"] == rows // 16
 
 
-def test_a_size_is_asked_again_after_a_removal() -> None:
-    keeper = _keeper()
-    assert len(_partitions(20_000, keeper)) == 2
-    assert len(_partitions(20_000, keeper)) == 1
+def test_what_was_counted_and_is_small_is_given_to_no_index() -> None:
+    keeper = _keeper(state=replace(STATE, indexed=frozenset({2})))
+    _searched(keeper, indexed=False)
 
-    _run(keeper.remove(Selection(namespace="n")))
-
-    batches = _partitions(10, keeper)
-    assert len(batches) == 2
-    assert not batches[-1].settings
+    assert _run(keeper.index_some(200))[0] == 0
+    # Nor is it counted again at once.
+    _searched(keeper, indexed=False)
+    assert _run(keeper.index_some(200)) == (0, [])
 
 
 @pytest.mark.parametrize("vector", [[1.0, 0.0, 0.0], [0.0, 0.0], [np.nan, 1.0]])

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from langchain_prodpatterns.cache.stores.base import Entry, Neighbor
+from langchain_prodpatterns.cache.stores.base import Entry
 from langchain_prodpatterns.cache.stores.postgres.columns import GIVEN, given
 from langchain_prodpatterns.cache.stores.postgres.searching import (
+    Nearest,
     Search,
-    is_large,
+    large_ones,
     nearest,
 )
 from langchain_prodpatterns.cache.stores.postgres.statements import Batch, Result
@@ -30,76 +31,80 @@ def _row(key: str, similarity: float, looked: int, **changes: Any) -> list[Any]:
 
 def _run(
     search: Search, answers: Sequence[list[list[Any]]], breadth: int | None = None
-) -> tuple[list[Neighbor], list[str], list[Batch]]:
-    large = breadth is not None
-    work, batches = nearest(search, breadth or 9, large=large), list[Batch]()
+) -> tuple[Nearest, list[Batch]]:
+    indexed = breadth is not None
+    work, batches = nearest(search, breadth or 9, indexed=indexed), list[Batch]()
     try:
         batches.append(next(work))
         for rows in answers:
             batches.append(work.send([Result(rows, len(rows))]))
     except StopIteration as end:
-        return (*end.value, batches)
+        return end.value, batches
     pytest.fail("it asks for more than there is")
 
 
 def test_the_nearest_come_first() -> None:
     rows = [_row("a", 0.9, 5), _row("b", 0.8, 5)]
 
-    neighbors, damaged, (batch,) = _run(_search(2), [rows])
+    found, (batch,) = _run(_search(2), [rows])
 
-    assert [(one.entry.key, one.similarity) for one in neighbors] == [
+    assert [(one.entry.key, one.similarity) for one in found.neighbors] == [
         ("a", 0.9),
         ("b", 0.8),
     ]
-    assert damaged == []
+    assert (found.damaged, found.indexed) == ([], False)
     assert batch.statements[0].names == {"looked": 10, "limit": 2}
 
 
 def test_a_similarity_is_a_cosine_whatever_was_rounded() -> None:
-    ((neighbor,), _, _) = _run(_search(), [[_row("a", 1.0000001, 1)]])
+    found, _ = _run(_search(), [[_row("a", 1.0000001, 1)]])
 
+    (neighbor,) = found.neighbors
     assert neighbor.similarity == 1.0
 
 
 def test_a_damaged_one_is_named() -> None:
     rows = [_row("a", 0.9, 5, value=b"x"), _row("b", 0.8, 5)]
 
-    neighbors, damaged, _ = _run(_search(2), [rows])
+    found, _ = _run(_search(2), [rows])
 
-    assert [one.entry.key for one in neighbors] == ["b"]
-    assert damaged == ["a"]
+    assert [one.entry.key for one in found.neighbors] == ["b"]
+    assert found.damaged == ["a"]
 
 
 def test_more_are_looked_at_where_the_nearest_do_not_count() -> None:
     answers = [[[9, *NONE]], [[72, *NONE]], [_row("a", 0.5, 576)]]
 
-    neighbors, _, batches = _run(_search(), answers)
+    found, batches = _run(_search(), answers)
 
-    assert [one.entry.key for one in neighbors] == ["a"]
+    assert [one.entry.key for one in found.neighbors] == ["a"]
     looked = [batch.statements[0].names["looked"] for batch in batches]
     assert looked == [9, 72, 576]
 
 
 def test_it_ends_where_there_are_no_more() -> None:
-    assert _run(_search(), [[[8, *NONE]]])[:2] == ([], [])
+    found, _ = _run(_search(), [[[8, *NONE]]])
+
+    assert found == Nearest([], [])
 
 
 def test_it_ends_where_too_many_do_not_count() -> None:
     answers = [[[count, *NONE]] for count in (9, 72, 576, 4_096)]
 
-    neighbors, _, batches = _run(_search(), answers)
+    found, batches = _run(_search(), answers)
 
-    assert neighbors == []
+    assert found.neighbors == []
     assert len(batches) == 4
 
 
-def test_what_another_process_has_just_given_to_the_index_is_found_there() -> None:
+def test_what_is_in_the_index_is_found_there_by_who_does_not_know_of_it() -> None:
     answers = [[[-1, *NONE]], [_row("a", 0.5, 1)]]
 
-    neighbors, _, batches = _run(_search(), answers)
+    found, batches = _run(_search(), answers)
 
-    assert [one.entry.key for one in neighbors] == ["a"]
-    assert [bool(batch.settings) for batch in batches] == [False, True]
+    assert [one.entry.key for one in found.neighbors] == ["a"]
+    assert found.indexed
+    assert ["UNION" in batch.statements[0].text for batch in batches] == [False, True]
 
 
 @pytest.mark.parametrize(("dimensions", "short"), [(1_200, True), (1_201, False)])
@@ -107,30 +112,24 @@ def test_what_is_not_in_the_index_is_in_one_of_two(
     dimensions: int, short: bool
 ) -> None:
     for breadth in (None, 100):
-        *_, (batch,) = _run(_search(1, dimensions), [[[0, *NONE]]], breadth)
+        _, (batch,) = _run(_search(1, dimensions), [[[0, *NONE]]], breadth)
         text = batch.statements[0].text
         assert ("vector_dims(vector) <= {most}" in text) is short
         assert ("vector_dims(vector) > {most}" in text) is not short
 
 
 def test_an_index_is_told_how_far_to_look() -> None:
-    *_, (batch,) = _run(_search(), [[[0, *NONE]]], 77)
+    _, (batch,) = _run(_search(), [[[0, *NONE]]], 77)
 
-    assert batch.settings["hnsw.ef_search"] == "77"
+    assert batch.statements[0].values["breadth"] == "77"
     assert batch.statements[0].names["dimensions"] == 2
 
 
-@pytest.mark.parametrize(
-    ("row", "expected"),
-    [((False, 10), False), ((False, 11), True), ((True, 0), True)],
-)
-def test_one_that_is_in_the_index_or_has_many_is_large(
-    row: tuple[bool, int], expected: bool
-) -> None:
-    work = is_large("p", 2, 10)
-    batch = next(work)
+def test_those_with_many_vectors_are_large() -> None:
+    work = large_ones(["p", "q"], 2, 10)
+    (statement,) = next(work).statements
 
-    assert batch.statements[0].names == {"rows": 11}
+    assert statement.values == {"partitions": ["p", "q"], "rows": 10}
     with pytest.raises(StopIteration) as end:
-        work.send([Result([row], 1)])
-    assert end.value.value is expected
+        work.send([Result([("q",)], 1)])
+    assert end.value.value == {"q"}

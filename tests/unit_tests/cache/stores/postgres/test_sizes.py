@@ -1,4 +1,4 @@
-"""Whether a partition is large is asked now and then."""
+"""What is known of partitions is known for a while, and counted by nobody's lookup."""
 
 from typing import Any
 
@@ -14,48 +14,73 @@ def clock() -> Clock:
     return Clock()
 
 
-def test_one_that_nobody_has_asked_of_is_to_be_asked(clock: Clock) -> None:
-    assert PartitionSizes(clock).is_large("p") is None
-
-
-@pytest.mark.parametrize(("large", "seconds"), [(False, 60), (True, 3_600)])
-def test_an_answer_holds_for_a_while(clock: Clock, large: bool, seconds: int) -> None:
+def test_that_one_is_in_the_index_is_known_for_a_while(clock: Clock) -> None:
     known = PartitionSizes(clock)
-    known.note("p", large=large)
+    assert not known.is_indexed("p")
 
-    clock.now += seconds - 1
-    assert known.is_large("p") is large
+    known.note_indexed("p")
+
+    clock.now += 3_599
+    assert known.is_indexed("p")
+    assert not known.is_indexed("q")
     clock.now += 1
-    assert known.is_large("p") is None
+    assert not known.is_indexed("p")
 
 
-def test_an_answer_is_of_one_partition(clock: Clock) -> None:
+def test_what_was_searched_is_counted_now_and_then(clock: Clock) -> None:
     known = PartitionSizes(clock)
-    known.note("p", large=True)
-    known.note("q", large=False)
+    for name in "pqp":
+        known.note_searched(name)
 
-    assert [known.is_large(name) for name in "pqr"] == [True, False, None]
+    assert known.take_searched(1) == ["p"]
+    assert known.take_searched(9) == ["q"]
+    known.note_counted("p", large=False)
+    known.note_counted("q", large=True)
+    for _ in range(2):
+        for name in "pq":
+            known.note_searched(name)
+        assert known.take_searched(9) == []
+        clock.now += 59
+    clock.now -= 58
+    for name in "pq":
+        known.note_searched(name)
 
-
-def test_all_are_asked_again_after_a_removal(clock: Clock) -> None:
-    known = PartitionSizes(clock)
-    known.note("p", large=True)
-    known.note("q", large=True)
-
-    known.forget("p")
-    assert [known.is_large(name) for name in "pq"] == [None, True]
+    # One that is large is given to the index without that.
+    assert known.take_searched(9) == ["p"]
     assert known.some_large(9) == ["q"]
 
+
+def test_one_that_is_searched_all_the_time_does_not_wait_for_ever(clock: Clock) -> None:
+    known = PartitionSizes(clock)
+    for name in "pqpp":
+        known.note_searched(name)
+
+    assert known.take_searched(1) == ["p"]
+
+
+def test_all_is_found_out_again_after_a_removal(clock: Clock) -> None:
+    known = PartitionSizes(clock)
+    for name in "pq":
+        known.note_indexed(name)
+        known.note_counted(name, large=True)
+
+    known.forget("p")
+    assert [known.is_indexed(name) for name in "pq"] == [False, True]
+    assert known.some_large(9) == ["q"]
+    known.note_searched("p")
+    assert known.take_searched(9) == ["p"]
+
     known.forget(None)
-    assert known.is_large("q") is None
+    assert not known.is_indexed("q")
     assert known.some_large(9) == []
 
 
 def test_large_ones_are_told_of_in_turn(clock: Clock) -> None:
     known = PartitionSizes(clock)
-    for name in "abc":
-        known.note(name, large=True)
-    known.note("small", large=False)
+    known.note_counted("a", large=True)
+    known.note_indexed("b")
+    known.note_counted("c", large=True)
+    known.note_counted("small", large=False)
 
     assert [known.some_large(2) for _ in range(3)] == [
         ["a", "b"],
@@ -71,18 +96,19 @@ def test_a_bounded_number_is_known(
     known = PartitionSizes(clock)
 
     for name in ("p", "q", "p", "r"):
-        known.note(name, large=True)
+        known.note_indexed(name)
 
     # The one that was noted longest ago.
-    assert [known.is_large(name) for name in "pqr"] == [True, None, True]
+    assert [known.is_indexed(name) for name in "pqr"] == [True, False, True]
+    assert known.some_large(9) == ["p", "r"]
 
 
 @pytest.mark.parametrize("clone", CLONES)
-def test_a_copy_asks_again(clone: Any) -> None:
+def test_a_copy_finds_out_again(clone: Any) -> None:
     known = PartitionSizes()
-    known.note("p", large=True)
+    known.note_indexed("p")
 
     copied = clone(known)
 
-    assert copied.is_large("p") is None
-    assert known.is_large("p") is True
+    assert not copied.is_indexed("p")
+    assert known.is_indexed("p")
