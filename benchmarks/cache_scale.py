@@ -101,7 +101,7 @@ def store_all(bench: Bench, figures: Figures) -> None:
     bench.crowd.do(partial(filling, host.dsn, bench.plan))
     rate = layout.entries / (time.perf_counter() - started)
     progress("indexing them")
-    seconds = index(host.dsn, layout)
+    seconds = index(host.dsn)
     column = ENDS[0] if figures.columns == ENDS else SYSTEMS[0]
     size = (host.size() - before) / layout.entries
     figures.add("inserts in bulk, a second", {column: f"{rate:,.0f}"})

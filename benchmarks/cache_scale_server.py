@@ -4,13 +4,13 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from cache_data import answer
-from cache_scale_clients import SCANNED, Search, llm, prompt
+from cache_scale_clients import Search, llm, prompt
 from cache_scale_data import DIMENSIONS, Layout, Reflected, worded
 from pgvector import HalfVector
 from pgvector.psycopg import register_vector
@@ -125,18 +125,17 @@ def fill(dsn: str, layout: Layout, reflected: Reflected, part: int, parts: int) 
         cache.warm(items())
 
 
-def index(dsn: str, layout: Layout) -> float:
+def index(dsn: str) -> float:
     """Give our vectors their indexes; return the seconds that takes.
 
     Those of large partitions are given to the index of vectors in the background, one
-    after the other, which for a million takes hours. Here it is made once all are in.
+    after the other, which for a million takes hours. Here all are at once.
     """
     started = time.perf_counter()
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        if layout.size > SCANNED:
-            connection.execute("UPDATE prodpatterns.vectors SET indexed = true")
-        connection.execute("VACUUM ANALYZE")
     PostgresStore.migrate(dsn, dimensions=DIMENSIONS)
+    with closing(PostgresStore(dsn)) as store:
+        store.reindex()
+        store.vacuum()
     return time.perf_counter() - started
 
 

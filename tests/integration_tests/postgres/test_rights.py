@@ -101,6 +101,15 @@ def test_who_may_not_vacuum_is_told_so(worker: str, dsn: str) -> None:
         make(dsn).vacuum()
 
 
+def test_only_the_owner_makes_the_index_anew(worker: str, dsn: str) -> None:
+    with stores(worker) as make:
+        make(dsn).bind(MODEL)
+        make(dsn).add(entry(), FIRST)
+        with pytest.raises(StoreError, match="do it as the owner of the tables"):
+            make().reindex()
+        assert make(dsn).reindex() == 0
+
+
 def test_an_index_that_the_owner_makes_later_is_found(worker: str, dsn: str) -> None:
     with stores(worker) as make:
         store = make()

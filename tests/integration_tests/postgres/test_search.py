@@ -14,6 +14,7 @@ from langchain_prodpatterns.cache.stores.postgres.statements import (
     Batch,
     Names,
 )
+from langchain_prodpatterns.errors import StoreError
 from tests.integration_tests.postgres.cases import (
     FIRST,
     MODEL,
@@ -173,6 +174,50 @@ def test_only_a_large_partition_is_given_to_the_index(
     assert one(dsn, f"SELECT to_regclass('prodpatterns.{NEAREST}') IS NOT NULL")
 
 
+def test_all_of_a_large_partition_is_given_to_the_index_at_once(
+    open_store: OpenStore, dsn: str
+) -> None:
+    store = open_store(scan_rows=200)
+    assert store.reindex() == 0
+    store.bind(MODEL)
+    vectors = _vectors(LARGE)
+    _fill(store, "large", vectors)
+    _fill(store, "small", vectors[:200])
+
+    assert store.reindex() == LARGE
+    # Whatever comes later is given to it, too.
+    store.add(entry("late", partition="large"), vectors[7])
+    assert store.reindex() == 1
+
+    assert one(dsn, "SELECT count(*) FROM prodpatterns.vectors WHERE indexed") == (
+        LARGE + 1
+    )
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        assert f"Index Scan using {NEAREST}" in _plan(connection, "large", 100)
+    for partition, n in (("large", 3), ("large", LARGE - 1), ("small", 5)):
+        (found,) = store.nearest(partition, vectors[n], exact="q")
+        assert found.entry.key == f"k{partition}-{n}"
+
+
+def test_an_index_that_cannot_be_made_anew_is_there_as_it_was(
+    filled: PostgresStore, dsn: str
+) -> None:
+    before = one(dsn, "SELECT count(*) FROM prodpatterns.vectors WHERE indexed")
+    ask(
+        dsn,
+        "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$BEGIN RAISE EXCEPTION 'no'; END$$; "
+        "CREATE TRIGGER fail BEFORE UPDATE ON prodpatterns.vectors "
+        "FOR EACH ROW EXECUTE FUNCTION fail()",
+    )
+
+    with pytest.raises(StoreError, match=r"refused a statement \(RaiseException\)"):
+        filled.reindex()
+
+    assert before == one(dsn, "SELECT count(*) FROM prodpatterns.vectors WHERE indexed")
+    assert one(dsn, f"SELECT to_regclass('prodpatterns.{NEAREST}') IS NOT NULL")
+
+
 def test_an_indexed_vector_and_a_new_one_are_both_found(
     filled: PostgresStore,
 ) -> None:
@@ -293,7 +338,6 @@ def test_a_worker_that_knows_a_partition_as_small_finds_what_another_has_indexed
 def test_vectors_of_another_model_are_refused_and_not_compared(
     open_store: OpenStore,
 ) -> None:
-    from langchain_prodpatterns.errors import StoreError
     from langchain_prodpatterns.fingerprints import Fingerprint
 
     store = open_store()

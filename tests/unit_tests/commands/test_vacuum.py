@@ -31,5 +31,24 @@ def test_a_store_without_a_vacuum_is_swept(
 
     ran = run("vacuum", "--store", filled, "--json")
 
-    assert ran.record == {"removed": 0, "freed_bytes": None}
+    assert ran.record == {"removed": 0, "freed_bytes": None, "indexed": None}
     assert run("vacuum", "--store", filled).out == "0 entries removed\n"
+
+
+def test_an_index_is_made_anew_where_there_is_one(
+    run: Run, filled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LocalStore, "reindex", lambda _: 7, raising=False)
+    monkeypatch.delattr(LocalStore, "vacuum")
+
+    ran = run("vacuum", "--store", filled, "--reindex")
+
+    assert ran.out == "0 entries removed, 7 vectors given to the index\n"
+    assert run("vacuum", "--store", filled, "--json").record["indexed"] is None
+
+
+def test_no_index_is_made_anew_where_there_is_none(run: Run, filled: Path) -> None:
+    ran = run("vacuum", "--store", filled, "--reindex")
+
+    assert ran.code == 2
+    assert "--reindex is for PostgreSQL: LocalStore keeps its index itself" in ran.err

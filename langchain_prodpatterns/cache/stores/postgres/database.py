@@ -23,6 +23,7 @@ from langchain_prodpatterns.cache.stores.postgres.connections import (
     SyncConnection,
     running_loop,
 )
+from langchain_prodpatterns.cache.stores.postgres.indexing import index_all
 from langchain_prodpatterns.cache.stores.postgres.migrations import (
     State,
     Wanted,
@@ -218,6 +219,31 @@ class Database:
                 "it to autovacuum"
             )
             raise StoreError(msg)
+
+    def reindex(self, dimensions: int, rows: int) -> int:
+        """Give all vectors of large partitions to their index, which is made anew.
+
+        Args:
+            dimensions: Of the vectors.
+            rows: A partition with more vectors is large.
+
+        Returns:
+            How many were not in it before.
+
+        Raises:
+            StoreError: When it cannot be done, or by another role only.
+        """
+        with _told():
+            state = self._state or self.prepare()
+            if not state.owned:
+                msg = (
+                    "this role may not make the index anew: do it as the owner of the "
+                    "tables"
+                )
+                raise StoreError(msg)
+            names = Names(self._wanted.schema, state.extension)
+            with closing(self.connections.open_one()) as connection:
+                return index_all(connection, names, dimensions, rows)
 
     # Running work
 

@@ -19,6 +19,7 @@ from langchain_prodpatterns.cache.stores.eviction import Bounds
 from langchain_prodpatterns.cache.stores.postgres import (
     counting,
     entries,
+    indexing,
     notes,
     searching,
     sweeping,
@@ -301,11 +302,11 @@ class Keeper:
             return 0
         rows = self._searching.rows(size)
         while searched := self._sizes.take_searched(_COUNTED_AT_ONCE):
-            large = yield from searching.large_ones(searched, size, rows)
+            large = yield from indexing.large_ones(searched, size, rows)
             for partition in searched:
                 self._sizes.note_counted(partition, large=partition in large)
         for partition in self._sizes.some_large(_ASKED_AT_ONCE):
-            moved = yield from searching.index_some(
+            moved = yield from indexing.index_some(
                 partition, size, rows // _LEFT, limit
             )
             if moved:

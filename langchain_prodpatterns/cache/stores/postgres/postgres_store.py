@@ -190,9 +190,12 @@ class PostgresStore(Methods, AsyncMethods):
         recent = Recent(
             options.local_entries, options.local_seconds, lambda: self._house.hears
         )
+        self._searching = Searching(
+            options.scan_rows, options.ef_search, lambda: self._db.state
+        )
         self._keeper = Keeper(
             Bounds(options.max_entries, options.max_bytes),
-            Searching(options.scan_rows, options.ef_search, lambda: self._db.state),
+            self._searching,
             recent,
             namespace=options.namespace,
         )
@@ -364,6 +367,27 @@ class PostgresStore(Methods, AsyncMethods):
         """Have the database take back the room of what is gone, and count anew."""
         self._check_open()
         self._db.vacuum()
+
+    def reindex(self) -> int:
+        """Give all vectors of large partitions to the index at once, and make it anew.
+
+        By the way they are given to it by some hundred a minute. This is for after a
+        `warm` or an import of very many. Until it is done lookups of near answers are
+        misses, and nothing is stored: a million takes minutes, many more where the
+        server's `maintenance_work_mem` does not hold them.
+
+        Returns:
+            How many were not in the index before.
+
+        Raises:
+            StoreError: When this role does not own the tables, or the database does
+                not do it; then all is as it was.
+        """
+        known = self._run(self._keeper.fingerprint())
+        if known is None or known.dimensions is None:
+            return 0
+        rows = self._searching.rows(known.dimensions)
+        return self._db.reindex(known.dimensions, rows)
 
     def close(self) -> None:
         """Write down what was noted, and release the connections of its own."""

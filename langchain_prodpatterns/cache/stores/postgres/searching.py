@@ -2,9 +2,8 @@
 
 Vectors come into the table unindexed, where those of a partition lie side by side: to
 compare some thousand takes milliseconds, and to store one costs nothing. Only those of
-a partition that has become large are given to the HNSW index, a batch at a time and by
-nobody who waits. An index over all would be slow to write for everyone, and blind where
-many partitions hold the same texts.
+a partition that has become large are given to the HNSW index. An index over all would
+be slow to write for everyone, and blind where many partitions hold the same texts.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,17 +17,15 @@ from langchain_prodpatterns.cache.stores.postgres.columns import (
     Half,
     read,
 )
+from langchain_prodpatterns.cache.stores.postgres.indexing import of_size
 from langchain_prodpatterns.cache.stores.postgres.statements import (
     Batch,
     Statement,
     Work,
 )
-from langchain_prodpatterns.cache.stores.postgres.tables import SIDE_BY_SIDE
 
 _MORE = 8
 _LOOKED_AT_MOST = 4_096
-_INDEXING = 7_236_814_502
-"""The advisory lock of who indexes: two would do it twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +41,6 @@ class Search:
     limit: int
     """How many to return at most."""
 
-
-_SIDE_BY_SIDE = "{v}.vector_dims(vector) <= {most}"
-_LONG = "{v}.vector_dims(vector) > {most}"
 
 _COMPARED = """(
     SELECT id, vector OPERATOR({v}.<=>) %(vector)s::{v}.halfvec AS distance
@@ -131,7 +125,7 @@ def nearest(search: Search, breadth: int, *, indexed: bool) -> Work[Nearest]:
         if indexed:
             names["dimensions"] = search.vector.size
             values["breadth"] = str(breadth)
-        text = _of_size(_LARGE if indexed else _SMALL, search.vector.size)
+        text = of_size(_LARGE if indexed else _SMALL, search.vector.size)
         results = yield Batch((Statement(text, values, names),))
         rows = results[0].rows
         if rows[0][0] < 0:
@@ -144,12 +138,6 @@ def nearest(search: Search, breadth: int, *, indexed: bool) -> Work[Nearest]:
         looked = min(looked * _MORE, _LOOKED_AT_MOST)
 
 
-def _of_size(text: str, dimensions: int) -> str:
-    """Say which index of what is not yet indexed holds vectors of a length."""
-    fitting = _SIDE_BY_SIDE if dimensions <= SIDE_BY_SIDE else _LONG
-    return text.replace("<fitting>", fitting)
-
-
 def _neighbors(rows: Iterable[Sequence[Any]]) -> tuple[list[Neighbor], list[str]]:
     neighbors, damaged = [], []
     for _, similarity, *columns in rows:
@@ -159,70 +147,3 @@ def _neighbors(rows: Iterable[Sequence[Any]]) -> tuple[list[Neighbor], list[str]
         else:
             neighbors.append(Neighbor(entry[0], min(similarity, 1.0)))
     return neighbors, damaged
-
-
-_MANY = """
-SELECT p.partition FROM unnest(%(partitions)s::text[]) AS p (partition) WHERE (
-    SELECT count(*) FROM (
-        SELECT FROM {s}.vectors n
-        WHERE n.partition = p.partition AND NOT indexed AND <fitting>
-        LIMIT %(rows)s + 1
-    ) counted
-) > %(rows)s
-"""
-
-
-def large_ones(
-    partitions: Sequence[str], dimensions: int, rows: int
-) -> Work[frozenset[str]]:
-    """Return those of some partitions that have many vectors outside the index.
-
-    Args:
-        partitions: The partitions.
-        dimensions: Of their vectors.
-        rows: More than so many are many.
-    """
-    text = _of_size(_MANY, dimensions)
-    results = yield Batch.of(text, partitions=list(partitions), rows=rows)
-    return frozenset(partition for (partition,) in results[0].rows)
-
-
-_INDEX_SOME = """
-UPDATE {s}.vectors SET indexed = true
-WHERE (SELECT pg_try_advisory_xact_lock(%(lock)s)) AND id IN (
-    SELECT id FROM {s}.vectors
-    WHERE partition = %(partition)s AND NOT indexed AND <fitting>
-    ORDER BY id LIMIT (
-        SELECT least(greatest(count(*) - %(rows)s, 0), %(limit)s) FROM (
-            SELECT FROM {s}.vectors
-            WHERE partition = %(partition)s AND NOT indexed AND <fitting>
-            LIMIT %(rows)s + %(limit)s
-        ) counted
-    )
-    FOR UPDATE SKIP LOCKED
-)
-"""
-
-
-def index_some(partition: str, dimensions: int, rows: int, limit: int) -> Work[int]:
-    """Give some vectors of a large partition to the index, the oldest first.
-
-    Only one process does so at a time.
-
-    Args:
-        partition: The partition.
-        dimensions: Of its vectors.
-        rows: Vectors that stay as they are, at least.
-        limit: How many at most.
-
-    Returns:
-        How many were given.
-    """
-    results = yield Batch.of(
-        _of_size(_INDEX_SOME, dimensions),
-        lock=_INDEXING,
-        partition=partition,
-        rows=rows,
-        limit=limit,
-    )
-    return results[0].count

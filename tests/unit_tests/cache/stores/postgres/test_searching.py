@@ -11,7 +11,6 @@ from langchain_prodpatterns.cache.stores.postgres.columns import GIVEN, given
 from langchain_prodpatterns.cache.stores.postgres.searching import (
     Nearest,
     Search,
-    large_ones,
     nearest,
 )
 from langchain_prodpatterns.cache.stores.postgres.statements import Batch, Result
@@ -123,13 +122,3 @@ def test_an_index_is_told_how_far_to_look() -> None:
 
     assert batch.statements[0].values["breadth"] == "77"
     assert batch.statements[0].names["dimensions"] == 2
-
-
-def test_those_with_many_vectors_are_large() -> None:
-    work = large_ones(["p", "q"], 2, 10)
-    (statement,) = next(work).statements
-
-    assert statement.values == {"partitions": ["p", "q"], "rows": 10}
-    with pytest.raises(StopIteration) as end:
-        work.send([Result([("q",)], 1)])
-    assert end.value.value == {"q"}

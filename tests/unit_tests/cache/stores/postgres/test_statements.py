@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from langchain_prodpatterns.cache.stores.base import Entry, Selection
 from langchain_prodpatterns.cache.stores.postgres import (
     entries,
+    indexing,
     notes,
     searching,
     sweeping,
@@ -128,8 +129,8 @@ _WORKS: dict[str, Callable[[], Work[Any]]] = {
     "add": lambda: entries.add([(_ENTRY, None)], PLANTED),
     "page": lambda: entries.page(_ALL, 0, 10),
     "remove": lambda: entries.remove(_ALL, PLANTED, [PLANTED]),
-    "large ones": lambda: searching.large_ones([PLANTED], 2, 10),
-    "index": lambda: searching.index_some(PLANTED, 2, 10, 10),
+    "large ones": lambda: indexing.large_ones([PLANTED], 2, 10),
+    "index": lambda: indexing.index_some(PLANTED, 2, 10, 10),
     "near": lambda: searching.nearest(_SEARCH, 200, indexed=False),
     "near of many": lambda: searching.nearest(_SEARCH, 200, indexed=True),
     "approve": lambda: notes.approve(PLANTED, PLANTED, PLANTED, PLANTED),
