@@ -4,6 +4,7 @@ import re
 import sys
 import tarfile
 import zipfile
+from email import message_from_bytes
 from pathlib import Path, PurePosixPath
 
 from tests.release.conftest import Built
@@ -17,6 +18,7 @@ NEEDED = {
     f"{PACKAGE}/demo/data/questions.jsonl",
     f"{PACKAGE}/demo/data/handbook/refunds.md",
 }
+REPOSITORY = "https://github.com/langchain-prodpatterns/langchain-prodpatterns"
 BESIDE = {"LICENSE", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"}
 BESIDE |= {"CODE_OF_CONDUCT.md", "Makefile", "pyproject.toml"}
 LEFTOVERS = {"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".git"}
@@ -89,6 +91,30 @@ def test_no_path_of_this_machine_is_in_them(built: Built) -> None:
     home = re.compile(rb"(?:/home/|/Users/|/root/|[A-Z]:\\\\Users)")
     for name, text in _in_wheel(built.wheel).items():
         assert not home.search(text), name
+
+
+def test_the_description_can_be_read_where_only_the_package_is(built: Built) -> None:
+    files = _in_wheel(built.wheel)
+    about = next(name for name in files if name.endswith(".dist-info/METADATA"))
+    metadata = message_from_bytes(files[about])
+    content = metadata.get_payload(decode=True)
+    assert isinstance(content, bytes)
+    description = content.decode("utf-8")
+    targets = re.findall(r"\]\(([^)\s]+)", description)
+    targets += re.findall(r"(?:src|href)=[\"']([^\"']+)", description)
+
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    assert description.startswith("# langchain-prodpatterns\n")
+    assert len(targets) > 5
+    assert [one for one in targets if not one.startswith(("https://", "#"))] == []
+    in_repository = [
+        one for one in targets if one.startswith(f"{REPOSITORY}/blob/main/")
+    ]
+    assert in_repository
+    for address in in_repository:
+        assert (ROOT / address.removeprefix(f"{REPOSITORY}/blob/main/")).is_file()
+    # An index draws no diagrams: it would show their source.
+    assert "```mermaid" not in description
 
 
 def test_the_sdist_builds_the_same_wheel(built: Built) -> None:
