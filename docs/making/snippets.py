@@ -15,12 +15,6 @@ from types import ModuleType
 from typing import Any
 
 from langchain_core.globals import set_llm_cache
-from langchain_core.prompts import ChatPromptTemplate
-from langchain_core.vectorstores import InMemoryVectorStore
-from pydantic import BaseModel
-
-import langchain_prodpatterns
-from langchain_prodpatterns.testing import LexicalEmbeddings, ScriptedChatModel
 
 _BLOCK = re.compile(
     r"^(?P<indent> *)```python[^\n]*\n(?P<code>.*?)^(?P=indent)```\n"
@@ -35,12 +29,6 @@ class Snippet:
 
     code: str
     shown: str | None
-
-
-class Ticket(BaseModel):
-    """A typed answer."""
-
-    title: str
 
 
 def snippets(markdown: str) -> Iterator[Snippet]:
@@ -64,40 +52,18 @@ def _dedented(text: str, cut: int) -> str:
 
 @contextlib.contextmanager
 def session() -> Iterator[dict[str, Any]]:
-    """Open a module for the snippets of one page, as a reader's own would be.
+    """Open an empty module for the snippets of one page, as a reader's own would be.
 
     Yields:
-        What they may use, and where they leave what they make.
+        Where they leave what they make.
     """
     module = ModuleType("snippets_of_a_page")
-    vars(module).update(usual_names())
     sys.modules[module.__name__] = module
     try:
         yield vars(module)
     finally:
         del sys.modules[module.__name__]
         set_llm_cache(None)
-
-
-def usual_names() -> dict[str, Any]:
-    """Return what a snippet may use without making it: what a reader has of their own.
-
-    Returns:
-        `llm`, `strong`, `embeddings`, `prompt`, `retriever`, `Ticket` and the public
-        names of the package; the models and embeddings are scripted.
-    """
-    embeddings = LexicalEmbeddings()
-    store = InMemoryVectorStore.from_texts(["We open at nine."], embeddings)
-    public = langchain_prodpatterns.__all__
-    return {
-        "Ticket": Ticket,
-        "embeddings": embeddings,
-        "llm": ScriptedChatModel(model="small", default='{"title": "Broken lamp"}'),
-        "prompt": ChatPromptTemplate.from_template("{question}"),
-        "retriever": store.as_retriever(),
-        "strong": ScriptedChatModel(model="large", default='{"title": "Broken lamp"}'),
-        **{name: getattr(langchain_prodpatterns, name) for name in public},
-    }
 
 
 def run(code: str, names: dict[str, Any], title: str) -> str:

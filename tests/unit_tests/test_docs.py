@@ -1,5 +1,6 @@
 """What the documentation shows is what the code does."""
 
+import inspect
 import re
 import tomllib
 from itertools import chain
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from langchain_core.runnables import Runnable
 
 import langchain_prodpatterns
 from docs.making import directives, names, readme, snippets, tables
@@ -17,6 +19,7 @@ from langchain_prodpatterns.cache.decision import Outcome
 from langchain_prodpatterns.guard.policy import Action
 from langchain_prodpatterns.refine import StopReason
 from langchain_prodpatterns.structured import AttemptKind
+from tests.unit_tests import examples
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -49,6 +52,18 @@ def test_every_snippet_prints_what_is_shown(
         for each in snippets.snippets(TEXTS[page]):
             printed = snippets.run(each.code, session, page.name)
             assert printed == (each.shown or ""), each.code
+
+
+@every_page
+def test_what_a_snippet_builds_of_a_readers_own_parts_is_built(page: Path) -> None:
+    own = examples.names()
+    with snippets.session() as session:
+        for each in snippets.snippets(TEXTS[page]):
+            if "def build(" in each.code:
+                snippets.run(each.code, session, page.name)
+                wanted = inspect.signature(session["build"]).parameters
+                built = session["build"](**{name: own[name] for name in wanted})
+                assert isinstance(built, Runnable)
 
 
 @every_page
