@@ -5,6 +5,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml  # type: ignore[import-untyped]
@@ -111,7 +112,11 @@ def test_every_night_has_the_oldest_and_the_newest_python_and_the_audit() -> Non
 def test_a_workflow_may_do_no_more_than_it_must(path: Path) -> None:
     assert _read(path)["permissions"] == {"contents": "read"}
     for name, job in _jobs(path).items():
-        more = {"publish": {"id-token": "write"}, "announce": {"contents": "write"}}
+        more = {
+            "publish": {"id-token": "write"},
+            "announce": {"contents": "write"},
+            "pages": {"id-token": "write", "pages": "write"},
+        }
         assert job.get("permissions", {}) == more.get(name, {})
 
 
@@ -129,6 +134,17 @@ def test_a_release_is_published_after_its_checks_and_without_a_token() -> None:
     assert jobs["build"]["needs"] == "ci"
     assert jobs["publish"]["needs"] == "build"
     assert "secrets." not in (GITHUB / "workflows" / "release.yml").read_text("utf-8")
+
+
+def test_the_site_is_where_the_package_says_that_it_is() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    owner, name = urlsplit(project["urls"]["Repository"]).path.strip("/").split("/")
+    jobs = _jobs(GITHUB / "workflows" / "release.yml")
+    built = [step.get("run") for step in jobs["site"]["steps"]]
+
+    assert project["urls"]["Documentation"] == f"https://{owner}.github.io/{name}/"
+    assert "make docs" in built
+    assert jobs["pages"]["needs"] == ["site", "publish"]
 
 
 def test_dependabot_looks_after_both() -> None:
