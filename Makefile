@@ -94,7 +94,10 @@ sbom: core $(VENV)/.release ## Write the bill of materials and the licenses of w
 
 audit: core $(VENV)/.release ## Look for known vulnerabilities in what an install brings.
 	$(CORE)/$(SCRIPTS)/python -m pip freeze --quiet --exclude langchain-prodpatterns > dist/core.txt
-	$(BIN)/python -m pip_audit --strict --disable-pip --no-deps --requirement dist/core.txt
+	@$(BIN)/python -m pip_audit --strict --disable-pip --no-deps --requirement dist/core.txt || { \
+		echo "Not clean, or not audited: see above. Where it says that a package is not found on PyPI, or that" >&2; \
+		echo "it cannot connect, the service of known vulnerabilities (at pypi.org) is out of reach." >&2; \
+		exit 1; }
 
 core: # A new environment that holds the package and its core dependencies alone.
 	$(PYTHON) -m venv --clear $(CORE)
