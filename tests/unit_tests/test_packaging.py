@@ -5,6 +5,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from tests.unit_tests.test_layout import PATTERNS
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -27,6 +29,20 @@ def test_the_sdist_holds_what_contributing_speaks_of() -> None:
     targets = _project()["tool"]["hatch"]["build"]["targets"]
 
     assert {"/Makefile", "/tests", "/benchmarks"} <= set(targets["sdist"]["include"])
+
+
+def test_contributing_says_what_every_folder_is_for() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    table = text.partition("## Where things live")[2].partition("\n## ")[0]
+    include = _project()["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
+    package = "langchain_prodpatterns"
+    above = {name.strip("/") for name in include if (ROOT / name.strip("/")).is_dir()}
+    below = {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
+    told = {name for name in above - {package} if f"| `{name}/" in table}
+    inside = {name for name in below - PATTERNS if f"`{package}/{name}/`" in table}
+
+    assert f"`{package}/<pattern>/`" in table
+    assert (told, inside) == (above - {package}, below - PATTERNS)
 
 
 def test_every_phony_target_has_a_rule() -> None:
