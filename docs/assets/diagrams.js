@@ -18,6 +18,9 @@
       block.dataset.source ??= block.textContent;
       const drawn = await window.mermaid.render(`diagram-${index}`, block.dataset.source);
       block.innerHTML = drawn.svg;
+      const svg = block.querySelector("svg");
+      // On a phone it scrolls, rather than shrink until nobody can read it.
+      svg.style.minWidth = `${Math.min(svg.viewBox.baseVal.width, 640)}px`;
       block.classList.add("drawn");
     }
   };

@@ -60,6 +60,8 @@ def test_every_diagram_is_drawn(page: Path, tmp_path: Path) -> None:
 
     assert found.count('class="diagram drawn"') == wanted
     assert len(re.findall(r"<svg[^>]+aria-roledescription=", found)) == wanted
+    # It scrolls on a phone, where it would otherwise be too small to read.
+    assert len(re.findall(r"<svg[^>]+min-width: [1-9]", found)) == wanted
     assert "Syntax error" not in found
 
 
