@@ -109,7 +109,7 @@ def test_what_is_typed_exists(page: Path) -> None:
 @every_page
 def test_options_that_are_named_exist(page: Path) -> None:
     text = TEXTS[page]
-    typed = r"prodpatterns (cache [a-z]+|report)([^`\n|]*)"
+    typed = r"prodpatterns ((?:cache|calibrate) [a-z]+|report)([^`\n|]*)"
     for command, rest in re.findall(typed, text):
         helped = tables.help_of(command)
         for option in re.findall(r"--[a-z-]+", rest):
@@ -122,6 +122,13 @@ def test_links_elsewhere_are_addresses(page: Path) -> None:
         kind = link.partition(":")[0]
         assert "://" not in link or is_address(link), link
         assert kind != "repo" or (ROOT / link.partition(":")[2]).exists(), link
+
+
+def test_every_recipe_is_found_from_a_page() -> None:
+    recipes = {path.name for path in (ROOT / "cookbook").glob("*.py")}
+    linked = re.findall(r"\]\(repo:cookbook/(\w+\.py)\)", "".join(TEXTS.values()))
+
+    assert recipes - set(linked) == set()
 
 
 def test_the_extras_are_those_of_the_package() -> None:
