@@ -53,20 +53,19 @@ def _is_of(row: list[str], benchmark: str) -> bool:
     return bool(re.search(rf"(?<!\w){re.escape(benchmark)}(?![\w.])", row[-1]))
 
 
-def section(heading: str, *otherwise: str) -> str:
+def section(heading: str) -> str:
     """Return the text under a heading of the README, without the heading.
 
     Args:
         heading: The heading, or how it begins.
-        *otherwise: What to say where the README has no such heading, cut at commas.
 
     Returns:
         The text; its links lead into the repository.
 
     Raises:
-        KeyError: When there is no such heading, and nothing to say instead.
+        KeyError: When there is no such heading.
     """
-    text = _under(heading) or ", ".join(otherwise)
+    text = _under(heading)
     if not text:
         msg = f"the README has no heading {heading!r}"
         raise KeyError(msg)
