@@ -28,7 +28,7 @@ from typing import Any, Literal, TypeAlias
 from langchain_core.embeddings import Embeddings
 
 from langchain_prodpatterns.errors import ConfigurationError
-from langchain_prodpatterns.fingerprints import Fingerprint, fingerprint_of
+from langchain_prodpatterns.fingerprints import Fingerprint, fingerprint_of, length_of
 
 FORMAT = "prodpatterns-calibration"
 """The first word of a calibration."""
@@ -99,13 +99,22 @@ class CalibrationFile:
         """Refuse embeddings that it does not hold for.
 
         Raises:
-            ConfigurationError: When they are of another class or model.
+            ConfigurationError: When they are of another class or model, or say
+                beforehand that their vectors have another length.
         """
-        given = fingerprint_of(embeddings).name
-        if self.embedder is not None and self.embedder.name != given:
+        if self.embedder is None:
+            return
+        given = Fingerprint(fingerprint_of(embeddings).name, length_of(embeddings))
+        if self.embedder.name != given.name:
+            made_with, these = self.embedder.name, given.name
+        elif None not in {self.embedder.dimensions, given.dimensions}:
+            made_with, these = str(self.embedder), str(given)
+        else:
+            return
+        if made_with != these:
             msg = (
-                f"the calibration is for {self.embedder.name}, these embeddings are "
-                f"{given}, whose cosines differ: calibrate with these"
+                f"the calibration is for {made_with}, these embeddings are {these}, "
+                "whose cosines differ: calibrate with these"
             )
             raise ConfigurationError(msg)
 

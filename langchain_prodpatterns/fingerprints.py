@@ -49,6 +49,20 @@ def fingerprint_of(embeddings: Embeddings) -> Fingerprint:
     return Fingerprint(f"{type(embeddings).__qualname__}({name})")
 
 
+def length_of(embeddings: Embeddings) -> int | None:
+    """Return how long vectors will be, where the embeddings say so beforehand.
+
+    Args:
+        embeddings: As for `fingerprint_of`.
+    """
+    for attribute in _INNER:
+        inner = getattr(embeddings, attribute, None)
+        if isinstance(inner, Embeddings):
+            return length_of(inner)
+    length = getattr(embeddings, "dimensions", None)
+    return length if isinstance(length, int) else None
+
+
 def _model_name(embeddings: Any) -> str:
     for attribute in _NAMES:
         name = getattr(embeddings, attribute, None)

@@ -85,12 +85,21 @@ def test_a_file_that_is_not_there_is_an_error_of_the_argument(tmp_path: Path) ->
 
 
 def test_other_embeddings_are_refused_by_name() -> None:
-    WRITTEN.check_embeddings(LexicalEmbeddings())
+    WRITTEN.check_embeddings(LexicalEmbeddings(dimensions=64))
     CalibrationFile("guard", None, {}).check_embeddings(LexicalEmbeddings())
 
     other = CalibrationFile("cache", Fingerprint("OpenAIEmbeddings(x)"), {})
     with pytest.raises(ConfigurationError, match=r"for OpenAIEmbeddings\(x\), these"):
         other.check_embeddings(LexicalEmbeddings())
+
+
+def test_vectors_of_another_length_are_refused_where_it_is_known() -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"dimension 64, these .* dimension 128,"
+    ):
+        WRITTEN.check_embeddings(LexicalEmbeddings(dimensions=128))
+    silent = CalibrationFile("cache", Fingerprint("LexicalEmbeddings()"), {})
+    silent.check_embeddings(LexicalEmbeddings())
 
 
 def test_what_stands_beside_it_is_the_file_that_was_written(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ from langchain_core.embeddings import Embeddings
 from langchain_openai import AzureOpenAIEmbeddings, OpenAIEmbeddings
 from pydantic import SecretStr
 
-from langchain_prodpatterns.fingerprints import Fingerprint, fingerprint_of
+from langchain_prodpatterns.fingerprints import Fingerprint, fingerprint_of, length_of
 from langchain_prodpatterns.testing import LexicalEmbeddings
 from tests.unit_tests.cache.conftest import CountingEmbeddings
 
@@ -54,6 +54,13 @@ def test_embeddings_that_cache_are_seen_through() -> None:
     inner = CountingEmbeddings()
 
     assert fingerprint_of(Cached(inner)) == fingerprint_of(inner)
+
+
+def test_a_length_is_known_beforehand_where_it_is_declared() -> None:
+    assert length_of(Cached(LexicalEmbeddings(dimensions=64))) == 64
+    key = SecretStr("k")
+    assert length_of(OpenAIEmbeddings(openai_api_key=key)) is None
+    assert length_of(OpenAIEmbeddings(openai_api_key=key, dimensions=8)) == 8
 
 
 def test_a_fingerprint_says_its_dimension() -> None:
