@@ -168,7 +168,7 @@ class KeptRouter(TaughtRouter):
         state = beside(found)
         if state is None:
             msg = (
-                "the calibration has no router beside it: calibrate with --save FILE, "
+                "the calibration has no router beside it: calibrate with --save, "
                 "or fit the router on labels"
             )
             raise ConfigurationError(msg)

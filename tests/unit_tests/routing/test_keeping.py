@@ -239,7 +239,7 @@ def test_a_calibrated_router_decides_as_the_one_that_was_reported(
     ("settings", "message"),
     [
         ({"precision": None}, "no 'precision'"),
-        ({"state": None}, "calibrate with --save FILE"),
+        ({"state": None}, "calibrate with --save, or fit"),
     ],
 )
 def test_a_calibration_that_lacks_something_is_refused(
