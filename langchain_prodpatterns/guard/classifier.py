@@ -9,7 +9,7 @@ It has seen the attacks that are published, and finds others less often: see the
 figures of `benchmarks/guard_injection.py`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from langchain_prodpatterns.arrays import DAMAGED
 from langchain_prodpatterns.calibration_file import (
+    CalibrationFile,
     CalibrationLike,
     beside,
     read_calibration,
@@ -190,13 +191,15 @@ class InjectionClassifier:
 
         Raises:
             ConfigurationError: When it is no calibration of a guard, or one of other
-                embeddings or other weights, or an argument cannot work.
+                embeddings or other weights, when the embeddings or what they taught
+                are missing, or an argument cannot work.
         """
         found = read_calibration(calibration, "guard")
         head = beside(found)
         if embeddings is not None:
             found.check_embeddings(embeddings)
         given = {"embeddings": embeddings, "head": head, **kwargs}
+        _check_scores_alike(found, given)
         for name in ("thresholds", "untrusted"):
             if found.settings.get(name) is not None:
                 chosen = _thresholds(name, found.settings[name])
@@ -390,6 +393,21 @@ def _can_score(weights: Weights) -> bool:
         and slope.size.bit_count() == 1
         and all(np.isfinite(each).all() for each in (rarity, slope, weights.bias))
     )
+
+
+def _check_scores_alike(found: CalibrationFile, given: Mapping[str, Any]) -> None:
+    """Refuse thresholds of words and vectors together for words alone."""
+    if found.embedder is None:
+        return
+    if given["head"] is None:
+        msg = (
+            f"the calibration is for what was learned of {found.embedder.name}, which "
+            "is not beside it: calibrate with --save, or without --embeddings"
+        )
+        raise ConfigurationError(msg)
+    if given["embeddings"] is None:
+        msg = f"the calibration is for {found.embedder.name}: give embeddings="
+        raise ConfigurationError(msg)
 
 
 def _head_for(

@@ -10,6 +10,7 @@ import pytest
 from langchain_prodpatterns import SemanticJudgeCache, ToolRouter
 from langchain_prodpatterns.cache.questions import SameAnswerRequest
 from langchain_prodpatterns.cli import main
+from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.guard import InjectionClassifier
 from langchain_prodpatterns.routing import Route
 from langchain_prodpatterns.testing import LexicalEmbeddings
@@ -361,6 +362,24 @@ def test_with_embeddings_a_head_is_saved_and_loaded(
     found = InjectionClassifier.from_calibration("g.json", embeddings=SMALL)
     assert found.head is not None
     assert found.thresholds.high == ran.record["settings"]["thresholds"][1]
+
+
+def test_thresholds_of_a_head_are_not_loaded_without_it(
+    calibrate: Calibrate, tmp_path: Path
+) -> None:
+    data = lines(tmp_path / "texts.jsonl", texts(60))
+    typed = ("guard", data, "--embeddings", EMBEDDINGS, "--false-positives", "0.2")
+    calibrate(*typed, "--out", "bare.json")
+    calibrate(*typed, "--out", "whole.json", "--save")
+
+    with pytest.raises(ConfigurationError, match="beside it: calibrate with --save"):
+        InjectionClassifier.from_calibration("bare.json")
+    with pytest.raises(ConfigurationError, match="beside it: calibrate with --save"):
+        InjectionClassifier.from_calibration("bare.json", embeddings=SMALL)
+    with pytest.raises(ConfigurationError, match=r"Embeddings\(\): give embeddings="):
+        InjectionClassifier.from_calibration("whole.json")
+    head = InjectionClassifier.from_calibration("whole.json", embeddings=SMALL).head
+    InjectionClassifier.from_calibration("bare.json", embeddings=SMALL, head=head)
 
 
 @pytest.mark.parametrize(
