@@ -18,9 +18,11 @@ from langchain_prodpatterns.commands import (
 from langchain_prodpatterns.commands.calibrate_pairs import read_row as read_pair
 from langchain_prodpatterns.commands.calibrate_parts import Found
 from langchain_prodpatterns.commands.calibrate_rows import Rows, read_rows
+from langchain_prodpatterns.commands.calibrate_verdicts import verdicts_of
 from langchain_prodpatterns.commands.ending import run_typed
 from langchain_prodpatterns.commands.output import Output, tell, tell_left_out
 from langchain_prodpatterns.commands.parsing import Parser
+from langchain_prodpatterns.commands.targets import check_targets
 from langchain_prodpatterns.commands.values import require, test_share, whole
 from langchain_prodpatterns.reports.pages import page, write_page
 
@@ -115,6 +117,12 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> int:
     save = getattr(options, "save", False)
     require(options.out or not save, "--save needs --out FILE, to stand beside it")
+    # What does not fit into the calibration stands beside it.
+    options.beside = _beside(Path(options.out)) if save else None
+    check_targets(
+        {"--out": options.out, "--save": options.beside, "--report": options.report},
+        [Path(options.data), verdicts_of(options.data)],
+    )
     module, read_one, _ = _COMPONENTS[options.component]
     rows = read_rows(Path(options.data), read_one, strict=options.strict)
     _tell(rows)
@@ -131,6 +139,11 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
+def _beside(out: Path) -> str:
+    # Not `with_suffix`, which raises for a folder: that is told of with its option.
+    return str(out.parent / f"{out.stem}.npz")
+
+
 def _tell(rows: Rows[Any]) -> None:
     """Say what of a file is not used, and why."""
     tell_left_out(rows.bad)
@@ -143,12 +156,13 @@ def _write(
 ) -> tuple[CalibrationFile, list[str]]:
     """Write what is wanted; return the calibration, and what was written."""
     written, calibration = [], found.calibration
-    if getattr(options, "save", False) and found.save is not None:
-        beside = Path(options.out).with_suffix(".npz")
-        found.save(beside)
-        settings = {**calibration.settings, "state": state_of(beside)}
-        calibration = replace(calibration, settings=settings)
-        written.append(str(beside))
+    if options.beside is not None and found.save is not None:
+        found.save(options.beside)
+        state = state_of(Path(options.beside))
+        calibration = replace(
+            calibration, settings={**calibration.settings, "state": state}
+        )
+        written.append(options.beside)
     if options.out is not None:
         calibration.write(Path(options.out))
         written.append(options.out)

@@ -3,7 +3,6 @@
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
@@ -37,7 +36,11 @@ from langchain_prodpatterns.commands.calibrate_parts import (
     rows_record,
 )
 from langchain_prodpatterns.commands.calibrate_rows import Rows
-from langchain_prodpatterns.commands.calibrate_verdicts import Judged, Verdicts
+from langchain_prodpatterns.commands.calibrate_verdicts import (
+    Judged,
+    Verdicts,
+    verdicts_of,
+)
 from langchain_prodpatterns.commands.loading import load_embeddings, load_judge
 from langchain_prodpatterns.commands.stats import add_delta
 from langchain_prodpatterns.commands.values import cosine, count, require, seconds
@@ -210,7 +213,7 @@ def _measured(pairs: Sequence[LabeledPair], embeddings: Remembered) -> list[Meas
 
 def _judged(options: argparse.Namespace, known: Sequence[Measured]) -> list[Judged]:
     judge = bind_judge(load_judge(options.judge), options.judge_timeout)
-    path = Path(f"{options.data}.verdicts")
+    path = verdicts_of(options.data)
     verdicts = Verdicts.open(path, options.judge, resume=options.resume)
     requests = [one.request() for one in known]
     return verdicts.ask(judge, requests, options.concurrency)

@@ -37,6 +37,11 @@ Judged = Judgement[YesNoVerdict]
 """A verdict, or the failure to come to one."""
 
 
+def verdicts_of(data: str) -> Path:
+    """Return the file of the verdicts on a file of rows."""
+    return Path(f"{data}.verdicts")
+
+
 @dataclass(slots=True)
 class Verdicts:
     """Verdicts in a file."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from langchain_prodpatterns.commands.ending import run_typed
 from langchain_prodpatterns.commands.output import Output, tell_left_out
 from langchain_prodpatterns.commands.parsing import Parser
+from langchain_prodpatterns.commands.targets import check_targets
 from langchain_prodpatterns.errors import ProdPatternsError
 from langchain_prodpatterns.ledger import Ledger
 
@@ -55,6 +56,7 @@ def _run(options: argparse.Namespace) -> int:
         bad.append((number, reason))
 
     path = Path(options.ledger)
+    check_targets({"--out": options.out}, [path])
     ledger = Ledger.from_jsonl(path, on_bad=note)
     tell_left_out(bad)
     summary = ledger.summary()

@@ -415,6 +415,42 @@ def test_wrong_arguments_are_told_of_in_one_line(
     assert ran.err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("option", "target"),
+    [
+        ("--out", "pairs.jsonl"),
+        ("--report", "pairs.jsonl"),
+        ("--out", "pairs.jsonl.verdicts"),
+        ("--report", "nowhere/c.html"),
+    ],
+)
+def test_where_it_cannot_write_it_says_before_it_works(
+    calibrate: Calibrate, pairs: Path, option: str, target: str
+) -> None:
+    before = pairs.read_bytes()
+
+    ran = calibrate("cache", pairs, "--embeddings", "no:where", option, target)
+
+    assert (ran.code, ran.out) == (2, "")
+    assert f"{option} '{target}' is" in ran.err
+    assert pairs.read_bytes() == before
+
+
+def test_what_is_saved_is_not_written_over(
+    calibrate: Calibrate, tmp_path: Path
+) -> None:
+    data = lines(tmp_path / "routes.jsonl", routes())
+
+    assert (
+        "--save 'r.npz' is that of --out"
+        in calibrate(*("router", data, "--out", "r.npz", "--save")).err
+    )
+    assert (
+        "--out '.' is a folder"
+        in calibrate(*("router", data, "--out", ".", "--save")).err
+    )
+
+
 def test_questions_without_labels_need_a_judge_and_near_ones(
     calibrate: Calibrate, tmp_path: Path
 ) -> None:

@@ -38,6 +38,18 @@ def test_it_prints_the_table_and_writes_the_page(
     assert "<h1>Ledger</h1>" in target.read_text("utf-8")
 
 
+def test_the_ledger_is_not_written_over(
+    capsys: pytest.CaptureFixture[str], lines: Path
+) -> None:
+    before = lines.read_bytes()
+
+    ran = run(capsys, lines, "--out", lines)
+
+    assert (ran.code, ran.out) == (2, "")
+    assert "--out" in ran.err
+    assert lines.read_bytes() == before
+
+
 def test_machines_have_the_sums(
     capsys: pytest.CaptureFixture[str], lines: Path
 ) -> None:
