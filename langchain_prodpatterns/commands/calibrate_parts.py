@@ -89,6 +89,8 @@ class Remembered(Embeddings):
     """The vectors of texts so far."""
     queries: dict[str, list[float]] = field(default_factory=dict)
     """The vectors of queries so far, which some models embed in another way."""
+    length: int | None = None
+    """How long they are, once there is one."""
 
     def read(self, texts: Sequence[str]) -> None:
         """Embed texts that are new, with a progress bar.
@@ -121,7 +123,17 @@ class Remembered(Embeddings):
         with progress("embed", len(new)) as advance:
             for at in range(0, len(new), at_once):
                 batch = new[at : at + at_once]
-                known |= zip(batch, _embedded(batch, embed), strict=True)
+                vectors = _embedded(batch, embed)
+                length = _length_of(vectors)
+                # A threshold would be learned from what cannot be compared.
+                if length is None or self.length not in {None, length}:
+                    msg = (
+                        "the embeddings gave vectors that are not finite, or not of "
+                        "one length: try them by themselves"
+                    )
+                    raise ProdPatternsError(msg)
+                self.length = length
+                known |= zip(batch, vectors, strict=True)
                 advance(len(batch))
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
@@ -137,16 +149,14 @@ class Remembered(Embeddings):
     @property
     def fingerprint(self) -> Fingerprint:
         """Which model they are, with the length of its vectors once there is one."""
-        first = next(iter((*self.documents.values(), *self.queries.values())), None)
-        size = None if first is None else len(first)
-        return Fingerprint(fingerprint_of(self).name, size)
+        return Fingerprint(fingerprint_of(self).name, self.length)
 
 
 def _embedded(
     batch: list[str], embed: Callable[[list[str]], list[list[float]]]
 ) -> list[list[float]]:
     try:
-        found = embed(batch)
+        found = list(embed(batch))
     except Exception as error:  # a provider fails in any way
         msg = f"the embeddings failed ({type(error).__name__}): try them by themselves"
         raise ProdPatternsError(msg) from error
@@ -154,6 +164,16 @@ def _embedded(
         msg = f"the embeddings gave {len(found)} vectors for {len(batch)} texts"
         raise ProdPatternsError(msg)
     return found
+
+
+def _length_of(vectors: list[list[float]]) -> int | None:
+    """Return the length that all have; `None` where one is none, or not finite."""
+    try:
+        rows = np.asarray(vectors, np.float64)
+    except (TypeError, ValueError):
+        return None
+    is_table = rows.ndim == len(("text", "dimension")) and rows.size > 0
+    return rows.shape[1] if is_table and np.isfinite(rows).all() else None
 
 
 def percent(share: float) -> str:

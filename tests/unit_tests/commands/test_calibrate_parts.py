@@ -1,5 +1,9 @@
 """Cutting rows in two, and embedding each text once."""
 
+import math
+from typing import Any
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -73,3 +77,40 @@ def test_embeddings_that_fail_are_told_of_without_the_text() -> None:
     assert "secret" not in str(caught.value)
     with pytest.raises(ProdPatternsError, match="gave 2 vectors for 1 texts"):
         Remembered(Broken()).embed_documents(["a"])
+
+
+class Odd(Embeddings):
+    def __init__(self, *batches: Any) -> None:
+        self.batches = list(batches)
+
+    def embed_documents(self, texts: list[str]) -> Any:
+        return self.batches.pop(0)
+
+    def embed_query(self, text: str) -> Any:
+        return self.batches.pop(0)
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        *([[math.nan, 1.0]], [[math.inf, 1.0]], [[1.0]], [[1.0, 2.0, 3.0]], [[]]),
+        *([["a", "b"]], [None], [1.0], ["ab"]),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(last: Any) -> None:
+    remembered = Remembered(Odd([[1.0, 0.0]], last, *last))
+    remembered.embed_documents(["a"])
+
+    with pytest.raises(ProdPatternsError, match="not finite, or not of one length"):
+        remembered.embed_documents(["b"])
+    with pytest.raises(ProdPatternsError, match="not finite, or not of one length"):
+        remembered.embed_query("b")
+
+
+def test_vectors_come_in_any_sequence() -> None:
+    remembered = Remembered(Odd(np.eye(2), iter([(1.0, 0.0)])))
+
+    remembered.embed_documents(["a", "b"])
+    assert list(remembered.embed_documents(["c"])[0]) == [1.0, 0.0]
+    with pytest.raises(ProdPatternsError, match=r"failed .TypeError."):
+        Remembered(Odd(None)).embed_documents(["a"])
