@@ -34,7 +34,7 @@ def ledger_table(summary: LedgerSummary) -> str:
     for column in COLUMNS:
         table.add_column(column, justify="left" if column == "pattern" else "right")
     for pattern, group in summary.by_pattern.items():
-        table.add_row(pattern, *cells(group))
+        table.add_row(Text(pattern), *cells(group))
     table.add_section()
     table.add_row("total", *cells(summary))
     return "\n".join([_plain(table), *notes(summary)])

@@ -105,6 +105,12 @@ def test_what_is_not_in_the_sums_is_said(
     assert text.splitlines()[len(plain) :] == notes
 
 
+def test_a_name_with_brackets_is_no_markup() -> None:
+    summary = LedgerSummary(by_pattern={"[/red]": LedgerSummary()})
+
+    assert "[/red]" in ledger_table(summary)
+
+
 def test_an_empty_ledger_has_a_table_of_zeros() -> None:
     lines = ledger_table(LedgerSummary()).splitlines()
     assert lines[-1].split()[:3] == ["total", "0", "0"]
