@@ -5,7 +5,9 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TextIO
+
+from langchain_prodpatterns.commands.values import printable
 
 _TOLD = 10
 
@@ -27,14 +29,20 @@ class Output:
             text: What it is in words.
         """
         page = sys.stderr if self.beside else sys.stdout
-        page.write(f"{json.dumps(record) if self.as_json else text}\n")
-        page.flush()
+        _write(page, json.dumps(record) if self.as_json else text)
 
 
 def tell(text: str) -> None:
     """Write a line that is no result."""
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
+    _write(sys.stderr, text)
+
+
+def _write(page: TextIO, text: str) -> None:
+    """Write lines in which names from a file neither steer the terminal nor fail."""
+    encoding = page.encoding or "utf-8"
+    shown = printable(text, kept="\n").encode(encoding, "replace").decode(encoding)
+    page.write(f"{shown}\n")
+    page.flush()
 
 
 def tell_left_out(bad: Sequence[tuple[int, str]]) -> None:

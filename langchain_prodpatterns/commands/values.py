@@ -172,8 +172,19 @@ def shown_text(text: str | None, longest: int = _LONGEST) -> str:
     """Write a stored text in one line, such that it cannot steer the terminal."""
     if text is None:
         return "-"
-    cut = text if len(text) <= longest else f"{text[: longest - 1]}…"
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in cut)
+    return printable(text if len(text) <= longest else f"{text[: longest - 1]}…")
+
+
+def printable(text: str, kept: str = "") -> str:
+    """Write what would steer the terminal, or hide in it, as Python escapes it.
+
+    Args:
+        text: The text.
+        kept: Characters that are written as they are.
+    """
+    return "".join(
+        one if one.isprintable() or one in kept else ascii(one)[1:-1] for one in text
+    )
 
 
 def require(given: object, msg: str) -> None:

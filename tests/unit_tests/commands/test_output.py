@@ -1,5 +1,8 @@
 """Results, and what is told beside them."""
 
+import sys
+from io import BytesIO, TextIOWrapper
+
 import pytest
 
 from langchain_prodpatterns.commands.output import Output, progress, tell
@@ -14,6 +17,27 @@ def test_a_result_is_text_or_json(capsys: pytest.CaptureFixture[str]) -> None:
     out, err = capsys.readouterr()
     assert out == 'one\n{"n": "\\u00fc"}\n'
     assert err == '{"n": 1}\naside\n'
+
+
+def test_a_name_does_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    Output().show({}, "a\nb\x1b[31m\u202e\ud800 ü")
+    tell("a\x1b[31m")
+
+    assert capsys.readouterr() == (
+        "a\nb\\x1b[31m\\u202e\\ud800 ü\n",
+        "a\\x1b[31m\n",
+    )
+
+
+def test_a_page_that_cannot_write_a_line_of_a_table_gets_a_question_mark(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    page = BytesIO()
+    monkeypatch.setattr(sys, "stdout", TextIOWrapper(page, encoding="cp1252"))
+
+    Output().show({}, "─ ü")
+
+    assert page.getvalue().decode("cp1252").split() == ["?", "ü"]
 
 
 def test_nobody_who_looks_sees_no_progress(capsys: pytest.CaptureFixture[str]) -> None:
