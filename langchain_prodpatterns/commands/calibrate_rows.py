@@ -8,9 +8,12 @@ import csv
 import gzip
 import json
 import re
+import zlib
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from io import BufferedReader, TextIOWrapper
 from pathlib import Path
 from typing import Any, Generic, TextIO, TypeVar
 
@@ -21,6 +24,7 @@ T = TypeVar("T")
 _YES = {"1", "true", "yes", "y", "t"}
 _NO = {"0", "false", "no", "n", "f"}
 _DATES = ("date", "start_time", "created_at", "timestamp")
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -115,16 +119,31 @@ def _lines(path: Path) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
     """Yield line numbers with fields, or with why there are none."""
     names = path.name.casefold()
     opened = gzip.open if names.endswith(".gz") else open
+    try:
+        with opened(path, "rb") as packed:
+            page = _text_page(packed, path.name)
+            if names.removesuffix(".gz").endswith(".csv"):
+                yield from _csv_lines(page)
+            else:
+                yield from _json_lines(page)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        msg = f"{path.name!r} is no gzip file, or a torn one: pack it again"
+        raise ConfigurationError(msg) from error
+
+
+def _text_page(packed: BufferedReader | gzip.GzipFile, name: str) -> TextIO:
+    """Read bytes as the text that programs write, with or without a mark before it."""
+    if packed.peek(2)[:2] in {BOM_UTF16_LE, BOM_UTF16_BE}:
+        msg = f"{name!r} is UTF-16: save it as UTF-8"
+        raise ConfigurationError(msg)
     # Bytes that are no text make their line a bad one, and no other.
-    with opened(
-        path, "rt", encoding="utf-8", errors="surrogateescape", newline=""
-    ) as page:
-        if names.removesuffix(".gz").endswith(".csv"):
-            yield from _csv_lines(page)
-        else:
-            for number, line in enumerate(page, 1):
-                if line.strip():
-                    yield number, _json_fields(line)
+    return TextIOWrapper(packed, "utf-8-sig", "surrogateescape", newline="")
+
+
+def _json_lines(page: TextIO) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
+    for number, line in enumerate(page, 1):
+        if line.strip():
+            yield number, _json_fields(line)
 
 
 def _json_fields(line: str) -> Mapping[str, Any] | str:
@@ -134,7 +153,11 @@ def _json_fields(line: str) -> Mapping[str, Any] | str:
         found = json.loads(line)
     except (ValueError, RecursionError):
         return "no JSON"
-    return found if isinstance(found, dict) else "no JSON object"
+    if not isinstance(found, dict):
+        return "no JSON object"
+    # Half of a character is left where a program has cut a text.
+    is_whole = not _HALF.search(line) or _is_text(json.dumps(found, ensure_ascii=False))
+    return found if is_whole else "no text"
 
 
 def _is_text(line: str) -> bool:

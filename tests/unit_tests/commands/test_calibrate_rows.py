@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,46 @@ def test_packed_files_are_read(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(b"text,label\na,1\n"))
 
     assert read(path).items == (("a", True),)
+
+
+@pytest.mark.parametrize("ending", [b"\n", b"\r\n"])
+def test_a_mark_before_the_text_is_no_part_of_it(tmp_path: Path, ending: bytes) -> None:
+    table, path = tmp_path / "rows.csv", tmp_path / "rows.jsonl"
+    table.write_bytes(BOM_UTF8 + ending.join([b"text,label", b"a,1", b""]))
+    path.write_bytes(BOM_UTF8 + b'{"text": "a", "label": 1}' + ending)
+
+    assert read(table) == read(path) == Rows((("a", True),))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+def test_two_bytes_a_character_are_refused_by_name(
+    tmp_path: Path, encoding: str
+) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("\ufefftext,label\na,1\n", encoding)
+
+    with pytest.raises(ConfigurationError, match=r"'rows.csv' is UTF-16: save it as"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    "packed", [b"text,label\na,1\n", gzip.compress(b"text,label\na,1\n")[:-9]]
+)
+def test_what_is_not_packed_or_torn_is_refused(tmp_path: Path, packed: bytes) -> None:
+    path = tmp_path / "rows.csv.gz"
+    path.write_bytes(packed)
+
+    with pytest.raises(ConfigurationError, match=r"'rows.csv.gz' is no gzip file, or"):
+        read(path)
+
+
+def test_half_of_a_character_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(
+        '{"label": 1, "text": "\\ud83d\\ude00"}\n{"label": 1, "text": "\\ud83d"}\n'
+    )
+
+    assert read(path) == Rows((("😀", True),), ((2, "no text"),))
 
 
 def test_strictly_the_first_bad_row_is_an_error(tmp_path: Path) -> None:
