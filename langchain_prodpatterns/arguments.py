@@ -29,7 +29,10 @@ def is_number(value: object) -> bool:
     """Whether it is a number that is neither infinite nor NaN; `True` is none."""
     if isinstance(value, bool) or not isinstance(value, Real):
         return False
-    return math.isfinite(value)
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number that is too large to be a float
+        return False
 
 
 def check_count(
