@@ -218,7 +218,7 @@ class Ledger(CallObserver):
         from langchain_prodpatterns.ledger_lines import read_books
 
         def refuse(number: int, reason: str) -> None:
-            msg = f"line {number} of {Path(path).name!r} is left over: {reason}"
+            msg = f"line {number} of {Path(path).name!r} cannot be read: {reason}"
             raise ConfigurationError(msg)
 
         books = read_books(Path(path), refuse if on_bad is None else on_bad)

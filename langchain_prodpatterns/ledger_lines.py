@@ -14,6 +14,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -28,6 +29,8 @@ VERSION = 1
 """Raised whenever an older release could not read the lines."""
 
 _OWNER_ONLY = 0o600
+# Of the calendar, in seconds since the epoch: a report names the day.
+_LATEST = datetime.max.replace(tzinfo=UTC).timestamp()
 _USAGE = {one.name: one.default for one in fields(Usage)}
 # Of what a cache said of a hit: not the hit's id, which is made of digests of texts.
 _SERVED = ("run_id", "decision", "reason")
@@ -103,11 +106,23 @@ def write_lines(path: Path, lines: Iterable[str], *, append: bool) -> int:
         OSError: When it cannot be written.
     """
     written = [f"{line}\n" for line in lines]
+    # A line that broke off would take the first of these with it.
+    begin = "\n" if append and _is_torn(path) else ""
     flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if append else os.O_TRUNC)
     with os.fdopen(os.open(path, flags, _OWNER_ONLY), "ab" if append else "wb") as page:
         # In one piece, so that the lines of other processes do not come in between.
-        page.write("".join(written).encode("ascii"))
+        page.write("".join([begin, *written]).encode("ascii"))
     return len(written)
+
+
+def _is_torn(path: Path) -> bool:
+    """Whether the last line of a file has no end, as of a process that was stopped."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as page:
+        size = page.seek(0, os.SEEK_END)
+        page.seek(max(size - 1, 0))
+        return page.read() not in {b"", b"\n"}
 
 
 def read_books(path: Path, on_bad: Callable[[int, str], None]) -> Books:
@@ -174,7 +189,7 @@ def _read_call(given: Mapping[str, Any]) -> ModelCall:
         around=_text_or_none(given["around"]),
         name=_text(given["name"]),
         prompt=_text(given["prompt"]),
-        at=_number(given["at"]),
+        at=_moment(given["at"]),
     )
 
 
@@ -192,7 +207,7 @@ def _read_decision(given: Mapping[str, Any]) -> Decision:
         saved_usd=None if usd is None else _number(usd),
         saved_seconds=_number(given["saved_seconds"]),
         counts={_text(name): _count(counted) for name, counted in counts.items()},
-        at=_number(given["at"]),
+        at=_moment(given["at"]),
     )
 
 
@@ -214,7 +229,8 @@ def _read_served(given: Mapping[str, Any]) -> dict[str, Any]:
     for name in _SAVED:
         if name in given:
             value = given[name]
-            read[name] = None if value is None else _number(value)
+            unknown = name == "saved_usd" and value is None
+            read[name] = None if unknown else _number(value)
     return read
 
 
@@ -232,6 +248,13 @@ def _count(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise TypeError
     return value
+
+
+def _moment(value: Any) -> float:
+    at = _number(value)
+    if not 0 <= at < _LATEST:
+        raise ValueError
+    return at
 
 
 def _number(value: Any) -> float:

@@ -115,6 +115,19 @@ def test_requests_are_appended_and_count_once(path: Path) -> None:
     assert Ledger.from_jsonl(path).summary().calls == 1
 
 
+def test_a_line_that_broke_off_takes_no_other_with_it(path: Path) -> None:
+    used().to_jsonl(path, append=True)
+    with path.open("ab") as page:
+        page.write(b'{"v": 1, "ki')
+    used().to_jsonl(path, append=True)
+    used().to_jsonl(path, append=True)
+
+    bad: list[int] = []
+    ledger = Ledger.from_jsonl(path, on_bad=lambda number, reason: bad.append(number))
+    assert (ledger.summary().calls, bad) == (3, [2])
+    assert len(path.read_bytes().splitlines()) == 4
+
+
 def test_a_call_under_way_stays_open_until_its_end_is_written(path: Path) -> None:
     ledger, run_id = Ledger(), uuid4()
     ledger.on_chat_model_start({}, [[HumanMessage("x")]], run_id=run_id)
@@ -189,7 +202,14 @@ def changed(**fields: Any) -> str:
         changed(usage={"seconds": None}),
         changed(usage="secret"),
         changed(at="secret"),
+        changed(at=1e300),
+        changed(at=1e12),
+        changed(at=-1.0),
+        changed(at=10**400),
         changed(name=None),
+        changed(usage={"usd": 10**400}),
+        changed(served={"run_id": "r", "saved_calls": None}),
+        changed(served={"run_id": "r", "saved_seconds": None}),
         changed(served={"run_id": 3}),
         changed(kind="decision"),
     ],
@@ -199,7 +219,9 @@ def test_what_is_no_line_is_refused_by_its_number_and_not_shown(
 ) -> None:
     path.write_text(f"{GOOD}\n\n{line}\n{GOOD}\n")
 
-    with pytest.raises(ConfigurationError, match=r"line 3 of 'ledger.jsonl'") as caught:
+    with pytest.raises(
+        ConfigurationError, match=r"line 3 of 'ledger.jsonl' cannot"
+    ) as caught:
         Ledger.from_jsonl(path)
     assert "secret" not in str(caught.value)
 
@@ -207,6 +229,7 @@ def test_what_is_no_line_is_refused_by_its_number_and_not_shown(
     ledger = Ledger.from_jsonl(path, on_bad=lambda number, reason: bad.append(number))
     assert bad == [3]
     assert len(ledger._books().calls) == 1
+    assert "Ledger" in ledger.to_html()
 
 
 def test_bytes_that_are_no_text_are_a_bad_line(path: Path) -> None:
