@@ -19,7 +19,7 @@ from langchain_prodpatterns.cache.calibration import (
 )
 from langchain_prodpatterns.cache.costs import NEEDED_UNPRICED
 from langchain_prodpatterns.cache.measuring import measured, questions_of
-from langchain_prodpatterns.cache.questions import bind_judge
+from langchain_prodpatterns.cache.questions import SameAnswerRequest, bind_judge
 from langchain_prodpatterns.calibration_file import CalibrationFile
 from langchain_prodpatterns.commands.calibrate_cache_page import cache_sections
 from langchain_prodpatterns.commands.calibrate_pairs import (
@@ -44,7 +44,8 @@ from langchain_prodpatterns.commands.calibrate_verdicts import (
 from langchain_prodpatterns.commands.loading import load_embeddings, load_judge
 from langchain_prodpatterns.commands.stats import add_delta
 from langchain_prodpatterns.commands.values import cosine, count, require, seconds
-from langchain_prodpatterns.errors import ProdPatternsError
+from langchain_prodpatterns.errors import ConfigurationError, ProdPatternsError
+from langchain_prodpatterns.judging import BoundJudge, YesNoVerdict
 
 _LEAST = 0.7
 _MOST_VERDICTS = 500
@@ -116,6 +117,20 @@ class Evidence:
     """What else was counted."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Panel:
+    """A judge, with what it has said earlier."""
+
+    judge: BoundJudge[SameAnswerRequest, YesNoVerdict]
+    verdicts: Verdicts
+    max_concurrency: int
+
+    def on(self, known: Sequence[Measured]) -> list[Judged]:
+        """Return its judgement on each pair."""
+        requests = [one.request() for one in known]
+        return self.verdicts.ask(self.judge, requests, self.max_concurrency)
+
+
 def run(options: argparse.Namespace, rows: Rows[Row]) -> Found:
     """Calibrate a cache.
 
@@ -125,12 +140,14 @@ def run(options: argparse.Namespace, rows: Rows[Row]) -> Found:
         ProdPatternsError: When the embeddings fail.
     """
     require(options.embeddings, "give the cache's embeddings: --embeddings")
-    embeddings = Remembered(load_embeddings(options.embeddings))
     pairs, asked = sorted_rows(rows.items)
+    # Before anything is embedded, which may take long: the judge may not be there.
+    panel = None if options.judge is None else _panel(options)
+    embeddings = Remembered(load_embeddings(options.embeddings))
     found = (
-        _from_pairs(options, pairs, embeddings)
+        _from_pairs(options, pairs, embeddings, panel)
         if pairs
-        else _from_traces(options, asked, embeddings)
+        else _from_traces(options, asked, embeddings, panel)
     )
     groups = [one.pair.new_question for one in found.measured]
     parts = parted(groups, options.test, options.seed)
@@ -160,26 +177,33 @@ def run(options: argparse.Namespace, rows: Rows[Row]) -> Found:
 
 
 def _from_pairs(
-    options: argparse.Namespace, pairs: Sequence[LabeledPair], embeddings: Remembered
+    options: argparse.Namespace,
+    pairs: Sequence[LabeledPair],
+    embeddings: Remembered,
+    panel: _Panel | None,
 ) -> Evidence:
     known = _measured(pairs, embeddings)
     record = None
-    if options.judge is not None:
-        record = record_of(known, _judged(options, known))
+    if panel is not None:
+        record = record_of(known, panel.on(known))
         _check_judge(record.failures, len(known))
     same = sum(one.pair.same_answer for one in known)
     return Evidence(known, record, options.as_traffic, {"same": same})
 
 
 def _from_traces(
-    options: argparse.Namespace, asked: Sequence[Asked], embeddings: Remembered
+    options: argparse.Namespace,
+    asked: Sequence[Asked],
+    embeddings: Remembered,
+    panel: _Panel | None,
 ) -> Evidence:
     """Propose near pairs, and let the judge say which of them have one answer."""
-    require(
-        options.judge,
-        "questions without labels need a judge that says which have one answer: "
-        "--judge MODULE:ATTRIBUTE",
-    )
+    if panel is None:
+        msg = (
+            "questions without labels need a judge that says which have one answer: "
+            "--judge MODULE:ATTRIBUTE"
+        )
+        raise ConfigurationError(msg)
     vectors = embeddings.embed_documents([one.question for one in asked])
     proposal = propose(asked, vectors, options.least)
     require(
@@ -190,7 +214,7 @@ def _from_traces(
     lot = np.random.default_rng(options.seed).permutation(len(proposal.pairs))
     drawn = sorted(lot[: options.verdicts].tolist())
     known = _measured([proposal.pairs[at] for at in drawn], embeddings)
-    judged = _judged(options, known)
+    judged = panel.on(known)
     labeled = [
         replace(one, pair=replace(one.pair, same_answer=judgement.yes))
         for one, judgement in zip(known, judged, strict=True)
@@ -211,12 +235,11 @@ def _measured(pairs: Sequence[LabeledPair], embeddings: Remembered) -> list[Meas
     return measured(pairs, texts, embeddings.embed_documents(texts))
 
 
-def _judged(options: argparse.Namespace, known: Sequence[Measured]) -> list[Judged]:
+def _panel(options: argparse.Namespace) -> _Panel:
     judge = bind_judge(load_judge(options.judge), options.judge_timeout)
     path = verdicts_of(options.data)
     verdicts = Verdicts.open(path, options.judge, resume=options.resume)
-    requests = [one.request() for one in known]
-    return verdicts.ask(judge, requests, options.concurrency)
+    return _Panel(judge, verdicts, options.concurrency)
 
 
 def _check_judge(failures: int, asked: int) -> None:

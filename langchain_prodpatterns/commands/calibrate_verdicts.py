@@ -62,19 +62,19 @@ class Verdicts:
                 be gone on with.
             OSError: When it cannot be read or written.
         """
-        if path.exists() and not resume:
+        verdicts = cls(path, judge)
+        if not _holds_something(path):
+            path.touch(_OWNER_ONLY)
+            head = {"format": FORMAT, "version": VERSION, "judge": judge}
+            path.write_text(f"{json.dumps(head)}\n", "ascii")
+        elif resume:
+            verdicts._read()
+        else:
             msg = (
                 f"there are verdicts in {path.name!r}: go on with --resume, or remove "
                 "the file"
             )
             raise ConfigurationError(msg)
-        verdicts = cls(path, judge)
-        if path.exists():
-            verdicts._read()
-        else:
-            path.touch(_OWNER_ONLY, exist_ok=False)
-            head = {"format": FORMAT, "version": VERSION, "judge": judge}
-            path.write_text(f"{json.dumps(head)}\n", "ascii")
         return verdicts
 
     def _read(self) -> None:
@@ -82,7 +82,7 @@ class Verdicts:
         with self.path.open("r+b") as page:
             head = _read_object(page.readline())
             if head.get("format") != FORMAT or head.get("version") != VERSION:
-                msg = f"{self.path.name!r} holds no verdicts: leave --resume out"
+                msg = f"{self.path.name!r} holds something else than verdicts: move it"
                 raise ConfigurationError(msg)
             if head.get("judge") != self.judge:
                 msg = (
@@ -168,6 +168,15 @@ class Verdicts:
                 "--resume goes on there"
             )
             raise
+
+
+def _holds_something(path: Path) -> bool:
+    """Whether there is more than the head of verdicts none of which ever came."""
+    if not path.exists():
+        return False
+    with path.open("rb") as page:
+        head, more = page.readline(), page.read(1)
+    return bool(more or (head and _read_object(head).get("format") != FORMAT))
 
 
 def _read_object(line: bytes) -> dict[str, Any]:

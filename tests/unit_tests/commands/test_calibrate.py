@@ -41,6 +41,10 @@ def stops(request: SameAnswerRequest) -> bool:
     raise KeyboardInterrupt
 
 
+def unreachable() -> LexicalEmbeddings:
+    raise ConnectionError
+
+
 def mute(request: SameAnswerRequest) -> str:
     return "garbage"
 
@@ -198,9 +202,22 @@ def test_ctrl_c_keeps_the_verdicts(calibrate: Calibrate, pairs: Path) -> None:
     assert ran.code == 130
     assert "--resume goes on there" in ran.err
     assert not pairs.with_name("c.json").exists()
+    assert cache(calibrate, pairs, "--judge", f"{HERE}:knows").code == 0
     again = cache(calibrate, pairs, "--judge", f"{HERE}:knows")
     assert again.code == 2
     assert "go on with --resume, or remove the file" in again.err
+
+
+def test_without_its_judge_nothing_is_embedded(
+    calibrate: Calibrate, pairs: Path
+) -> None:
+    typed = ("cache", pairs, "--embeddings", f"{HERE}:unreachable", "--judge")
+
+    assert "--judge 'no:where' cannot be had" in calibrate(*typed, "no:where").err
+    assert not pairs.with_name("pairs.jsonl.verdicts").exists()
+    ran = calibrate(*typed, f"{HERE}:knows")
+    assert "--embeddings" in ran.err
+    assert cache(calibrate, pairs, "--judge", f"{HERE}:believes").code == 0
 
 
 def test_a_judge_without_any_verdict_is_an_error(

@@ -108,13 +108,29 @@ def test_what_is_there_is_not_lost_by_accident(path: Path) -> None:
         Verdicts.open(path, "other:judge", resume=True)
 
 
-@pytest.mark.parametrize("text", ["", "no json\n", "[]\n", '{"format": "x"}\n'])
+@pytest.mark.parametrize("text", ["no json\n", "[]\n", '{"format": "x"}\n'])
 def test_another_file_is_refused(path: Path, text: str) -> None:
     path.write_text(text)
 
-    with pytest.raises(ConfigurationError, match="holds no verdicts"):
+    with pytest.raises(
+        ConfigurationError, match="something else than verdicts: move it"
+    ):
         Verdicts.open(path, JUDGE, resume=True)
     assert path.read_text() == text
+    with pytest.raises(ConfigurationError, match="go on with --resume, or remove"):
+        Verdicts.open(path, JUDGE, resume=False)
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_file_in_which_no_verdict_came_is_begun_anew(
+    path: Path, *, resume: bool
+) -> None:
+    path.touch()
+    Verdicts.open(path, "other:judge", resume=resume)
+    verdicts = Verdicts.open(path, JUDGE, resume=resume)
+
+    assert ask(verdicts, Judge()) == [True, False, True, False]
+    assert json.loads(path.read_text("ascii").splitlines()[0])["judge"] == JUDGE
 
 
 def test_a_line_that_is_none_is_passed_by(path: Path) -> None:
