@@ -124,7 +124,11 @@ def _run(options: argparse.Namespace) -> int:
         [Path(options.data), verdicts_of(options.data)],
     )
     module, read_one, _ = _COMPONENTS[options.component]
-    rows = read_rows(Path(options.data), read_one, strict=options.strict)
+    # What users ask again is drawn again; else a copy is no more evidence.
+    known_by = None if getattr(options, "as_traffic", False) else module.known_by
+    rows = read_rows(
+        Path(options.data), read_one, strict=options.strict, known_by=known_by
+    )
     _tell(rows)
     found: Found = module.run(options, rows)
     calibration, written = _write(options, found)

@@ -25,6 +25,7 @@ from langchain_prodpatterns.commands.calibrate_cache_page import cache_sections
 from langchain_prodpatterns.commands.calibrate_pairs import (
     Asked,
     Row,
+    known_by,
     propose,
     sorted_rows,
 )
@@ -47,6 +48,8 @@ from langchain_prodpatterns.commands.values import cosine, count, require, secon
 from langchain_prodpatterns.errors import ConfigurationError, ProdPatternsError
 from langchain_prodpatterns.judging import BoundJudge, YesNoVerdict
 
+__all__ = ["add_arguments", "known_by", "run"]
+
 _LEAST = 0.7
 _MOST_VERDICTS = 500
 
@@ -64,7 +67,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--as-traffic",
         action="store_true",
         help="the labeled pairs are near hits drawn as your users ask: then they are "
-        "evidence of what may be served unjudged, else hints",
+        "evidence of what may be served unjudged, and one that comes again counts "
+        "again; else they are hints",
     )
     parser.add_argument(
         "--least",

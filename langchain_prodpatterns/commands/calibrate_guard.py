@@ -1,7 +1,7 @@
 """`prodpatterns calibrate guard`: thresholds of the classifier of prompt injections."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,6 +88,11 @@ def read_row(fields: Mapping[str, Any]) -> LabeledText:
     source = fields.get("source")
     named = source if isinstance(source, str) else ""
     return LabeledText(text_of(fields, "text"), word in _ATTACK, named)
+
+
+def known_by(row: LabeledText) -> Hashable:
+    """Return by what a text is known when it comes again."""
+    return row.text, row.attack
 
 
 def run(options: argparse.Namespace, rows: Rows[LabeledText]) -> Found:

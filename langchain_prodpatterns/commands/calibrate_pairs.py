@@ -1,6 +1,6 @@
 """Pairs of questions: labeled ones, or those that a cache would have come upon."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -67,6 +67,14 @@ def read_row(fields: Mapping[str, Any]) -> Row:
         yes_or_no(fields, "same_answer"),
         known,
     )
+
+
+def known_by(row: Row) -> Hashable:
+    """Return by what a labeled pair is known when it comes again.
+
+    A question that comes again is not left out: how often that is, is counted.
+    """
+    return row if isinstance(row, LabeledPair) else None
 
 
 def sorted_rows(rows: Sequence[Row]) -> tuple[list[LabeledPair], list[Asked]]:

@@ -1,7 +1,7 @@
 """`prodpatterns calibrate router`: from which confidence on a router decides alone."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from langchain_prodpatterns.calibration_file import CalibrationFile
@@ -85,6 +85,11 @@ def read_row(fields: Mapping[str, Any]) -> Label:
     if route is None or (isinstance(route, str) and route.casefold() in _NOWHERE):
         return Label(query, None)
     return Label(query, text_of(fields, "route"))
+
+
+def known_by(row: Label) -> Hashable:
+    """Return by what a query is known when it comes again, as a router tells them."""
+    return normal(row.query), row.tool
 
 
 def run(options: argparse.Namespace, rows: Rows[Label]) -> Found:

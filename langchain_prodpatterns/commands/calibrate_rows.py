@@ -11,7 +11,7 @@ import re
 import zlib
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from io import BufferedReader, TextIOWrapper
 from pathlib import Path
@@ -51,13 +51,19 @@ class Rows(Generic[T]):
 
 
 def read_rows(
-    path: Path, read_one: Callable[[Mapping[str, Any]], T], *, strict: bool
+    path: Path,
+    read_one: Callable[[Mapping[str, Any]], T],
+    *,
+    strict: bool,
+    known_by: Callable[[T], Hashable] | None = None,
 ) -> Rows[T]:
     """Read a file.
 
     Args:
         path: The file; `.csv` is CSV with a header, all else JSON lines.
         read_one: Makes an item of a row's fields.
+        known_by: By what an item is known when it comes again: it counts once, as
+            bounds are of independent draws. By default, and by `None`, it is not.
         strict: Whether a row that is none is an error.
 
     Raises:
@@ -69,11 +75,14 @@ def read_rows(
     bad: list[tuple[int, str]] = []
     left_out: Counter[str] = Counter()
     days: list[str] = []
+    known: set[Hashable] = set()
     for number, fields in _lines(path):
         try:
             if isinstance(fields, str):
                 raise BadRow(fields)  # noqa: TRY301 - told as the others are
-            items.append(read_one(fields))
+            item = read_one(fields)
+            _leave_out_known(None if known_by is None else known_by(item), known)
+            items.append(item)
             days += _days(fields)
         except LeftOut as reason:
             left_out[str(reason)] += 1
@@ -87,6 +96,13 @@ def read_rows(
         msg = f"{path.name!r} has no row to calibrate on{why}"
         raise ConfigurationError(msg)
     return Rows(tuple(items), tuple(bad), left_out, max(days, default=None))
+
+
+def _leave_out_known(key: Hashable, known: set[Hashable]) -> None:
+    if key is not None and key in known:
+        msg = "an earlier one says the same"
+        raise LeftOut(msg)
+    known.add(key)
 
 
 def text_of(fields: Mapping[str, Any], name: str) -> str:

@@ -433,6 +433,38 @@ def test_wrong_arguments_are_told_of_in_one_line(
 
 
 @pytest.mark.parametrize(
+    ("command", "rows"),
+    [
+        (
+            ("cache", "--embeddings", EMBEDDINGS),
+            [pair(at, same=True) for at in range(9)],
+        ),
+        (("router", "--embeddings", EMBEDDINGS), routes()),
+        (("guard",), texts(20)),
+    ],
+    ids=["cache", "router", "guard"],
+)
+def test_a_copy_of_a_row_is_no_more_evidence(
+    calibrate: Calibrate, tmp_path: Path, command: tuple[str, ...], rows: list[Any]
+) -> None:
+    once = calibrate(*command, lines(tmp_path / "once.jsonl", rows), "--json").record
+    twice = calibrate(*command, lines(tmp_path / "twice.jsonl", [*rows, *rows]), "--json")  # fmt: skip
+
+    assert twice.record["left_out"] == {"an earlier one says the same": len(rows)}
+    assert twice.record == {**once, "left_out": twice.record["left_out"]}
+    assert f"{len(rows)} rows are left out: an earlier one says" in twice.err
+
+
+def test_what_users_ask_again_is_drawn_again(
+    calibrate: Calibrate, tmp_path: Path
+) -> None:
+    rows = [pair(at, same=True) for at in range(9)]
+    data = lines(tmp_path / "twice.jsonl", [*rows, *rows])
+
+    assert cache(calibrate, data, "--as-traffic", "--json").record["rows"]["used"] == 18
+
+
+@pytest.mark.parametrize(
     ("option", "target"),
     [
         ("--out", "pairs.jsonl"),
