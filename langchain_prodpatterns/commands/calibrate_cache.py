@@ -297,9 +297,12 @@ def _text(
             "report on"
         )
     else:
+        # The judge's own errors are in no bound.
+        by_judge = ", as far as the judge is right" if "near" in found.counted else ""
         lines.append(
             f"on the other {len(parts.reported_on)} pairs: from {held_out.similarity:g}"
             f" on {held_out.served:.1%} are served unjudged, {held_out.wrong:.1%} of "
             f"these wrongly (at most {held_out.bound:.1%} with 95% confidence)"
+            f"{by_judge}"
         )
     return "\n".join(lines)

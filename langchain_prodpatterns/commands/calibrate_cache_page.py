@@ -66,7 +66,7 @@ def _cards(chosen: Calibration, held_out: CurvePoint | None) -> Cards:
         ("promised share of wrong answers", f"{chosen.delta:.1%}"),
         ("band without a judge", band),
     ]
-    if chosen.band is None:
+    if chosen.band is None and chosen.pairs_needed is not None:
         figures.append(("near pairs that a band needs", str(chosen.pairs_needed)))
     if held_out is not None:
         figures.append(("served unjudged, held out", percent(held_out.served)))

@@ -130,6 +130,18 @@ def test_the_page_shows_the_plots_and_no_text_of_users(
     assert "secret" not in text
 
 
+def test_where_nothing_is_promised_the_page_asks_for_no_pairs(
+    calibrate: Calibrate, pairs: Path, tmp_path: Path
+) -> None:
+    ran = cache(calibrate, pairs, "--delta", "0", "--report", "c.html")
+
+    assert "nothing is served unjudged, since delta is 0" in ran.out
+    words = read((tmp_path / "c.html").read_text("utf-8")).words
+    assert "promised share of wrong answers" in words
+    assert "near pairs that a band needs" not in words
+    assert "None" not in words
+
+
 def test_the_judges_errors_are_measured_and_loaded(
     calibrate: Calibrate, pairs: Path, tmp_path: Path
 ) -> None:
@@ -194,6 +206,18 @@ def test_traces_are_labeled_by_the_judge(calibrate: Calibrate, tmp_path: Path) -
         "--resume",
     )
     assert few.record["rows"]["used"] == 4
+
+
+def test_labels_of_a_judge_are_no_more_right_than_it(
+    calibrate: Calibrate, tmp_path: Path
+) -> None:
+    near = [pair(at, same=True) for at in range(40)]
+    questions = [one[name] for one in near for name in ("new_question", "stored_question")]  # fmt: skip
+    path = lines(tmp_path / "traces.jsonl", [{"question": one} for one in questions])
+
+    ran = cache(calibrate, path, "--judge", f"{HERE}:believes", "--delta", "0.5")
+
+    assert ran.out.endswith("confidence), as far as the judge is right\n")
 
 
 def test_ctrl_c_keeps_the_verdicts(calibrate: Calibrate, pairs: Path) -> None:
