@@ -1,7 +1,8 @@
 """How a report looks: one style sheet, in the file itself."""
 
-COLORS = 6
-"""How many colors the style sheet has for parts of a chart."""
+COLORS = 8
+"""How many colors the style sheet has for parts of a chart: one for each pattern of a
+ledger, and calls outside of all."""
 
 STYLE = """
 :root {
@@ -10,6 +11,7 @@ STYLE = """
   --rule: #d1d9e0; --panel: #f6f8fa;
   --c0: #0b5cad; --c1: #a8480b; --c2: #1a6e3c;
   --c3: #7b3fa0; --c4: #8a6a00; --c5: #a3264f;
+  --c6: #00747c; --c7: #5b5f66;
 }
 @media (prefers-color-scheme: dark) {
   :root {
@@ -17,6 +19,7 @@ STYLE = """
     --rule: #353d47; --panel: #171d25;
     --c0: #6cb2ff; --c1: #ffa35c; --c2: #63cf8b;
     --c3: #cf9bf5; --c4: #e0bd4d; --c5: #ff8fb0;
+    --c6: #5fd3d8; --c7: #b4bac2;
   }
 }
 * { box-sizing: border-box; }
@@ -37,12 +40,14 @@ p { max-width: 46rem; margin: .5rem 0; }
 .cards dt { font-size: .85rem; color: var(--faint); }
 .cards dd { margin: 0; font-size: 1.35rem; font-variant-numeric: tabular-nums; }
 figure { margin: 1rem 0; display: grid; gap: 1rem 1.5rem; align-items: start; }
+figure { grid-template-columns: minmax(0, 1fr); }
+figure > div { overflow-x: auto; }
 @media (min-width: 60rem) {
   figure { grid-template-columns: minmax(0, 5fr) minmax(0, 4fr); }
   figure figcaption { grid-column: 1 / -1; }
 }
 figcaption { font-weight: 600; }
-.chart { width: 100%; height: auto; display: block; }
+.chart { width: 100%; min-width: 34rem; height: auto; display: block; }
 svg text { fill: var(--text); font: 13px system-ui, "Segoe UI", Arial, sans-serif; }
 svg .tick { fill: var(--faint); font-size: 12px; }
 svg .grid { stroke: var(--rule); stroke-width: 1; }
@@ -61,8 +66,10 @@ svg .whisker { stroke: var(--text); stroke-width: 2.5; }
 }
 .s0 { stroke: var(--c0); } .s1 { stroke: var(--c1); } .s2 { stroke: var(--c2); }
 .s3 { stroke: var(--c3); } .s4 { stroke: var(--c4); } .s5 { stroke: var(--c5); }
+.s6 { stroke: var(--c6); } .s7 { stroke: var(--c7); }
 .f0 { fill: var(--c0); } .f1 { fill: var(--c1); } .f2 { fill: var(--c2); }
 .f3 { fill: var(--c3); } .f4 { fill: var(--c4); } .f5 { fill: var(--c5); }
+.f6 { fill: var(--c6); } .f7 { fill: var(--c7); }
 .scroll {
   overflow: auto; max-height: 26rem;
   border: 1px solid var(--rule); border-radius: .5rem;
@@ -79,12 +86,14 @@ th {
   border-bottom: 1px solid var(--rule);
 }
 tbody tr + tr td { border-top: 1px solid var(--rule); }
-th.word, td.word { text-align: left; white-space: normal; overflow-wrap: break-word; }
+th.word, td.word { text-align: left; white-space: normal; overflow-wrap: anywhere; }
+td.word { min-width: 8rem; }
 figure th, figure td { padding: .25rem .5rem; }
 figure table { font-size: .85rem; }
 @media print {
   body { max-width: none; }
   .scroll { max-height: none; overflow: visible; }
+  .chart { min-width: 0; }
 }
 """
 """The style sheet."""

@@ -1,10 +1,12 @@
 """A report as one file that asks for nothing else."""
 
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from langchain_prodpatterns.booking import DIRECT
 from langchain_prodpatterns.reports.charts import Axis, Bars, Chart, Series
 from langchain_prodpatterns.reports.pages import (
     Block,
@@ -15,6 +17,7 @@ from langchain_prodpatterns.reports.pages import (
     page,
     write_page,
 )
+from langchain_prodpatterns.reports.style import COLORS, STYLE
 
 HOSTILE = '"><img src=x onerror=alert(1)>&amp;'
 VOID = {"meta"}
@@ -88,6 +91,17 @@ def test_nothing_is_loaded_and_nothing_runs() -> None:
     assert policy is not None
     assert "url(" not in everything("word")
     assert "@import" not in everything("word")
+
+
+def test_every_color_is_one_of_its_own_in_light_and_dark() -> None:
+    for scheme in STYLE.split("@media")[:2]:
+        colors = re.findall(r"--c\d: (#[0-9a-f]{6});", scheme)
+        assert len(set(colors)) == len(colors) == COLORS
+    for at in range(COLORS):
+        assert f".f{at} {{" in STYLE
+        assert f".s{at} {{" in STYLE
+    patterns = ("cache", "structured", "refine", "compression", "guard", "routing")
+    assert len(patterns) + len([DIRECT]) <= COLORS
 
 
 def test_ids_are_unique_and_every_picture_has_a_name() -> None:
