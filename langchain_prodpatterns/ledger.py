@@ -131,20 +131,12 @@ class Ledger(CallObserver):
         pattern in one record each: `call`, `cache hit` or, where the answer came and
         the client could not read it, or began and broke off, `failed`.
         """
-        with self._lock:
-            calls, decisions = list(self._calls.values()), dict(self._decisions)
-        return book(calls, decisions)
+        books = self._books()
+        return book(list(books.calls.values()), books.decisions)
 
     def summary(self) -> LedgerSummary:
         """Return the sums, in all and a pattern."""
-        with self._lock:
-            calls, decisions = list(self._calls.values()), dict(self._decisions)
-            patterns = [call.metadata.get(PATTERN_KEY) for call in self._open.values()]
-        return summarize(
-            calls,
-            book(calls, decisions),
-            Counter(pattern or DIRECT for pattern in patterns),
-        )
+        return _summed(self._books())[1]
 
     def table(self) -> str:
         """Return the sums a pattern as a table of plain text."""
@@ -172,7 +164,7 @@ class Ledger(CallObserver):
 
         books = self._books()
         calls, decisions = list(books.calls.values()), list(books.decisions.values())
-        text = ledger_page(calls, decisions, self.to_records(), self.summary())
+        text = ledger_page(calls, decisions, *_summed(books))
         if path is not None:
             write_page(text, path)
         return text
@@ -262,6 +254,14 @@ class Ledger(CallObserver):
         super()._start(run_id, metadata, kwargs)
         if self._outer is not None:
             self._outer._start(run_id, metadata, kwargs)  # noqa: SLF001 - one class
+
+
+def _summed(books: "Books") -> tuple[list[LedgerRecord], LedgerSummary]:
+    """Return the records and the sums of what was heard up to one moment."""
+    calls = list(books.calls.values())
+    records = book(calls, books.decisions)
+    still_open = Counter(pattern or DIRECT for pattern in books.open.values())
+    return records, summarize(calls, records, still_open)
 
 
 def _said(messages: list[BaseMessage]) -> str:

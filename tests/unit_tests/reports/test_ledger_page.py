@@ -3,7 +3,10 @@
 from pathlib import Path
 from uuid import UUID
 
+import pytest
+
 from langchain_prodpatterns.ledger import Decision, Ledger
+from langchain_prodpatterns.ledger_lines import Books
 from langchain_prodpatterns.usage import ModelCall, Usage
 from tests.unit_tests.reports.test_pages import read
 
@@ -48,6 +51,23 @@ def table(found: list[str], caption: str, columns: int) -> list[list[str]]:
     start = found.index(caption) + 1
     cells = found[start:]
     return [cells[at : at + columns] for at in range(0, len(cells), columns)]
+
+
+def test_all_figures_are_of_one_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = ledger_of(call(1))
+    books = ledger._books
+
+    def copied() -> Books:
+        found = books()
+        ledger.observe(call(2))
+        return found
+
+    monkeypatch.setattr(ledger, "_books", copied)
+
+    found = words(ledger)
+    assert found[found.index("model calls") + 1] == "1"
+    assert "Of 1 prompts, the dearest" in found
+    assert any(one.startswith("1 decisions from") for one in found)
 
 
 def test_an_empty_ledger_has_a_report() -> None:
