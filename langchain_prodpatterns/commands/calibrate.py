@@ -170,6 +170,8 @@ def _write(
     if options.out is not None:
         calibration.write(Path(options.out))
         written.append(options.out)
+        if found.save is not None and options.beside is None:
+            tell("from_calibration will miss what --save would have written beside it")
     if options.report is not None:
         title = f"Calibration of a {options.component}"
         write_page(page(title, found.sections), options.report)

@@ -83,8 +83,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=count,
         default=_MOST_VERDICTS,
-        help="of questions without labels: about how many near pairs, drawn by lot, "
-        f"to ask at most (default: {_MOST_VERDICTS})",
+        help="of questions without labels: how many near pairs, drawn by lot, to ask "
+        f"about at most (default: {_MOST_VERDICTS})",
     )
     parser.add_argument(
         "--judge-timeout",
