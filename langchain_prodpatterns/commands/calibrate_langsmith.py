@@ -90,12 +90,13 @@ def route_of(fields: Mapping[str, Any]) -> str:
     return tool
 
 
-def _scores(stats: Mapping[str, Any]) -> Iterator[tuple[float, int]]:
+def _scores(stats: Mapping[str, Any]) -> Iterator[tuple[float, float]]:
     for entry in stats.values():
         if isinstance(entry, Mapping):
-            score, count = entry.get("avg"), entry.get("n")
-            if is_number(score) and isinstance(count, int) and count > 0:
-                yield float(score), count  # type: ignore[arg-type]
+            score: Any = entry.get("avg")
+            count: Any = entry.get("n")
+            if is_number(score) and is_number(count) and count > 0:
+                yield float(score), float(count)
 
 
 def _facts(fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -167,6 +168,8 @@ def _role(message: Any) -> str:
 
 def _content(message: Any) -> str:
     inner = message.get("kwargs", message) if isinstance(message, Mapping) else {}
+    if not isinstance(inner, Mapping):
+        return ""
     content = inner.get("content", inner.get("text"))
     if isinstance(content, str):
         return content.strip()

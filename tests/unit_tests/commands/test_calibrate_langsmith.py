@@ -60,6 +60,8 @@ def test_the_question_is_what_the_user_said_last(inputs: Any) -> None:
         {"question": 3},
         {"input": [[[[[[[["x"]]]]]]]]},
         {"messages": [3, None]},
+        {"messages": [{"type": "human", "kwargs": ["x"]}]},
+        {"messages": [{"id": ["HumanMessage"], "kwargs": []}]},
     ],
 )
 def test_without_a_question_a_run_is_a_bad_row(inputs: Any) -> None:
@@ -113,6 +115,8 @@ def test_feedback_is_weighed_by_its_count() -> None:
         "c": {"n": 0},
         "d": 3,
         "e": {"n": 1, "avg": None},
+        "f": {"n": 10**400, "avg": 0.0},
+        "g": {"n": 1, "avg": 10**400},
     }
 
     assert feedback_of({"feedback_stats": stats}) == 0.75
