@@ -164,6 +164,8 @@ def _read(found: Any, name: str, component: Component, folder: Path) -> Calibrat
     settings = found.get("settings")
     check_setting("settings", isinstance(settings, Mapping))
     embedder = _embedder(found.get("embedder"))
+    # A guard's classifier alone may go by words.
+    check_setting("embedder", embedder or component == "guard")
     return CalibrationFile(component, embedder, settings or {}, folder=folder)
 
 

@@ -63,6 +63,7 @@ def test_what_is_no_number_leaves_the_file_as_it_was(tmp_path: Path) -> None:
         ({"settings": 3}, "no 'settings'"),
         ({"embedder": "x"}, "no 'embedder'"),
         ({"embedder": {"name": 3}}, "no 'embedder'"),
+        ({"embedder": None}, "no 'embedder'"),
     ],
 )
 def test_what_is_none_is_refused(changed: dict[str, Any], message: str) -> None:
