@@ -26,10 +26,11 @@ from langchain_prodpatterns.commands.calibrate_rows import (
     yes_or_no,
 )
 from langchain_prodpatterns.commands.loading import load_embeddings, load_tools
+from langchain_prodpatterns.commands.output import tell
 from langchain_prodpatterns.commands.values import require, share_of_right
 from langchain_prodpatterns.routing import Route, ToolRouter
 from langchain_prodpatterns.routing.certificate import Bar
-from langchain_prodpatterns.routing.labels import Label, normal
+from langchain_prodpatterns.routing.labels import Label, normal, read_labels
 from langchain_prodpatterns.routing.reports import Evaluation, FitReport
 
 _NOWHERE = {"none", "null"}
@@ -101,10 +102,12 @@ def run(options: argparse.Namespace, rows: Rows[Label]) -> Found:
     """
     require(options.embeddings, "give the router's embeddings: --embeddings")
     embeddings = Remembered(load_embeddings(options.embeddings))
-    labels = rows.items
+    labels = _agreed(rows.items)
     router = ToolRouter(
         _tools(options, labels), embeddings, precision=options.precision
     )
+    # Before all queries are embedded, which may take long: a route may be no tool's.
+    read_labels(_pairs(labels, range(len(labels))), router.tools_by_name)
     embeddings.read_queries([label.query for label in labels])
     parts = parted(
         [normal(label.query) for label in labels], options.test, options.seed
@@ -112,7 +115,10 @@ def run(options: argparse.Namespace, rows: Rows[Label]) -> Found:
     fitted = router.fit(_pairs(labels, parts.chosen_on), confidence=options.confidence)
     shown = router.evaluate(_pairs(labels, parts.reported_on))
     held_out = _at(shown, fitted.bar)
-    nones = sum(label.tool is None for label in labels)
+    counted = {
+        "contradicted": len(rows.items) - len(labels),
+        "no_route": sum(label.tool is None for label in labels),
+    }
     calibration = CalibrationFile(
         "router",
         embeddings.fingerprint,
@@ -121,13 +127,25 @@ def run(options: argparse.Namespace, rows: Rows[Label]) -> Found:
             "confidence": options.confidence,
             "bar": fitted.bar,
         },
-        rows_record(len(labels), parts, options.seed, {"no_route": nones}),
+        rows_record(len(labels), parts, options.seed, counted),
         _shown(fitted, shown, held_out),
         rows.date,
     )
     text = _text(options, fitted, shown, held_out)
     sections = router_sections(fitted, shown, held_out, text)
     return Found(calibration, text, sections, router.save)
+
+
+def _agreed(labels: Sequence[Label]) -> list[Label]:
+    """Leave out queries that went to one route once, and to another later."""
+    routes: dict[str, set[str | None]] = {}
+    for label in labels:
+        routes.setdefault(normal(label.query), set()).add(label.tool)
+    agreed = [label for label in labels if len(routes[normal(label.query)]) == 1]
+    if len(agreed) < len(labels):
+        tell(f"{len(labels) - len(agreed)} rows are left out: another contradicts them")
+    require(agreed, "every row is contradicted by another: give rows that agree")
+    return agreed
 
 
 def _tools(options: argparse.Namespace, labels: Sequence[Label]) -> Sequence[Any]:

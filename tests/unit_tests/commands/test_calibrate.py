@@ -41,6 +41,15 @@ def stops(request: SameAnswerRequest) -> bool:
     raise KeyboardInterrupt
 
 
+class NoQueries(LexicalEmbeddings):
+    def embed_query(self, text: str) -> list[float]:
+        raise AssertionError
+
+
+def no_queries() -> LexicalEmbeddings:
+    return NoQueries()
+
+
 def unreachable() -> LexicalEmbeddings:
     raise ConnectionError
 
@@ -293,6 +302,41 @@ def test_routes_become_a_bar_that_a_router_loads(
     page = (tmp_path / "r.html").read_text("utf-8")
     assert "Coverage against precision" in read(page).words
     assert "secret" not in page
+
+
+def test_queries_that_rows_do_not_agree_on_are_left_out(
+    calibrate: Calibrate, tmp_path: Path
+) -> None:
+    first, *others = routes()
+    other = {"query": first["query"].upper(), "route": "ship"}
+    data = lines(tmp_path / "routes.jsonl", [first, *others, other])
+
+    ran = calibrate("router", data, "--embeddings", EMBEDDINGS, "--json")
+
+    assert ran.code == 0
+    assert ran.err == "2 rows are left out: another contradicts them\n"
+    assert ran.record["rows"]["contradicted"] == 2
+    assert ran.record["rows"]["used"] == len(others)
+    torn = lines(tmp_path / "torn.jsonl", [first, other])
+    alone = calibrate("router", torn, "--embeddings", EMBEDDINGS)
+    assert alone.code == 2
+    assert "every row is contradicted by another" in alone.err
+
+
+def test_a_route_that_no_tool_has_is_told_of_before_queries_are_embedded(
+    calibrate: Calibrate, tmp_path: Path
+) -> None:
+    rows = [*routes(), {"query": "secret", "route": "fly"}]
+    data = lines(tmp_path / "routes.jsonl", rows)
+
+    ran = calibrate(
+        *("router", data, "--embeddings", f"{HERE}:no_queries"),
+        *("--tools", f"{HERE}:TOOLS"),
+    )
+
+    assert ran.code == 2
+    assert "is labeled 'fly', but the tools are ['pay', 'ship']" in ran.err
+    assert "secret" not in ran.err
 
 
 def test_too_few_labels_say_how_many_are_missing(
