@@ -1,11 +1,15 @@
 """Runs as LangSmith exports them."""
 
+import json
+from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from langchain_core.load import dumpd
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
+from langsmith.schemas import Run
 
 from langchain_prodpatterns.commands.calibrate_langsmith import (
     answer_of,
@@ -91,6 +95,27 @@ def test_the_answer_is_what_the_model_said_last(outputs: Any) -> None:
 def test_without_an_answer_there_is_none() -> None:
     assert answer_of({"outputs": None}) == ""
     assert answer_of({}) == ""
+
+
+def test_what_the_client_exports_is_read() -> None:
+    run = Run(
+        id=uuid4(),
+        trace_id=uuid4(),
+        session_id=uuid4(),
+        name="chain",
+        run_type="chain",
+        start_time=datetime(2026, 10, 31, tzinfo=UTC),
+        inputs={"question": QUESTION},
+        outputs={"output": ANSWER},
+        feedback_stats={"correct": {"n": 1, "avg": 1.0}},
+    )
+    fields = json.loads(run.model_dump_json())
+
+    assert is_run(fields)
+    check_run(fields)
+    assert (question_of(fields), answer_of(fields)) == (QUESTION, ANSWER)
+    assert feedback_of(fields) == 1.0
+    assert fields["start_time"].startswith("2026-10-31")
 
 
 def test_a_run_is_told_from_a_labeled_pair() -> None:
