@@ -12,7 +12,7 @@ from langchain_prodpatterns.cache.calibration import (
     tallied,
 )
 from langchain_prodpatterns.cache.evidence import EDGES
-from langchain_prodpatterns.commands.calibrate_parts import percent
+from langchain_prodpatterns.commands.calibrate_parts import percent, promised
 from langchain_prodpatterns.reports.charts import Axis, Chart, Mark, Series
 from langchain_prodpatterns.reports.pages import Block, Cards, Figure, Section, Table
 
@@ -63,7 +63,7 @@ def _cards(chosen: Calibration, held_out: CurvePoint | None) -> Cards:
     judge = chosen.judge
     band = "none" if chosen.band is None else "{:.3g} - {:g}".format(*chosen.band)
     figures = [
-        ("promised share of wrong answers", f"{chosen.delta:.1%}"),
+        ("promised share of wrong answers", promised(chosen.delta)),
         ("band without a judge", band),
     ]
     if chosen.band is None and chosen.pairs_needed is not None:
@@ -87,7 +87,7 @@ def _served(
             Series("chosen on these pairs", _places(chosen.curve)),
             Series("held-out pairs", _places(others)),
             Series("held-out pairs, at most (95%)", _bounds(others), "dotted"),
-            Series(f"promised: {chosen.delta:.1%}", [(0, chosen.delta)], "level"),
+            Series(f"promised: {promised(chosen.delta)}", [(0, chosen.delta)], "level"),
         ],
         []
         if held_out is None

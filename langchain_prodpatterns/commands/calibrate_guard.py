@@ -12,6 +12,7 @@ from langchain_prodpatterns.commands.calibrate_parts import (
     Found,
     Remembered,
     parted,
+    promised,
     rows_record,
 )
 from langchain_prodpatterns.commands.calibrate_rows import BadRow, Rows, text_of
@@ -207,14 +208,14 @@ def _text(
     if thresholds is None:
         first = (
             f"{harmless} harmless texts do not show a share of false positives of "
-            f"{rate:.2%}: at least {harmless_needed(rate)} are needed. The "
+            f"{promised(rate)}: at least {harmless_needed(rate)} are needed. The "
             "classifier's own thresholds stay"
         )
     else:
         first = (
             f"chosen on {harmless} harmless texts: an attack from {used.high:.4f} on, "
-            f"in doubt from {used.low:.4f} on; at most {rate:.2%} of harmless texts "
-            "are taken for attacks, with 95% confidence"
+            f"in doubt from {used.low:.4f} on; at most {promised(rate)} of harmless "
+            "texts are taken for attacks, with 95% confidence"
         )
     table = plain_table(COLUMNS, [one.cells() for one in shown], words=("source",))
     total = shown[-1]

@@ -181,6 +181,11 @@ def percent(share: float) -> str:
     return f"{share:.1%}"
 
 
+def promised(share: float) -> str:
+    """Write a share that was asked for, as it was: rounded, it may be another."""
+    return f"{100 * share:.6g}%"
+
+
 def rows_record(
     used: int, parts: Parts, seed: int, others: Mapping[str, int]
 ) -> dict[str, int]:

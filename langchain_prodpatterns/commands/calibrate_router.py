@@ -82,10 +82,10 @@ def read_row(fields: Mapping[str, Any]) -> Label:
     if "route" not in fields:
         msg = "no 'route'; where none fits it is null, or none in CSV"
         raise BadRow(msg)
-    route = fields["route"]
-    if route is None or (isinstance(route, str) and route.casefold() in _NOWHERE):
+    if fields["route"] is None:
         return Label(query, None)
-    return Label(query, text_of(fields, "route"))
+    route = text_of(fields, "route").strip()
+    return Label(query, None if route.casefold() in _NOWHERE else route)
 
 
 def known_by(row: Label) -> Hashable:

@@ -1,6 +1,6 @@
 """The report of a router's calibration."""
 
-from langchain_prodpatterns.commands.calibrate_parts import percent
+from langchain_prodpatterns.commands.calibrate_parts import percent, promised
 from langchain_prodpatterns.reports.charts import Axis, Chart, Mark, Series
 from langchain_prodpatterns.reports.pages import Block, Cards, Figure, Section, Table
 from langchain_prodpatterns.routing.certificate import Bar
@@ -48,7 +48,7 @@ def router_sections(
 def _cards(fitted: FitReport, shown: Evaluation, held_out: Bar | None) -> Cards:
     bar = "none" if fitted.bar is None else f"{fitted.bar:.4g}"
     figures = [
-        ("promised precision", percent(fitted.precision)),
+        ("promised precision", promised(fitted.precision)),
         ("decides alone from a confidence of", bar),
     ]
     if fitted.bar is None:
@@ -68,7 +68,6 @@ def _coverage(fitted: FitReport, shown: Evaluation, held_out: Bar | None) -> Fig
         (one.decided / shown.labels, 1 - one.wrong / one.decided) for one in decided
     ]
     bounds = [(one.decided / shown.labels, one.certified) for one in decided]
-    promised = f"promised: {percent(fitted.precision)}"
     chart = Chart(
         "What a router would decide alone, and how rightly (held out)",
         Axis("share of the queries that is decided alone", most=1.0),
@@ -76,7 +75,11 @@ def _coverage(fitted: FitReport, shown: Evaluation, held_out: Bar | None) -> Fig
         [
             Series("held-out labels", places),
             Series("at least (95%)", bounds, "dotted"),
-            Series(promised, [(0, fitted.precision)], "level"),
+            Series(
+                f"promised: {promised(fitted.precision)}",
+                [(0, fitted.precision)],
+                "level",
+            ),
         ],
         []
         if held_out is None or not held_out.decided

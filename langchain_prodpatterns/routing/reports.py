@@ -58,8 +58,8 @@ class FitReport:
             return ""
         shortage = (
             f"{self.labels} labels do not show a precision of {self.precision:g} with "
-            f"{self.confidence:.0%} confidence ({self.fewest} decisions without an "
-            "error are the least that would)"
+            f"{100 * self.confidence:.6g}% confidence ({self.fewest} decisions without "
+            "an error are the least that would)"
         )
         if self.needed is None:
             return f"{shortage}, and more of the same would not: give better examples"
@@ -73,8 +73,9 @@ class FitReport:
             lines.append(
                 f"decides alone from a confidence of {self.bar:.4g}, "
                 f"{self.coverage:.1%} of queries like these; at least "
-                f"{self.certified:.1%} of that is right, with {self.confidence:.0%} "
-                f"confidence (asked: {self.precision:.1%})"
+                f"{self.certified:.1%} of that is right, with "
+                f"{100 * self.confidence:.6g}% confidence "
+                f"(asked: {self.precision:.1%})"
             )
         lines.append(f"assumed: {'; '.join(self.assumptions)}")
         return "\n".join(lines)

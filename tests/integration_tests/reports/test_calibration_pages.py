@@ -22,7 +22,7 @@ DATA: dict[str, tuple[list[dict[str, Any]], tuple[str, ...]]] = {
     ),
     "router": (
         routes(),
-        ("Coverage against precision", "Reliability", "promised: 90.0%"),
+        ("Coverage against precision", "Reliability", "promised: 90%"),
     ),
     "guard": (
         texts(),

@@ -10,9 +10,11 @@ import pytest
 from langchain_prodpatterns import SemanticJudgeCache, ToolRouter
 from langchain_prodpatterns.cache.questions import SameAnswerRequest
 from langchain_prodpatterns.cli import main
+from langchain_prodpatterns.commands.calibrate_router import read_row as read_route
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.guard import InjectionClassifier
 from langchain_prodpatterns.routing import Route
+from langchain_prodpatterns.routing.labels import Label
 from langchain_prodpatterns.testing import LexicalEmbeddings
 from tests.unit_tests.commands.conftest import Ran
 from tests.unit_tests.reports.test_pages import read
@@ -302,6 +304,11 @@ def test_routes_become_a_bar_that_a_router_loads(
     page = (tmp_path / "r.html").read_text("utf-8")
     assert "Coverage against precision" in read(page).words
     assert "secret" not in page
+
+
+def test_blanks_around_a_route_are_no_part_of_it() -> None:
+    assert read_route({"query": "a ", "route": " pay "}) == Label("a", "pay")
+    assert read_route({"query": "a", "route": "None "}) == Label("a", None)
 
 
 def test_queries_that_rows_do_not_agree_on_are_left_out(

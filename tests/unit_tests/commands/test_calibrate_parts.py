@@ -9,7 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.embeddings import Embeddings
 
-from langchain_prodpatterns.commands.calibrate_parts import Remembered, parted
+from langchain_prodpatterns.commands.calibrate_parts import (
+    Remembered,
+    parted,
+    promised,
+)
 from langchain_prodpatterns.errors import ConfigurationError, ProdPatternsError
 from langchain_prodpatterns.fingerprints import Fingerprint
 from tests.unit_tests.cache.conftest import CountingEmbeddings
@@ -77,6 +81,13 @@ def test_embeddings_that_fail_are_told_of_without_the_text() -> None:
     assert "secret" not in str(caught.value)
     with pytest.raises(ProdPatternsError, match="gave 2 vectors for 1 texts"):
         Remembered(Broken()).embed_documents(["a"])
+
+
+@pytest.mark.parametrize(
+    ("share", "written"), [(0.02, "2%"), (0.0004, "0.04%"), (0.9975, "99.75%")]
+)
+def test_what_was_asked_for_is_not_rounded(share: float, written: str) -> None:
+    assert promised(share) == written
 
 
 class Odd(Embeddings):
