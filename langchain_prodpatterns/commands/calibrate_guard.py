@@ -212,10 +212,13 @@ def _text(
             "classifier's own thresholds stay"
         )
     else:
+        # What is fitted on all in the end is a little other than what scored them.
+        scored = ", each scored by what others taught" if options.embeddings else ""
         first = (
-            f"chosen on {harmless} harmless texts: an attack from {used.high:.4f} on, "
-            f"in doubt from {used.low:.4f} on; at most {promised(rate)} of harmless "
-            "texts are taken for attacks, with 95% confidence"
+            f"chosen on {harmless} harmless texts{scored}: an attack from "
+            f"{used.high:.4f} on, in doubt from {used.low:.4f} on; at most "
+            f"{promised(rate)} of harmless texts are taken for attacks, with 95% "
+            "confidence"
         )
     table = plain_table(COLUMNS, [one.cells() for one in shown], words=("source",))
     total = shown[-1]

@@ -463,7 +463,9 @@ def test_thresholds_of_a_head_are_not_loaded_without_it(
     typed = ("guard", data, "--embeddings", EMBEDDINGS, "--false-positives", "0.2")
     told = "from_calibration will miss what --save would have written"
     assert told in calibrate(*typed, "--out", "bare.json").err
-    assert told not in calibrate(*typed, "--out", "whole.json", "--save").err
+    ran = calibrate(*typed, "--out", "whole.json", "--save")
+    assert told not in ran.err
+    assert "42 harmless texts, each scored by what others taught: an attack" in ran.out
 
     with pytest.raises(ConfigurationError, match="beside it: calibrate with --save"):
         InjectionClassifier.from_calibration("bare.json")
