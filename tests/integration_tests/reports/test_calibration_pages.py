@@ -8,7 +8,7 @@ import pytest
 
 from langchain_prodpatterns.cli import main
 from tests.integration_tests.reports.browser import dom_of
-from tests.unit_tests.commands.test_calibrate import (
+from tests.unit_tests.commands.calibrating import (
     EMBEDDINGS,
     pair,
     routes,

@@ -15,6 +15,7 @@ from langchain_prodpatterns.cli import main
 from langchain_prodpatterns.fingerprints import fingerprint_of
 from langchain_prodpatterns.testing import LexicalEmbeddings
 from langchain_prodpatterns.usage import Usage
+from tests.unit_tests.commands import calibrating
 
 EMBEDDINGS = LexicalEmbeddings(dimensions=64)
 PRIVATE = "the private answer"
@@ -34,6 +35,7 @@ class Ran:
 
 
 Run = Callable[..., Ran]
+Calibrate = Callable[..., Ran]
 
 
 @pytest.fixture
@@ -97,3 +99,30 @@ def filled(tmp_path: Path) -> Path:
         entry("b", "Can I take my cat on the ferry?", namespace="other", partition="q"),
         entry("c", "What does a kayak cost?", ttl=3_600.0),
     )
+
+
+@pytest.fixture
+def calibrate(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Calibrate:
+    monkeypatch.chdir(tmp_path)
+
+    def start(*arguments: object) -> Ran:
+        capsys.readouterr()
+        code = main(["calibrate", *map(str, arguments)])
+        ran = Ran(code, *capsys.readouterr())
+        assert "Traceback" not in ran.err
+        return ran
+
+    return start
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> Path:
+    """Pairs of which nearly all have one answer."""
+    rows = [calibrating.pair(at, same=bool(at % 40)) for at in range(1, 200)]
+    return calibrating.lines(tmp_path / "pairs.jsonl", rows)
+
+
+def cache(calibrate: Calibrate, *arguments: object) -> Ran:
+    return calibrate("cache", *arguments, "--embeddings", calibrating.EMBEDDINGS)
