@@ -96,6 +96,14 @@ class Bars:
     """What each bar is."""
     parts: Sequence[tuple[str, Sequence[float]]]
     """A name, and how much of each bar it is."""
+    known: Sequence[str] = ()
+    """The names in all charts of a page, each of which has one color there; by default
+    those of this one."""
+
+    def color(self, name: str) -> int:
+        """Return the number of a name's color."""
+        known = self.known or [one for one, _ in self.parts]
+        return known.index(name) % COLORS
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +162,11 @@ def legend(chart: Chart | Bars) -> str:
     """Write what the colors and strokes of a chart mean, as a list."""
     if isinstance(chart, Bars):
         keys = [
-            (name, f'<rect class="f{at % COLORS}" width="12" height="12" x="8"/>')
-            for at, (name, _) in enumerate(chart.parts)
+            (
+                name,
+                f'<rect class="f{chart.color(name)}" width="12" height="12" x="8"/>',
+            )
+            for name, _ in chart.parts
         ]
     else:
         keys = [
@@ -293,7 +304,7 @@ def _names(names: Sequence[str], plane: _Plane) -> list[str]:
 def _bar(bars: Bars, at: int, plane: _Plane) -> list[str]:
     found, low = [], 0.0
     gap = (1 - _BAR) / 2
-    for number, (name, values) in enumerate(bars.parts):
+    for name, values in bars.parts:
         if not values[at]:
             continue
         left, bottom = plane.at((at + gap, low))
@@ -301,7 +312,7 @@ def _bar(bars: Bars, at: int, plane: _Plane) -> list[str]:
         right, top = plane.at((at + 1 - gap, low))
         told = f"{bars.names[at]}, {name}: {bars.y.written(values[at])}"
         found.append(
-            f'<rect class="f{number % COLORS}" x="{left:.1f}" y="{top:.1f}" '
+            f'<rect class="f{bars.color(name)}" x="{left:.1f}" y="{top:.1f}" '
             f'width="{right - left:.1f}" height="{bottom - top:.1f}">'
             f"<title>{escape(told)}</title></rect>"
         )

@@ -149,6 +149,7 @@ def _stack(
         y,
         period.names,
         sorted(sums.items()),
+        sorted({record.pattern for record, _ in amounts}),
     )
     rows = [
         (name, *(y.written(values[at]) for _, values in bars_.parts))

@@ -1,5 +1,6 @@
 """What the report of a ledger shows, and what it never does."""
 
+import re
 from pathlib import Path
 from uuid import UUID
 
@@ -68,6 +69,20 @@ def test_all_figures_are_of_one_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found[found.index("model calls") + 1] == "1"
     assert "Of 1 prompts, the dearest" in found
     assert any(one.startswith("1 decisions from") for one in found)
+
+
+def test_a_pattern_has_one_color_in_all_charts() -> None:
+    saves = decision("cache", "hit", "r", saved_calls=1, saved_usd=0.5)
+
+    text = ledger_of(call(1), made=(saves,)).to_html()
+
+    # What is spent is the model's, what is saved is the cache's.
+    assert re.findall(r'<rect class="f(\d)" width="12".*?</svg>(\w+)</li>', text) == [
+        ("1", "model"),
+        ("0", "cache"),
+    ]
+    assert len(re.findall(r'<rect class="f1" x=', text)) == 1
+    assert len(re.findall(r'<rect class="f0" x=', text)) == 1
 
 
 def test_an_empty_ledger_has_a_report() -> None:
