@@ -131,7 +131,12 @@ def _run(options: argparse.Namespace) -> int:
     )
     _tell(rows)
     found: Found = module.run(options, rows)
-    calibration, written = _write(options, found)
+    try:
+        calibration, written = _write(options, found)
+    except OSError:
+        # As of a disk that is full: what took long is not lost for that.
+        tell(found.text)
+        raise
     record = {
         **calibration.record(),
         "bad": [line for line, _ in rows.bad],

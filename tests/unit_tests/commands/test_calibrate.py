@@ -1,10 +1,13 @@
 """`prodpatterns calibrate`: what all three have in common."""
 
+import os
+from errno import ENOSPC
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from langchain_prodpatterns.commands import calibrate as command
 from tests.unit_tests.commands.calibrating import (
     EMBEDDINGS,
     lines,
@@ -99,6 +102,21 @@ def test_where_it_cannot_write_it_says_before_it_works(
     assert (ran.code, ran.out) == (2, "")
     assert f"{option} '{target}' is" in ran.err
     assert pairs.read_bytes() == before
+
+
+def test_what_was_found_is_told_where_it_cannot_be_written(
+    calibrate: Calibrate, pairs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(text: str, path: str) -> None:
+        raise OSError(ENOSPC, os.strerror(ENOSPC))
+
+    monkeypatch.setattr(command, "write_page", full)
+
+    ran = cache(calibrate, pairs, "--delta", "0.2", "--report", "c.html")
+
+    assert (ran.code, ran.out) == (1, "")
+    assert "on the other 60 pairs: from" in ran.err
+    assert "No space left on device" in ran.err.splitlines()[-1]
 
 
 def test_what_is_saved_is_not_written_over(
