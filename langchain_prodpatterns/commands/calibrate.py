@@ -4,18 +4,18 @@ Exit codes: 0; 1 when the command failed; 2 for wrong arguments; 130 after Ctrl-
 """
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from langchain_prodpatterns.calibration_file import CalibrationFile, state_of
 from langchain_prodpatterns.commands import (
     calibrate_cache,
     calibrate_guard,
+    calibrate_pairs,
     calibrate_router,
 )
-from langchain_prodpatterns.commands.calibrate_pairs import read_row as read_pair
 from langchain_prodpatterns.commands.calibrate_parts import Found
 from langchain_prodpatterns.commands.calibrate_rows import Rows, read_rows
 from langchain_prodpatterns.commands.calibrate_verdicts import verdicts_of
@@ -28,10 +28,14 @@ from langchain_prodpatterns.reports.pages import page, write_page
 
 PROGRAM = "prodpatterns calibrate"
 
-_COMPONENTS: Mapping[str, tuple[Any, Callable[[Mapping[str, Any]], Any], str]] = {
+_Read: TypeAlias = Callable[[Mapping[str, Any]], Any]
+_KnownBy: TypeAlias = Callable[[Any], Hashable]
+
+_COMPONENTS: Mapping[str, tuple[Any, _Read, _KnownBy, str]] = {
     "cache": (
         calibrate_cache,
-        read_pair,
+        calibrate_pairs.read_row,
+        calibrate_pairs.known_by,
         (
             "what a cache may serve: rows of new_question, stored_question, "
             "same_answer[, answer]; or of question[, answer] with a judge; or runs of "
@@ -41,6 +45,7 @@ _COMPONENTS: Mapping[str, tuple[Any, Callable[[Mapping[str, Any]], Any], str]] =
     "router": (
         calibrate_router,
         calibrate_router.read_row,
+        calibrate_router.known_by,
         (
             "when a router decides alone: rows of query, route[, accepted]; or runs of "
             "LangSmith's"
@@ -49,6 +54,7 @@ _COMPONENTS: Mapping[str, tuple[Any, Callable[[Mapping[str, Any]], Any], str]] =
     "guard": (
         calibrate_guard,
         calibrate_guard.read_row,
+        calibrate_guard.known_by,
         "what a guard's classifier takes for an attack: rows of text, label[, source]",
     ),
 }
@@ -73,7 +79,7 @@ def _parser() -> Parser:
     components = parser.add_subparsers(
         dest="component", metavar="COMPONENT", required=True
     )
-    for name, (module, _, summary) in _COMPONENTS.items():
+    for name, (module, _, _, summary) in _COMPONENTS.items():
         component = components.add_parser(name, help=summary, description=summary)
         _add_common(component)
         module.add_arguments(component)
@@ -123,11 +129,14 @@ def _run(options: argparse.Namespace) -> int:
         {"--out": options.out, "--save": options.beside, "--report": options.report},
         [Path(options.data), verdicts_of(options.data)],
     )
-    module, read_one, _ = _COMPONENTS[options.component]
+    module, read_one, known_by, _ = _COMPONENTS[options.component]
     # What users ask again is drawn again; else a copy is no more evidence.
-    known_by = None if getattr(options, "as_traffic", False) else module.known_by
+    counts_again = getattr(options, "as_traffic", False)
     rows = read_rows(
-        Path(options.data), read_one, strict=options.strict, known_by=known_by
+        Path(options.data),
+        read_one,
+        strict=options.strict,
+        known_by=None if counts_again else known_by,
     )
     _tell(rows)
     found: Found = module.run(options, rows)

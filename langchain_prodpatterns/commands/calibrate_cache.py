@@ -25,7 +25,6 @@ from langchain_prodpatterns.commands.calibrate_cache_page import cache_sections
 from langchain_prodpatterns.commands.calibrate_pairs import (
     Asked,
     Row,
-    known_by,
     propose,
     sorted_rows,
 )
@@ -47,8 +46,6 @@ from langchain_prodpatterns.commands.stats import add_delta
 from langchain_prodpatterns.commands.values import cosine, count, require, seconds
 from langchain_prodpatterns.errors import ConfigurationError, ProdPatternsError
 from langchain_prodpatterns.judging import BoundJudge, YesNoVerdict
-
-__all__ = ["add_arguments", "known_by", "run"]
 
 _LEAST = 0.7
 _MOST_VERDICTS = 500
