@@ -42,6 +42,7 @@ from langchain_prodpatterns.commands.calibrate_verdicts import (
     verdicts_of,
 )
 from langchain_prodpatterns.commands.loading import load_embeddings, load_judge
+from langchain_prodpatterns.commands.output import tell
 from langchain_prodpatterns.commands.stats import add_delta
 from langchain_prodpatterns.commands.values import cosine, count, require, seconds
 from langchain_prodpatterns.errors import ConfigurationError, ProdPatternsError
@@ -244,7 +245,7 @@ def _panel(options: argparse.Namespace) -> _Panel:
 
 
 def _check_judge(failures: int, asked: int) -> None:
-    """Refuse to go on without a single verdict.
+    """Say how many verdicts are missing; refuse to go on without a single one.
 
     Raises:
         ProdPatternsError: When there is none.
@@ -252,6 +253,11 @@ def _check_judge(failures: int, asked: int) -> None:
     if failures == asked:
         msg = f"the judge came to no verdict on any of {asked} pairs: try it by itself"
         raise ProdPatternsError(msg)
+    if failures:
+        tell(
+            f"the judge came to no verdict on {failures} of {asked} pairs: --resume "
+            "asks about these again"
+        )
 
 
 def _shown(chosen: Calibration, held_out: CurvePoint | None) -> dict[str, object]:

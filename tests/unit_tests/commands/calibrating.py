@@ -44,6 +44,10 @@ def unreachable() -> LexicalEmbeddings:
     raise ConnectionError
 
 
+def mute_at_red(request: SameAnswerRequest) -> bool | str:
+    return "garbage" if request.new_question.endswith("red") else True
+
+
 def mute(request: SameAnswerRequest) -> str:
     return "garbage"
 

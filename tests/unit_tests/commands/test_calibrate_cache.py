@@ -171,6 +171,18 @@ def test_without_its_judge_nothing_is_embedded(
     assert cache(calibrate, pairs, "--judge", f"{HERE}:believes").code == 0
 
 
+def test_verdicts_that_are_missing_are_told_of(
+    calibrate: Calibrate, pairs: Path
+) -> None:
+    ran = cache(calibrate, pairs, "--judge", f"{HERE}:mute_at_red", "--json")
+
+    missing = ran.record["shown"]["judge"]["failures"]
+    assert 0 < missing < 199
+    assert f"no verdict on {missing} of 199 pairs: --resume asks about these" in ran.err
+    again = cache(calibrate, pairs, "--judge", f"{HERE}:mute_at_red", "--resume")
+    assert f"no verdict on {missing} of 199 pairs" in again.err
+
+
 def test_a_judge_without_any_verdict_is_an_error(
     calibrate: Calibrate, pairs: Path
 ) -> None:
