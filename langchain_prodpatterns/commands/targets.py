@@ -1,7 +1,7 @@
 """Where a command may write: asked before the work, so that none of it is lost."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from pathlib import Path
 
 from langchain_prodpatterns.errors import ConfigurationError
@@ -18,16 +18,24 @@ def check_targets(targets: Mapping[str, str | None], sources: Iterable[Path]) ->
         ConfigurationError: When one is no file to write, what is read, or that of
             another option.
     """
-    taken = {os.path.realpath(source): "what is read" for source in sources}
+    taken = {_place(source): "what is read" for source in sources}
     for option, target in targets.items():
         if target is None:
             continue
-        place = os.path.realpath(target)
-        use = taken.setdefault(place, f"that of {option}")
+        use = taken.setdefault(_place(Path(target)), f"that of {option}")
         if use != f"that of {option}":
             msg = f"{option} {target!r} is {use}, and would be lost: name another"
             raise ConfigurationError(msg)
         _check_writable(option, Path(target))
+
+
+def _place(path: Path) -> Hashable:
+    """Return what is one for all names of a file, such as those in other letters."""
+    try:
+        found = path.stat()
+    except OSError:
+        return os.path.realpath(path)
+    return found.st_dev, found.st_ino
 
 
 def _check_writable(option: str, path: Path) -> None:

@@ -24,6 +24,7 @@ def test_new_files_and_old_ones_are_fine(tmp_path: Path) -> None:
     [
         ("data.jsonl", "is what is read, and would be lost"),
         ("./link.jsonl", "is what is read, and would be lost"),
+        ("hard.jsonl", "is what is read, and would be lost"),
         ("page.html", "is that of --report, and would be lost"),
         ("", "is a folder: name a file"),
         ("nowhere/out.json", "is in no folder that there is"),
@@ -36,6 +37,7 @@ def test_what_would_be_lost_or_cannot_be_is_refused(
     data = tmp_path / "data.jsonl"
     data.touch()
     (tmp_path / "link.jsonl").symlink_to(data)
+    (tmp_path / "hard.jsonl").hardlink_to(data)
 
     with pytest.raises(ConfigurationError, match=message):
         check_targets(
