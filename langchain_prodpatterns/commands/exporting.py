@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TextIO
 
 from langchain_prodpatterns.cache.stores import CacheStore, Selection
+from langchain_prodpatterns.cache.stores.urls import SqliteFile, parse_url
 from langchain_prodpatterns.commands.archive import (
     BadLine,
     Header,
@@ -24,6 +25,7 @@ from langchain_prodpatterns.commands.archive import (
 )
 from langchain_prodpatterns.commands.output import Advance, Output, progress, tell
 from langchain_prodpatterns.commands.parsing import add_where
+from langchain_prodpatterns.commands.targets import check_targets
 from langchain_prodpatterns.commands.values import require
 from langchain_prodpatterns.errors import StoreError
 
@@ -64,6 +66,10 @@ def run(options: argparse.Namespace, store: CacheStore, output: Output) -> int:
             resumed = 0
         else:
             target = Path(options.file)
+            source = parse_url(options.store)
+            # A database has no file that could be written over.
+            read = [source.path] if isinstance(source, SqliteFile) else []
+            check_targets({"FILE": options.file}, read)
             with _part(target, header, resume=options.resume) as (page, known):
                 resumed = len(known)
                 advance(resumed)

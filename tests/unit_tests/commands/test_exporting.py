@@ -11,7 +11,7 @@ from langchain_prodpatterns.cache.stores import LocalStore
 from langchain_prodpatterns.cli import main
 from langchain_prodpatterns.commands import exporting
 from langchain_prodpatterns.commands.archive import entry_line
-from tests.unit_tests.commands.conftest import Run, entry, fill
+from tests.unit_tests.commands.conftest import Run, entry, fill, keys_in
 
 
 def lines_in(path: Path) -> list[dict[str, Any]]:
@@ -46,6 +46,14 @@ def interrupted(
         ran = run("export", target, "--store", filled)
     assert ran.code == 130
     return ran.err
+
+
+def test_the_cache_is_not_written_over(run: Run, filled: Path) -> None:
+    ran = run("export", filled, "--store", f"sqlite:///{filled}")
+
+    assert (ran.code, ran.out) == (2, "")
+    assert "is what is read, and would be lost: name another" in ran.err
+    assert keys_in(filled) == ["a", "b", "c"]
 
 
 def test_every_entry_is_a_line(run: Run, filled: Path, target: Path) -> None:
