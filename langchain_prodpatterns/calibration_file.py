@@ -105,18 +105,18 @@ class CalibrationFile:
         if self.embedder is None:
             return
         given = Fingerprint(fingerprint_of(embeddings).name, length_of(embeddings))
+        lengths = {self.embedder.dimensions, given.dimensions}
         if self.embedder.name != given.name:
             made_with, these = self.embedder.name, given.name
-        elif None not in {self.embedder.dimensions, given.dimensions}:
+        elif len(lengths - {None}) > 1:
             made_with, these = str(self.embedder), str(given)
         else:
             return
-        if made_with != these:
-            msg = (
-                f"the calibration is for {made_with}, these embeddings are {these}, "
-                "whose cosines differ: calibrate with these"
-            )
-            raise ConfigurationError(msg)
+        msg = (
+            f"the calibration is for {made_with}, these embeddings are {these}, whose "
+            "cosines differ: calibrate with these"
+        )
+        raise ConfigurationError(msg)
 
 
 def read_calibration(given: CalibrationLike, component: Component) -> CalibrationFile:
