@@ -35,6 +35,7 @@ from langchain_core.runnables.utils import (
 from pydantic import ConfigDict, PrivateAttr
 
 from langchain_prodpatterns.arguments import check_seconds, refuse_unknown
+from langchain_prodpatterns.callables import check_takes_one
 from langchain_prodpatterns.deadlines import LateCalls, call_apart, run_coroutine
 from langchain_prodpatterns.errors import ConfigurationError, JudgeError
 from langchain_prodpatterns.hearing import Hearing
@@ -397,7 +398,8 @@ class BoundJudge(Generic[Request, V]):
             name: The name in traces, `cache:judge`.
 
         Raises:
-            ConfigurationError: When the judge is none of these.
+            ConfigurationError: When the judge is none of these, or cannot be called
+                with the request alone.
         """
         check_seconds("timeout", timeout)
         self._verdict_type = verdict_type
@@ -477,6 +479,7 @@ class BoundJudge(Generic[Request, V]):
                 timeout=self._timeout,
                 name=self._name,
             )
+        check_takes_one("a judge", judge, "the request")
         if isinstance(judge, Runnable):
             return judge
         if callable(judge):

@@ -8,8 +8,11 @@ from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import run_in_executor
+from langchain_core.runnables.utils import is_async_callable
 
 from langchain_prodpatterns.budget import Ticket
+from langchain_prodpatterns.callables import check_takes_one
+from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.refine.prompts import task_text
 from langchain_prodpatterns.refine.results import RefineResult, RefineRound
 from langchain_prodpatterns.refine.steps import Step, Steps, making
@@ -19,6 +22,20 @@ logger = logging.getLogger(__name__)
 
 Checkpoint = Callable[[Any], Any]
 """Is given each round when it has ended; sync or async."""
+
+
+def check_checkpoint(checkpoint: Any) -> None:
+    """Refuse what cannot be given a round: rounds that are not kept are lost.
+
+    Raises:
+        ConfigurationError: When it is neither `None` nor a function of a round.
+    """
+    if checkpoint is None:
+        return
+    if not callable(checkpoint):
+        msg = f"checkpoint must be a callable or None, got {checkpoint!r}"
+        raise ConfigurationError(msg)
+    check_takes_one("checkpoint", checkpoint, "the round that has ended")
 
 
 def checkpointed(checkpoint: Checkpoint | None, entry: Any) -> Steps[None]:
@@ -54,7 +71,7 @@ def keeping(checkpoint: Checkpoint, entry: Any) -> Step:
         return wait_for(answer) if inspect.isawaitable(answer) else answer
 
     async def acall(config: RunnableConfig, _: Ticket) -> Any:
-        if inspect.iscoroutinefunction(checkpoint):
+        if is_async_callable(checkpoint):
             return await checkpoint(entry)
         answer = await run_in_executor(config, checkpoint, entry)
         return await answer if inspect.isawaitable(answer) else answer

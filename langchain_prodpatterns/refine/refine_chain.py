@@ -17,6 +17,7 @@ from pydantic import BaseModel
 
 from langchain_prodpatterns.arguments import refuse_unknown
 from langchain_prodpatterns.budget import Budget, BudgetMeter
+from langchain_prodpatterns.callables import check_takes_one
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.judging import is_language_model
 from langchain_prodpatterns.refine.acceptance import AcceptTest, read_accept
@@ -29,6 +30,7 @@ from langchain_prodpatterns.refine.checking import (
 from langchain_prodpatterns.refine.checkpoints import (
     Checkpoint,
     Recorded,
+    check_checkpoint,
     recorded_before,
 )
 from langchain_prodpatterns.refine.modes import (
@@ -51,9 +53,7 @@ from langchain_prodpatterns.refine.single_prompt import SinglePrompt
 from langchain_prodpatterns.refine.steps import Steps, aperforming, performing
 from langchain_prodpatterns.refine.stopping import PATIENCE
 from langchain_prodpatterns.refine.writing import Writers
-from langchain_prodpatterns.runnable import (
-    PatternRun,
-)
+from langchain_prodpatterns.runnable import PatternRun
 
 PromptLike = str | PromptTemplate | ChatPromptTemplate
 """What can be refined with `mode="prompt"`."""
@@ -156,9 +156,10 @@ class RefineChain(RoundStream):
                 `AssertionError`. `(0.5, "2 of 4 tests fail")` is a number with words;
                 `{"title": "too long"}` says what is wrong with fields of an object: the
                 fewer, the better. An output parser passes what it can parse. Anything
-                else leaves the draft unscored. One that takes two arguments also gets
+                else leaves the draft unscored. A function of two arguments also gets
                 what the draft was made from: the input, or the dict that a prompt was
-                filled in with. `Verifier(...)` gives a check a name and a weight.
+                filled in with; one in a Runnable or a pipe gets the draft only.
+                `Verifier(...)` gives a check a name and a weight.
             reviser: A chat model, by default the generator if that is one; or a
                 Runnable or callable from `RevisionRequest` to the revised draft.
             accept: `"verifier>pairwise>score"` or a part of it in that order. No
@@ -200,9 +201,7 @@ class RefineChain(RoundStream):
         refuse_unknown("RefineChain", kwargs, "name")
         check_numbers(target_score, max_rounds, patience, candidates, failed_ideas)
         check_temperatures(temperatures, candidates)
-        if not (checkpoint is None or callable(checkpoint)):
-            msg = f"checkpoint must be a callable or None, got {checkpoint!r}"
-            raise ConfigurationError(msg)
+        check_checkpoint(checkpoint)
         if isinstance(critics, str) or not isinstance(critics, Sequence):
             msg = f"critics must be a list such as [Criteria('...')], got {critics!r}"
             raise ConfigurationError(msg)
@@ -212,6 +211,7 @@ class RefineChain(RoundStream):
         read_accept(accept)
         as_generator = as_runnable("generator", generator)
         as_reviser = as_runnable("reviser", reviser)
+        check_takes_one("the reviser", as_reviser, "a RevisionRequest")
         check_mode(
             mode,
             generator=as_generator,

@@ -15,10 +15,16 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 from langchain_core.output_parsers import BaseOutputParser
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
+from langchain_core.runnables.utils import is_async_callable
 from pydantic import BaseModel, ValidationError
 
 from langchain_prodpatterns.arguments import is_number
 from langchain_prodpatterns.budget import Ticket
+from langchain_prodpatterns.callables import (
+    LANGCHAINS_OWN,
+    check_takes_one,
+    signature_of,
+)
 from langchain_prodpatterns.deadlines import call_with_deadline
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.judging import Judge, is_language_model
@@ -217,7 +223,8 @@ def as_verifier(given: Any) -> BoundVerifier:
         The verifier.
 
     Raises:
-        ConfigurationError: When it is none of these.
+        ConfigurationError: When it is none of these, or a function that cannot be
+            called with a draft.
     """
     if isinstance(given, Verifier):
         bound = as_verifier(given.check)
@@ -230,6 +237,8 @@ def as_verifier(given: Any) -> BoundVerifier:
         msg = f"{kind} is no verifier: a model judges by Criteria('...', model=...)"
         raise ConfigurationError(msg)
     if isinstance(given, Runnable):
+        takes = "the draft (only a bare function can also take the input)"
+        check_takes_one("a verifier in a Runnable", given, takes)
         parses = isinstance(given, BaseOutputParser)
         return BoundVerifier(given.get_name(), given, metered=True, parses=parses)
     if not callable(given):
@@ -242,26 +251,27 @@ def as_verifier(given: Any) -> BoundVerifier:
     if _reads_input(given):
         pairs: Runnable[Any, Any] = _callable_check(_unpacking(given), name)
         return BoundVerifier(name, pairs, reads_input=True)
+    takes = "the draft (or with two, the draft and its input)"
+    check_takes_one("a verifier", given, takes)
     return BoundVerifier(name, _callable_check(given, name))
 
 
 def _reads_input(given: Callable[..., Any]) -> bool:
     """Whether a callable needs two arguments, of which none is LangChain's own."""
-    try:
-        parameters = list(inspect.signature(given).parameters.values())
-    except (TypeError, ValueError):
+    signature = signature_of(given)
+    if signature is None:
         return False
     needed = [
         each.name
-        for each in parameters
+        for each in signature.parameters.values()
         if each.default is each.empty
         and each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
     ]
-    return len(needed) == _PAIR and needed[1] not in ("config", "run_manager")
+    return len(needed) == _PAIR and needed[1] not in LANGCHAINS_OWN
 
 
 def _unpacking(given: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
-    if _is_async(given):
+    if is_async_callable(given):
 
         async def acheck(pair: tuple[Any, Any]) -> Any:
             return await given(*pair)
@@ -270,13 +280,8 @@ def _unpacking(given: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
     return lambda pair: given(*pair)
 
 
-def _is_async(given: Callable[..., Any]) -> bool:
-    call = getattr(given, "__call__", given)  # noqa: B004 - its type is asked, not whether it is there
-    return inspect.iscoroutinefunction(given) or inspect.iscoroutinefunction(call)
-
-
 def _callable_check(given: Callable[[Any], Any], name: str) -> Runnable[Any, Any]:
-    if _is_async(given):
+    if is_async_callable(given):
         return RunnableLambda(lambda value: wait_for(given(value)), given, name=name)
     return RunnableLambda(given, name=name)
 

@@ -1,10 +1,12 @@
 """Judging one answer: refused, cut off, no JSON, of another form, or valid."""
 
-import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from langchain_core.runnables.utils import is_async_callable
+
+from langchain_prodpatterns.callables import check_takes_one
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.structured.answers import (
     is_cut_off,
@@ -92,15 +94,16 @@ def check_validators(validators: Any) -> None:
     """Refuse what cannot check a value.
 
     Raises:
-        ConfigurationError: When a validator is no plain function.
+        ConfigurationError: When a validator is no plain function of the value.
     """
     if not isinstance(validators, Sequence) or isinstance(validators, str):
         msg = f"validators must be a list of functions, got {validators!r}"
         raise ConfigurationError(msg)
     for validator in validators:
-        if not callable(validator) or inspect.iscoroutinefunction(validator):
+        if not callable(validator) or is_async_callable(validator):
             msg = f"a validator must be a function that is not async, got {validator!r}"
             raise ConfigurationError(msg)
+        check_takes_one("a validator", validator, "the validated value")
 
 
 def _is_whole(reading: Reading, text: str) -> bool:

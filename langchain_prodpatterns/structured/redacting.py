@@ -1,10 +1,12 @@
 """Records of attempts that may be logged, by the developer's own redaction."""
 
-import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from langchain_core.runnables.utils import is_async_callable
+
+from langchain_prodpatterns.callables import check_takes_one
 from langchain_prodpatterns.errors import BudgetSpent, ConfigurationError
 from langchain_prodpatterns.structured.attempts import Attempt, FieldError
 
@@ -16,12 +18,14 @@ def check_redact(redact: Any) -> None:
     """Refuse what cannot redact a text.
 
     Raises:
-        ConfigurationError: When it is neither `None` nor a plain function.
+        ConfigurationError: When it is neither `None` nor a plain function of a text.
     """
-    if redact is None or (callable(redact) and not inspect.iscoroutinefunction(redact)):
+    if redact is None:
         return
-    msg = f"redact must be a function of a text that is not async, got {redact!r}"
-    raise ConfigurationError(msg)
+    if not callable(redact) or is_async_callable(redact):
+        msg = f"redact must be a function of a text that is not async, got {redact!r}"
+        raise ConfigurationError(msg)
+    check_takes_one("redact", redact, "a text")
 
 
 def redacted(attempts: Sequence[Attempt], redact: Redact | None) -> tuple[Attempt, ...]:

@@ -75,6 +75,10 @@ class Misquoting(YesNoVerdict):
 REQUEST = Text(text=SECRET)
 
 
+def _of_two(first: Any, second: Any) -> bool:
+    return bool(first == second)
+
+
 def nonce_of(request: ScriptedRequest) -> str:
     found = re.search(r'"nonce" set to "([0-9a-f]+)"', request.prompt_text)
     assert found is not None
@@ -200,6 +204,8 @@ def test_arguments_that_cannot_work_are_refused(
         ("gpt", {}, r"judge must be a chat model.*got str"),
         (None, {}, "got NoneType"),
         (bool, {"timeout": -1}, "timeout must be"),
+        (lambda first, second: first == second, {}, r"\(first, second\) cannot be"),
+        (RunnableLambda(_of_two), {}, "a judge is called with one argument"),
     ],
 )
 def test_what_cannot_judge_is_refused(

@@ -643,6 +643,23 @@ async def test_a_verifier_of_two_arguments_also_gets_the_input(check: Any) -> No
         assert resumed.best.content == "of lamps"
 
 
+@pytest.mark.parametrize(
+    ("check", "message"),
+    [
+        (lambda draft, given, more: more, r"or with two, .*\(draft, given, more\)"),
+        (lambda: True, "a verifier is called with one argument, the draft"),
+        (RunnableLambda(same_topic), "only a bare function can also take the input"),
+        (RunnableLambda(asame_topic), r"asame_topic\(draft, given\) cannot be"),
+        (RunnableLambda(str) | RunnableLambda(same_topic), "a verifier in a Runnable"),
+    ],
+)
+def test_a_verifier_that_cannot_be_called_is_refused(check: Any, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        as_verifier(check)
+    with pytest.raises(ConfigurationError, match=message):
+        Verifier(check, name="topic")
+
+
 def test_without_a_generator_nobody_knows_what_a_draft_was_made_from() -> None:
     given: list[Any] = []
 

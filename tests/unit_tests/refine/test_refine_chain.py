@@ -645,6 +645,8 @@ async def test_async_tells_the_same_story(
         ({"temperatures": (0.1,), "candidates": 2}, r"one number .* \(2\)"),
         ({"temperatures": ("hot",)}, "temperatures must hold"),
         ({"checkpoint": "file"}, "checkpoint must be a callable"),
+        ({"checkpoint": lambda: None}, "checkpoint is called with one argument"),
+        ({"reviser": lambda draft, said: (draft, said)}, "the reviser is called with"),
         ({"critics": [Criteria]}, "critics holds the class Criteria"),
         (
             {

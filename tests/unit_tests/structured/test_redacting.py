@@ -78,3 +78,8 @@ def test_an_async_redaction_is_refused() -> None:
 
     with pytest.raises(ConfigurationError, match="not async"):
         check_redact(redact)
+
+
+def test_a_redaction_takes_a_text_and_nothing_else() -> None:
+    with pytest.raises(ConfigurationError, match="redact is called with one argument"):
+        check_redact(lambda text, secrets: (text, secrets))

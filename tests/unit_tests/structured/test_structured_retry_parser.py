@@ -863,6 +863,7 @@ def test_other_inputs_are_refused(value: Any) -> None:
         {"examples": "text"},
         {"validators": [3]},
         {"validators": "text"},
+        {"validators": [lambda ticket, request: (ticket, request)]},
         {"ladder": ["gpt"]},
         {"redact": "***"},
     ],
@@ -880,8 +881,12 @@ def test_an_example_that_is_none_is_told_what_is_wrong() -> None:
 def test_an_async_validator_is_refused() -> None:
     async def check(value: Any) -> None: ...
 
-    with pytest.raises(ConfigurationError, match="async"):
-        StructuredRetryParser(Ticket, validators=[check])  # type: ignore[list-item]  # the mistake
+    class Check:
+        async def __call__(self, value: Any) -> None: ...
+
+    for validator in (check, Check()):
+        with pytest.raises(ConfigurationError, match="async"):
+            StructuredRetryParser(Ticket, validators=[validator])  # type: ignore[list-item]  # the mistake
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,88 @@
+"""Functions of the user's: one that cannot be called as it will be is refused at once.
+
+Where such a function is called, its errors are taken for those of a judge or a check
+that is down: the mistake would never show.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+from langchain_core.runnables import (
+    Runnable,
+    RunnableLambda,
+    RunnableParallel,
+    RunnableSequence,
+)
+from langchain_core.runnables.base import RunnableBindingBase
+
+from langchain_prodpatterns.errors import ConfigurationError
+
+LANGCHAINS_OWN = ("config", "run_manager")
+"""The parameters that a `RunnableLambda` fills in by their names."""
+
+
+def check_takes_one(what: str, given: object, argument: str) -> None:
+    """Refuse a function that cannot be called with one argument.
+
+    Args:
+        what: What it is, for the message: `a judge`.
+        given: A function, or a Runnable, of which the functions in it are looked at.
+            Anything else passes.
+        argument: What it is called with, for the message: `the request`.
+
+    Raises:
+        ConfigurationError: When it takes more, or nothing. LangChain's own `config` and
+            `run_manager` do not count.
+    """
+    for function in functions_in(given):
+        signature = signature_of(function)
+        if signature is None:
+            continue
+        own = {name: None for name in LANGCHAINS_OWN if name in signature.parameters}
+        try:
+            signature.bind(None, **own)
+        except TypeError:
+            msg = (
+                f"{what} is called with one argument, {argument}: "
+                f"{_shown(function, signature)} cannot be called so"
+            )
+            raise ConfigurationError(msg) from None
+
+
+def functions_in(given: object) -> Iterator[Callable[..., Any]]:
+    """Yield the functions that a call of something runs, each as it will be called.
+
+    Args:
+        given: A function, or a Runnable: of a sequence the functions of all steps, with
+            the arguments that `bind` gave them.
+    """
+    if isinstance(given, RunnableBindingBase):
+        yield from (partial(each, **given.kwargs) for each in functions_in(given.bound))
+    elif isinstance(given, RunnableSequence):
+        for step in given.steps:
+            yield from functions_in(step)
+    elif isinstance(given, RunnableParallel):
+        for step in given.steps__.values():
+            yield from functions_in(step)
+    elif isinstance(given, RunnableLambda):
+        yield given.func if hasattr(given, "func") else given.afunc
+    elif callable(given) and not isinstance(given, type | Runnable):
+        yield given
+
+
+def signature_of(function: Callable[..., Any]) -> inspect.Signature | None:
+    """Return the signature of a function; `None` where it tells none, as in C."""
+    try:
+        return inspect.signature(function)
+    except (TypeError, ValueError):
+        return None
+
+
+def _shown(function: Callable[..., Any], signature: inspect.Signature) -> str:
+    """Name a function and its parameters, without their defaults."""
+    while isinstance(function, partial):
+        function = function.func
+    name = getattr(function, "__name__", type(function).__name__)
+    return f"{name}({', '.join(signature.parameters)})"
