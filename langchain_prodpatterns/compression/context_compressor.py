@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from langchain_prodpatterns.compression.inputs import (
 from langchain_prodpatterns.compression.packer import Limits
 from langchain_prodpatterns.compression.passages import Passage, cut_passages
 from langchain_prodpatterns.compression.picking import (
+    PassageJudge,
     Pick,
     aask,
     ask,
@@ -230,6 +231,14 @@ class ContextCompressor(DocumentStep):
             document_score=document_score,
             name=name,
         )
+        _ = self._judge  # two threads must not bind it twice
+
+    @cached_property
+    def _judge(self) -> PassageJudge | None:
+        """The judge, bound once: it knows how many of its calls have not come back."""
+        return (
+            None if self.judge is None else bind_judge(self.judge, self.judge_timeout)
+        )
 
     def _run(
         self, value: CompressInput, run: PatternRun, **kwargs: Any
@@ -246,9 +255,9 @@ class ContextCompressor(DocumentStep):
         quotes = self._score(question, documents, passages, similarity)
         limits = self._limits(quotes, similarity, k)
         pick = Pick()
-        if self.judge is not None and passages and not limits.refusal:
+        if self._judge is not None and passages and not limits.refusal:
             offered = offer(question, quotes, limits)
-            pick = ask(bind_judge(self.judge, self.judge_timeout), offered, run, meter)
+            pick = ask(self._judge, offered, run, meter)
         selection = select(quotes, chosen_by(pick, limits), self.on_empty)
         run.decide(**self._facts(selection, quotes, similarity, pick))
         return selection.documents
@@ -272,10 +281,9 @@ class ContextCompressor(DocumentStep):
         quotes = await off_loop(score)
         limits = await off_loop(partial(self._limits, quotes, similarity, k))
         pick = Pick()
-        if self.judge is not None and passages and not limits.refusal:
+        if self._judge is not None and passages and not limits.refusal:
             offered = await off_loop(partial(offer, question, quotes, limits))
-            judge = bind_judge(self.judge, self.judge_timeout)
-            pick = await aask(judge, offered, run, meter)
+            pick = await aask(self._judge, offered, run, meter)
         choose = partial(select, quotes, chosen_by(pick, limits), self.on_empty)
         selection = await off_loop(choose)
         await run.adecide(**self._facts(selection, quotes, similarity, pick))

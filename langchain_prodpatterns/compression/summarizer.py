@@ -1,6 +1,7 @@
 """Saying shortly what quotes say: an extra step, since its words are the model's."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, ClassVar
 
 from langchain_core.documents import Document
@@ -120,6 +121,12 @@ class EvidenceSummarizer(DocumentStep):
             token_counter=None if token_counter is None else counter_of(token_counter),
             name=name,
         )
+        _ = self._judge  # two threads must not bind it twice
+
+    @cached_property
+    def _judge(self) -> BoundJudge[SummaryRequest, Summary]:
+        """The model, bound once: it knows how many of its calls have not come back."""
+        return _bound(self.model, self.timeout)
 
     def _run(
         self, value: CompressInput, run: PatternRun, **kwargs: Any
@@ -128,8 +135,8 @@ class EvidenceSummarizer(DocumentStep):
         documents, request = _asked(value)
         judgement = None
         if documents:
-            judge = _bound(self.model, self.timeout)
-            judgement = judge.ask(request, run.child("summary", hidden=True))
+            child = run.child("summary", hidden=True)
+            judgement = self._judge.ask(request, child)
         found, facts = self._settle(documents, judgement, k)
         run.decide(**facts)
         return found
@@ -141,8 +148,8 @@ class EvidenceSummarizer(DocumentStep):
         documents, request = _asked(value)
         judgement = None
         if documents:
-            judge = _bound(self.model, self.timeout)
-            judgement = await judge.aask(request, run.child("summary", hidden=True))
+            child = run.child("summary", hidden=True)
+            judgement = await self._judge.aask(request, child)
         found, facts = await off_loop(lambda: self._settle(documents, judgement, k))
         await run.adecide(**facts)
         return found

@@ -37,6 +37,7 @@ from langchain_prodpatterns.compression.picking import (
     settle,
 )
 from langchain_prodpatterns.compression.quotes import Quotes
+from langchain_prodpatterns.deadlines import LATE_AT_MOST
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.testing import ScriptedChatModel, ScriptedRequest
 from langchain_prodpatterns.tokens import estimate_tokens
@@ -294,6 +295,23 @@ def test_a_late_judge_is_no_judge() -> None:
     done.set()
     assert texts(found) == [GOAL]
     assert "judge failed (timeout), by score" in ledger.to_records()[0].reason
+
+
+def test_a_judge_that_hangs_is_not_asked_until_it_comes_back() -> None:
+    gate, calls = threading.Event(), []
+
+    def hanging(request: PickRequest) -> list[int]:
+        calls.append(request)
+        gate.wait(60)
+        return [1]
+
+    ours = compressor(hanging, token_budget=25, judge_timeout=0.01)
+    try:
+        for _ in range(LATE_AT_MOST + 2):
+            assert texts(ours.invoke(asked())) == [GOAL]
+        assert len(calls) <= LATE_AT_MOST
+    finally:
+        gate.set()
 
 
 def test_a_budget_forgoes_the_repair_and_what_is_too_long_to_send() -> None:

@@ -3,6 +3,7 @@
 import copy
 import pickle
 import re
+import threading
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from langchain_prodpatterns.compression import (
     SummaryRequest,
     format_citations,
 )
+from langchain_prodpatterns.deadlines import LATE_AT_MOST
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.testing import ScriptedChatModel, ScriptedRequest
 from langchain_prodpatterns.tokens import estimate_tokens
@@ -113,6 +115,23 @@ async def test_where_there_is_no_summary_the_documents_pass(
         found = await ours.ainvoke(asked()) if asynchronous else ours.invoke(asked())
     assert found == world_cup()
     assert ledger.to_records()[0].reason == reason
+
+
+def test_a_model_that_hangs_is_not_asked_until_it_comes_back() -> None:
+    gate, calls = threading.Event(), []
+
+    def hanging(request: SummaryRequest) -> Summary:
+        calls.append(request)
+        gate.wait(60)
+        return Summary(statements=())
+
+    ours = summarizer(hanging, timeout=0.01)
+    try:
+        for _ in range(LATE_AT_MOST + 2):
+            assert len(ours.invoke(asked())) == len(world_cup())
+        assert len(calls) <= LATE_AT_MOST
+    finally:
+        gate.set()
 
 
 def test_no_documents_no_call() -> None:
