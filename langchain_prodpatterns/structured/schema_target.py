@@ -20,6 +20,7 @@ from langchain_prodpatterns.structured.schemas import (
     type_name,
 )
 from langchain_prodpatterns.structured.target import (
+    ANNOTATIONS,
     MAX_ERRORS,
     MAX_VALUE,
     MisfitError,
@@ -28,6 +29,8 @@ from langchain_prodpatterns.structured.target import (
     cut,
 )
 
+_SILENT = {"default", "definitions", "deprecated", "examples", "x-aliases"}
+"""More keywords that demand nothing."""
 _TOO_DEEP = "the value is nested too deeply"
 _TOO_LARGE = "a number is not finite, or too large"
 
@@ -39,8 +42,8 @@ class SchemaTarget(Target):
         """Check the schema and build its validator once.
 
         Raises:
-            ConfigurationError: When it is no valid JSON Schema, or refers to another
-                document.
+            ConfigurationError: When it is no valid JSON Schema, refers to another
+                document, or has a schema somewhere inside of it instead.
         """
         from jsonschema.exceptions import SchemaError
         from jsonschema.validators import (
@@ -59,6 +62,7 @@ class SchemaTarget(Target):
             msg = f"response_model is no valid JSON Schema: {error.message}"
             raise ConfigurationError(msg) from None
         _check_patterns(self.json_schema)
+        _check_keywords(self.json_schema, kind.VALIDATORS)
         metaschema: Any = kind.META_SCHEMA
         dialect = metaschema.get("$id") or metaschema.get("id")
         check_references(self.json_schema, dialect)
@@ -178,6 +182,21 @@ def _check_keys(schema: Any) -> None:
         if wrong:
             msg = f"response_model is no JSON Schema: {wrong[0]!r} is a key, no text"
             raise ConfigurationError(msg)
+
+
+def _check_keywords(schema: Mapping[str, Any], keywords: Mapping[str, Any]) -> None:
+    """Refuse a dict that only looks like a schema: every answer would fit it.
+
+    Such as `{"price": float}`, or the schema of a tool, in which it is one level down.
+    """
+    strange = sorted(schema.keys() - keywords.keys() - ANNOTATIONS - _SILENT)
+    if strange and not schema.keys() & keywords.keys():
+        msg = (
+            "response_model has no keyword of JSON Schema, but "
+            f"{', '.join(map(repr, strange))}: give it the schema itself, such as "
+            '{"type": "object", "properties": {...}}'
+        )
+        raise ConfigurationError(msg)
 
 
 def _check_patterns(schema: Any) -> None:

@@ -26,8 +26,10 @@ MAX_VALUE = 200
 """Characters of an offending value, or of a path, that are told."""
 UNEXPECTED = (LookupError, AttributeError, TypeError, ArithmeticError)
 """What a developer's own validator raises that did not expect such a value."""
+ANNOTATIONS = {"$schema", "$id", "$comment", "$defs", "title", "description"}
+"""Keywords of a JSON Schema that demand nothing."""
 _MAX_MESSAGE = 300
-_ANNOTATIONS = {"$schema", "$id", "$comment", "$defs", "title", "description"}
+_WHOLE = "the answer"
 
 
 class NotJsonError(Exception):
@@ -116,7 +118,7 @@ class Target(ABC):
     @cached_property
     def demands_nothing(self) -> bool:
         """Whether every JSON value fits."""
-        return not set(self.json_schema) - _ANNOTATIONS
+        return not set(self.json_schema) - ANNOTATIONS
 
     named_only = False
     """Whether properties that the schema does not name are left out by coercion."""
@@ -180,12 +182,15 @@ class Target(ABC):
         Returns:
             The error.
         """
-        where = self.shown(loc) or "the answer"
+        said = message if safe is None else safe
+        where = self.shown(loc)
+        if not where and not said.startswith(_WHOLE):
+            where = _WHOLE
         return FieldError(
             path=cut(_path(loc), MAX_VALUE),
             message=cut(message, _MAX_MESSAGE),
             value=_shorten(value) if with_value else "",
-            safe=cut(f"{where}: {message if safe is None else safe}", _MAX_MESSAGE),
+            safe=cut(f"{where}: {said}" if where else said, _MAX_MESSAGE),
             loc=loc,
         )
 

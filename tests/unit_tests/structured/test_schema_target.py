@@ -51,6 +51,38 @@ def test_a_schema_that_cannot_work_is_refused(schema: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
+    "schema",
+    [
+        {"price": float, "name": str},
+        {"title": "Ticket", "price": "number"},
+        {"name": "answer", "schema": {"type": "object"}, "strict": True},
+        {"name": "answer", "description": "a tool", "parameters": {"type": "object"}},
+    ],
+)
+def test_a_dict_that_every_answer_would_fit_is_refused(schema: dict[str, Any]) -> None:
+    names = ", ".join(map(repr, sorted(schema.keys() - {"title", "description"})))
+    with pytest.raises(ConfigurationError) as caught:
+        make_target(schema)
+    assert str(caught.value) == (
+        f"response_model has no keyword of JSON Schema, but {names}: give it the schema "
+        'itself, such as {"type": "object", "properties": {...}}'
+    )
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {},
+        {"title": "Anything", "description": "at all", "examples": [1]},
+        {"$defs": {"a": {"type": "string"}}, "default": None},
+        {"enum": [1], "of-my-own": True},
+    ],
+)
+def test_a_schema_may_demand_nothing(schema: dict[str, Any]) -> None:
+    assert make_target(schema).validate(1) == 1
+
+
+@pytest.mark.parametrize(
     ("data", "path", "message"),
     [
         ({"priority": "low"}, "title", "is required and missing"),

@@ -138,3 +138,12 @@ def test_targets_copy_and_pickle(model: Any) -> None:
 
     for clone in (copy.deepcopy(target), pickle.loads(pickle.dumps(target))):  # noqa: S301 - our own bytes
         assert clone.validate_json(VALID) == target.validate_json(VALID)
+
+
+def test_an_error_of_the_whole_names_it_once() -> None:
+    target = make_target(int)
+    assert (
+        target.error((), "the answer holds no JSON").safe == "the answer holds no JSON"
+    )
+    assert target.error((), "must be less").safe == "the answer: must be less"
+    assert target.error((), "must be 7", safe="refused").safe == "the answer: refused"
