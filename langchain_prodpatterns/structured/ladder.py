@@ -70,7 +70,10 @@ def as_rungs(ladder: Sequence[Any]) -> tuple[Rung, ...]:
     """
     if isinstance(ladder, str | Mapping) or not isinstance(ladder, Sequence):
         kind = type(ladder).__name__
-        msg = f"ladder must be a list of models and rungs, cheapest first, got {kind}"
+        msg = (
+            "ladder must be a list of models and rungs, cheapest first, such as "
+            f"[llm], got {kind}"
+        )
         raise ConfigurationError(msg)
     return tuple(rung if isinstance(rung, Rung) else Rung(rung) for rung in ladder)
 

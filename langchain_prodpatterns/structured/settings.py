@@ -29,6 +29,12 @@ def as_messages(value: LanguageModelInput | BaseMessage) -> list[BaseMessage]:
     Raises:
         TypeError: When it is none of these.
     """
+    if isinstance(value, Mapping):
+        msg = (
+            "a StructuredRetryParser takes no dict: give it the prompt that is filled "
+            "in with it, prompt | StructuredRetryParser(...)"
+        )
+        raise TypeError(msg)
     return models.as_messages(
         value,
         "a StructuredRetryParser takes a prompt value, messages, a text or a "

@@ -840,9 +840,16 @@ def test_a_completion_that_holds_too_little_is_the_end(
     assert model.requests == ()
 
 
-@pytest.mark.parametrize("value", [7, None, {"text": "x"}])
-def test_other_inputs_are_refused(value: Any) -> None:
-    with pytest.raises(TypeError, match="takes a prompt value"):
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (7, "takes a prompt value"),
+        (None, "takes a prompt value"),
+        ({"text": "x"}, r"takes no dict: .* prompt \| StructuredRetryParser"),
+    ],
+)
+def test_other_inputs_are_refused(value: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
         parser_on(scripted(VALID)).invoke(value)
 
 
