@@ -74,7 +74,9 @@ def check_mode(
     generator: Any,
     reviser: Any,
     inputs: Inputs | None,
+    held_out: float | Inputs,
     candidates: int,
+    failed_ideas: int,
 ) -> None:
     """Refuse what does not go together.
 
@@ -83,7 +85,9 @@ def check_mode(
         generator: What drafts.
         reviser: What revises, if it is not the generator.
         inputs: The inputs of a prompt.
+        held_out: Those of them that decide, or their share.
         candidates: How many are written at once.
+        failed_ideas: How many failed revisions the reviser is told of.
 
     Raises:
         ConfigurationError: When something is missing, or has nothing to do.
@@ -94,6 +98,10 @@ def check_mode(
         problem = f"mode must be one of {known}, got {mode!r}"
     elif mode != "prompt" and inputs is not None:
         problem = f"inputs are for mode='prompt', and mode is {mode!r}"
+    elif mode != "prompt" and held_out != HELD_OUT:
+        problem = f"held_out is for mode='prompt', and mode is {mode!r}"
+    elif mode != "loop" and failed_ideas:
+        problem = f"failed_ideas are for mode='loop', and mode is {mode!r}"
     elif mode == "prompt":
         problem = _prompt_problem(generator, reviser, inputs)
     elif mode == "single_prompt":

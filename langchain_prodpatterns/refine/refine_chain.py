@@ -177,14 +177,17 @@ class RefineChain(RoundStream):
             temperatures: One a candidate, for what writes that is a chat model; `None`
                 is the model's own.
             failed_ideas: How many of the latest failed revisions the reviser is told
-                of, in a few words each. Its prompt does not grow with the rounds.
+                of, in a few words each, with `mode="loop"`. Its prompt does not grow
+                with the rounds.
             checkpoint: A callable, sync or async, that is given each `RefineRound` when
                 it has ended (a second time where a critic that failed was asked again),
                 to keep it: `resume` goes on from there. What it raises is logged by its
                 type only.
             mode: `"loop"`; `"single_prompt"`, one call of a chat model that drafts,
-                marks itself by the criteria and refines; or `"prompt"`, which takes a
-                prompt and gives back a better one with the same variables.
+                marks itself by the criteria and refines: one revision, which stays
+                unless a verifier gets worse, whatever `accept` says; or `"prompt"`,
+                which takes a prompt and gives back a better one with the same
+                variables, where the mean score decides instead of `accept`.
             inputs: For `mode="prompt"`: what to run the prompt on, such as ten dicts of
                 its variables.
             held_out: For `mode="prompt"`: the share of the inputs that edits are not
@@ -217,7 +220,9 @@ class RefineChain(RoundStream):
             generator=as_generator,
             reviser=as_reviser,
             inputs=inputs,
+            held_out=held_out,
             candidates=candidates,
+            failed_ideas=failed_ideas,
         )
         if inputs is not None:
             split(inputs, held_out)
@@ -387,16 +392,9 @@ class RefineChain(RoundStream):
         if self.generator is None and kwargs:
             msg = f"without a generator nothing takes the argument {min(kwargs)!r}"
             raise TypeError(msg)
-        if self.mode == "single_prompt":
-            return SinglePrompt(
-                value=value,
-                model=cast("Runnable[Any, Any]", self.generator),
-                model_kwargs=kwargs,
-                panel=self.panel,
-                target_score=self.target_score,
-                meter=meter,
-            ).story()
         plan = self._plan(kwargs)
+        if self.mode == "single_prompt":
+            return SinglePrompt(plan=plan, value=value, meter=meter).story()
         if self.mode == "prompt":
             parts = split(self.inputs or (), self.held_out)
             return PromptRefinement(

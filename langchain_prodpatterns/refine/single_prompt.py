@@ -8,7 +8,7 @@ decide nothing. Verifiers are code, and do: where one gets worse, the draft stay
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.messages import (
     AIMessage,
@@ -23,11 +23,13 @@ from langchain_prodpatterns.errors import StructuredOutputError
 from langchain_prodpatterns.fencing import bare_reply
 from langchain_prodpatterns.models import as_messages
 from langchain_prodpatterns.refine.acceptance import by_verifiers
+from langchain_prodpatterns.refine.checkpoints import checkpointed
 from langchain_prodpatterns.refine.criteria import BoundCriteria, CriteriaRequest
 from langchain_prodpatterns.refine.drafts import Draft, read_draft
 from langchain_prodpatterns.refine.objects import RevisionError, read_json
 from langchain_prodpatterns.refine.panel import Critique, Panel
 from langchain_prodpatterns.refine.prompts import numbered, task_text
+from langchain_prodpatterns.refine.refinement import Plan
 from langchain_prodpatterns.refine.results import (
     RefineResult,
     RefineRound,
@@ -69,16 +71,10 @@ class SelfRefined(BaseModel):
 class SinglePrompt:
     """One input that is drafted, marked and refined by one call."""
 
+    plan: Plan
+    """Who writes, whose verifiers check both texts, and whose criteria are marked."""
     value: Any
     """What the model is asked."""
-    model: Runnable[Any, Any]
-    """The chat model."""
-    model_kwargs: dict[str, Any]
-    """What `bind` added for it."""
-    panel: Panel
-    """Whose verifiers check both texts, and whose criteria are marked."""
-    target_score: float | None
-    """The score that is good enough."""
     meter: BudgetMeter
     """The budget."""
 
@@ -99,11 +95,11 @@ class SinglePrompt:
             read_draft(_with_text(reply, text))
             for text in (answer.draft, answer.revision)
         )
-        marks = _own_marks(self.panel.judged, answer, draft, task)
+        marks = _own_marks(self.plan.panel.judged, answer, draft, task)
         first = yield from self._check(draft, marks, 0)
         entry = _entry(0, draft, first, used, self.meter.seconds - began)
         rounds = [replace(entry, accepted=True, reason="first draft")]
-        yield Announced(rounds[0])
+        yield from self._tell(rounds[0])
         if draft.fingerprint == revision.fingerprint:
             entry = _entry(1, revision, (), NO_USAGE, 0.0)
             rounds.append(replace(entry, reason="unchanged from an earlier draft"))
@@ -116,8 +112,8 @@ class SinglePrompt:
             said = "worse by verifier" if worse else "no verifier got worse"
             rounds.append(replace(entry, accepted=not worse, reason=said))
             best = first if worse else second
-            reason = good_enough(best, self.target_score) or "max_rounds"
-        yield Announced(rounds[1])
+            reason = good_enough(best, self.plan.target_score) or "max_rounds"
+        yield from self._tell(rounds[1])
         best_draft = revision if rounds[1].accepted else draft
         return RefineResult(best_draft.value, tuple(rounds), reason, used, task)
 
@@ -125,7 +121,7 @@ class SinglePrompt:
         """Ask once, and once more where the answer cannot be read."""
         messages = [
             *as_messages(self.value, _TAKES),
-            HumanMessage(_instructions(self.panel)),
+            HumanMessage(_instructions(self.plan.panel)),
         ]
         outcome = yield from self._call(messages)
         used = outcome.usage
@@ -150,8 +146,10 @@ class SinglePrompt:
 
     def _call(self, messages: list[BaseMessage]) -> Steps[Outcome]:
         self.meter.begin_attempt()
+        writers = self.plan.writers
+        model = writers.warmed(cast("Runnable[Any, Any]", writers.generator), 0)
         step = invoking(
-            "draft", self.model, messages, {"round": 0}, **self.model_kwargs
+            "draft", model, messages, writers.facts(0), **writers.generator_kwargs
         )
         outcome = yield from making(step)
         failure = outcome.error or outcome.spent
@@ -159,18 +157,22 @@ class SinglePrompt:
             raise failure
         return outcome
 
+    def _tell(self, entry: RefineRound) -> Steps[None]:
+        yield from checkpointed(self.plan.checkpoint, entry)
+        yield Announced(entry)
+
     def _check(self, draft: Draft, marks: Scores, number: int) -> Steps[Scores]:
         """Have the verifiers check a text."""
         scores = []
-        for verifier in self.panel.verifiers:
+        for verifier in self.plan.panel.verifiers:
             outcome = yield from making(
-                verifier.step(draft, "", {"round": number}, self.value)
+                verifier.step(draft, "", self.plan.writers.facts(number), self.value)
             )
             scores.append(verifier.read(outcome))
         return (*scores, *marks)
 
     def _unjudged(self) -> Scores:
-        return tuple(bound.unscored(NOT_JUDGED) for bound in self.panel.judged)
+        return tuple(bound.unscored(NOT_JUDGED) for bound in self.plan.panel.judged)
 
 
 def _entry(

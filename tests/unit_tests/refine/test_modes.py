@@ -40,6 +40,12 @@ def test_held_out_inputs_may_be_given() -> None:
     [
         ({"mode": "swim"}, "mode must be one of 'loop', 'single_prompt', 'prompt'"),
         ({"inputs": TEN}, "inputs are for mode='prompt', and mode is 'loop'"),
+        ({"held_out": 0.5}, "held_out is for mode='prompt', and mode is 'loop'"),
+        ({"mode": "single_prompt", "failed_ideas": 1}, "failed_ideas are for"),
+        (
+            {"mode": "prompt", "inputs": TEN, "failed_ideas": 1},
+            "failed_ideas are for mode='loop', and mode is 'prompt'",
+        ),
         ({"mode": "prompt"}, "needs inputs="),
         ({"mode": "prompt", "inputs": TEN[:2]}, "at least 2 inputs to make edits"),
         ({"mode": "prompt", "inputs": TEN, "held_out": 0}, "above 0 and below 1"),

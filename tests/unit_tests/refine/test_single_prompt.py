@@ -10,7 +10,12 @@ from langchain_core.prompts import ChatPromptTemplate
 
 from langchain_prodpatterns import Budget, StructuredOutputError, track
 from langchain_prodpatterns.errors import BudgetSpent
-from langchain_prodpatterns.refine import Criteria, RefineChain, RefineResult
+from langchain_prodpatterns.refine import (
+    Criteria,
+    RefineChain,
+    RefineResult,
+    RefineRound,
+)
 from langchain_prodpatterns.refine.single_prompt import NOT_JUDGED, OWN_MARKS
 from langchain_prodpatterns.testing import Fault, ScriptedChatModel
 
@@ -178,3 +183,11 @@ def test_verifiers_alone_will_do() -> None:
     result = chain.invoke("a line")
     assert result.stop_reason == "all_met"
     assert "criteria" not in str(model.requests[0].messages)
+
+
+def test_rounds_are_kept_by_a_checkpoint_and_the_temperature_is_sent() -> None:
+    kept: list[RefineRound] = []
+    model = ScriptedChatModel(replies=[answer()])
+    result = run(model, checkpoint=kept.append, temperatures=(0.5,))
+    assert tuple(kept) == result.rounds
+    assert model.requests[0].params["temperature"] == 0.5
