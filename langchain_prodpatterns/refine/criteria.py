@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 from langchain_core.runnables import Runnable
 from pydantic import BeforeValidator, Field
 
-from langchain_prodpatterns.arguments import is_number
+from langchain_prodpatterns.arguments import check_seconds, is_number
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.judging import (
     BoundJudge,
@@ -159,12 +159,14 @@ class Criteria:
             tuple(fields) if isinstance(fields, Iterable) else (fields,)
         )
         self.judge: JudgeLike | None = judge if judge is not None else model
+        check_seconds("timeout", timeout)
         self._check(model, judge, fields)
 
     def _check(self, model: Any, judge: Any, fields: Any) -> None:
         problem = None
         if not all(isinstance(text, str) and text.strip() for text in self.texts):
-            problem = f"takes texts that are not empty, got {self.texts!r}"
+            shown = ", ".join(map(repr, self.texts))
+            problem = f"takes texts that are not empty, ('fun', 'short'), got {shown}"
         elif self.scale not in get_args(Scale):
             problem = f"takes scale='1-5' or 'yes/no', got {self.scale!r}"
         elif not (is_number(self.weight) and self.weight > 0):

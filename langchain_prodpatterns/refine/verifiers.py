@@ -6,6 +6,7 @@ crash.
 
 import asyncio
 import inspect
+import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
@@ -33,6 +34,8 @@ from langchain_prodpatterns.refine.feedback import short, why_none
 from langchain_prodpatterns.refine.fields import pointer
 from langchain_prodpatterns.refine.results import Score
 from langchain_prodpatterns.refine.steps import Outcome, Step, invoking
+
+logger = logging.getLogger(__name__)
 
 CRITIQUE = "critique"
 """The name of the step of every critic."""
@@ -79,6 +82,8 @@ class Verifier:
             problem = f"takes a weight above 0, got {weight!r}"
         elif isinstance(check, Verifier):
             problem = "takes a check, got a Verifier"
+        elif not (callable(check) or isinstance(check, Runnable)):
+            problem = f"takes a Runnable, a callable or a pydantic model, got {check!r}"
         if problem is not None:
             msg = f"Verifier {problem}"
             raise ConfigurationError(msg)
@@ -141,9 +146,13 @@ class BoundVerifier:
     def read(self, outcome: Outcome) -> Score:
         """Read the score from what came of the step."""
         try:
-            return self._read(outcome)
+            score = self._read(outcome)
         except Exception as error:  # noqa: BLE001 - an answer or an error of any type may fail to be read
-            return self.unscored(type(error).__name__)
+            score = self.unscored(type(error).__name__)
+        if score.value is None and outcome.spent is None:
+            # Else nobody hears of it who does not look at every round.
+            logger.warning("verifier %s gave no score: %s", self.name, score.note)
+        return score
 
     def _read(self, outcome: Outcome) -> Score:
         if isinstance(outcome.error, ValidationError):
