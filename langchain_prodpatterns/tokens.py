@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from langchain_core.language_models import BaseLanguageModel
+from langchain_core.messages.utils import count_tokens_approximately
 
 from langchain_prodpatterns.errors import ConfigurationError
 
@@ -65,6 +66,13 @@ def token_counter(
         return _local_tiktoken() or estimate_tokens
     if isinstance(source, BaseLanguageModel):
         return _ModelCounter(source)
+    if source is count_tokens_approximately:
+        # It takes each character for a message of its own.
+        msg = (
+            "token_counter must count a text, and count_tokens_approximately counts "
+            "messages: give estimate_tokens, or None"
+        )
+        raise ConfigurationError(msg)
     if not callable(source):
         msg = (
             "token_counter must be a function of a text, a language model or None, "

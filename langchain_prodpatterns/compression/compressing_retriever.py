@@ -14,8 +14,10 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from langchain_core.runnables.config import ensure_config, patch_config
 
 from langchain_prodpatterns.arguments import check_count
+from langchain_prodpatterns.callables import check_takes_one
 from langchain_prodpatterns.compression.context_compressor import ContextCompressor
 from langchain_prodpatterns.errors import ConfigurationError
+from langchain_prodpatterns.judging import is_language_model
 
 
 class CompressingRetriever(BaseRetriever):
@@ -102,6 +104,12 @@ class CompressingRetriever(BaseRetriever):
                 "give them to your own compressor instead"
             )
             raise ConfigurationError(msg)
+        if is_language_model(compressor):
+            msg = (
+                f"a {type(compressor).__name__} is no compressor: let it choose what "
+                "is quoted, ContextCompressor(judge=llm)"
+            )
+            raise ConfigurationError(msg)
         if not isinstance(compressor, BaseDocumentCompressor | Runnable):
             msg = (
                 "compressor must be a ContextCompressor, another "
@@ -137,7 +145,7 @@ class CompressingRetriever(BaseRetriever):
             The quotes.
 
         Raises:
-            TypeError: When the question is no text.
+            TypeError: When the question is no text, or what `question` makes is none.
         """
         if self.question is None:
             _text(input)
@@ -158,7 +166,7 @@ class CompressingRetriever(BaseRetriever):
             The quotes.
 
         Raises:
-            TypeError: When the question is no text.
+            TypeError: When the question is no text, or what `question` makes is none.
         """
         if self.question is None:
             _text(input)
@@ -176,7 +184,7 @@ class CompressingRetriever(BaseRetriever):
         k = self.k if k is None else _checked(k)
         if self.question is not None:
             asking = patch_config(around, callbacks=run_manager.get_child("question"))
-            query = _text(self.question.invoke(query, asking))
+            query = _made(self.question.invoke(query, asking))
         fetching = patch_config(around, callbacks=run_manager.get_child("retrieve"))
         documents = self.retriever.invoke(query, fetching)
         child = run_manager.get_child("compress")
@@ -201,7 +209,7 @@ class CompressingRetriever(BaseRetriever):
         k = self.k if k is None else _checked(k)
         if self.question is not None:
             asking = patch_config(around, callbacks=run_manager.get_child("question"))
-            query = _text(await self.question.ainvoke(query, asking))
+            query = _made(await self.question.ainvoke(query, asking))
         fetching = patch_config(around, callbacks=run_manager.get_child("retrieve"))
         documents = await self.retriever.ainvoke(query, fetching)
         child = run_manager.get_child("compress")
@@ -234,7 +242,19 @@ def _runnable(question: object) -> Runnable[Any, str] | None:
             f"got {type(question).__name__}"
         )
         raise ConfigurationError(msg)
+    check_takes_one("question", question, "the input")
     return RunnableLambda(question)
+
+
+def _made(question: object) -> str:
+    if not isinstance(question, str):
+        msg = (
+            "CompressingRetriever(question=...) must give a text, got "
+            f"{type(question).__name__}: end a chain with a model in it with "
+            "StrOutputParser()"
+        )
+        raise TypeError(msg)
+    return question
 
 
 def _text(question: object) -> str:

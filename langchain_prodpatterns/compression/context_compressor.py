@@ -10,6 +10,7 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseLanguageModel
 
+from langchain_prodpatterns.arguments import check_count, check_seconds
 from langchain_prodpatterns.budget import Budget
 from langchain_prodpatterns.compression.bm25 import Scores
 from langchain_prodpatterns.compression.document_step import DocumentStep
@@ -43,7 +44,6 @@ from langchain_prodpatterns.compression.settings import (
     check_choice,
     check_kind,
     check_limits,
-    check_neighbors,
     check_similarity,
 )
 from langchain_prodpatterns.compression.similarity import (
@@ -205,7 +205,8 @@ class ContextCompressor(DocumentStep):
         check_choice("on_empty", on_empty, ("keep_best", "drop", "passthrough"))
         check_limits(token_budget, ratio, min_score)
         check_similarity(min_similarity, embeddings)
-        check_neighbors(neighbors)
+        check_count("neighbors", neighbors, optional=False, least=0)
+        check_seconds("judge_timeout", judge_timeout)
         check_kind("budget", budget, Budget)
         if judge is not None:
             bind_judge(judge, judge_timeout)

@@ -30,10 +30,14 @@ def read_input(value: Any) -> tuple[str, list[Document]]:
     Raises:
         TypeError: When it is something else.
     """
-    if not isinstance(value, Mapping) or not {"question", "documents"} <= value.keys():
+    got = type(value).__name__
+    if isinstance(value, Mapping):
+        missing = [name for name in ("question", "documents") if name not in value]
+        got = f"a {got} without {missing[0]!r}" if missing else ""
+    if got:
         msg = (
-            'ContextCompressor runs on {"question": str, "documents": [Document]}, got '
-            f"{type(value).__name__}"
+            'a compressor runs on {"question": str, "documents": [Document]}, got '
+            f"{got}"
         )
         raise TypeError(msg)
     question, documents = value["question"], value["documents"]

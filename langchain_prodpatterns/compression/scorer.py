@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from langchain_prodpatterns.arguments import is_number
+from langchain_prodpatterns.arguments import check_count, is_number
 from langchain_prodpatterns.compression.bm25 import Scores, bm25, words
 from langchain_prodpatterns.compression.passages import Passage
 from langchain_prodpatterns.compression.titles import Titles
@@ -77,7 +77,9 @@ class EvidenceScorer:
             value = getattr(self, each.name)
             if value is None and each.default is None:
                 continue
-            if not (is_number(value) and value >= 0):
+            if each.name == "bridge_from":
+                check_count(each.name, value, optional=False, least=0)
+            elif not (is_number(value) and value >= 0):
                 msg = f"{each.name} must be 0 or more, got {value!r}"
                 raise ConfigurationError(msg)
 
@@ -143,7 +145,7 @@ class EvidenceScorer:
         gains = np.zeros(int(numbers.max()) + 1)
         if not self.bridge:
             return gains
-        best = np.argsort(-scores, kind="stable")[: int(self.bridge_from)]
+        best = np.argsort(-scores, kind="stable")[: self.bridge_from]
         for at in (int(each) for each in best if scores[each] > 0):
             named = titles.named_in(words(passages[at].text), but=int(numbers[at]))
             gains = np.maximum(gains, scores[at] * named)

@@ -19,7 +19,9 @@ def check_kind(argument: str, value: object, kind: type) -> None:
     """
     # A string has a method `split`, but is no splitter.
     if value is not None and (isinstance(value, str) or not isinstance(value, kind)):
-        msg = f"{argument} must be a {kind.__name__}, got {type(value).__name__}"
+        name = kind.__name__
+        a = "an" if name[0] in "AEIOU" else "a"
+        msg = f"{argument} must be {a} {name}, got {type(value).__name__}"
         raise ConfigurationError(msg)
 
 
@@ -82,18 +84,4 @@ def check_similarity(min_similarity: float | None, embeddings: object) -> None:
             "min_similarity is a cosine and needs embeddings; by words alone use "
             "min_score"
         )
-        raise ConfigurationError(msg)
-
-
-def check_neighbors(neighbors: int) -> None:
-    """Refuse what counts no passages.
-
-    Args:
-        neighbors: Passages on each side of a quoted one.
-
-    Raises:
-        ConfigurationError: When it is no whole number, or negative.
-    """
-    if type(neighbors) is not int or neighbors < 0:
-        msg = f"neighbors must be a whole number, at least 0, got {neighbors!r}"
         raise ConfigurationError(msg)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from langchain_core.messages.utils import count_tokens_approximately
 
 from langchain_prodpatterns import tokens
 from langchain_prodpatterns.errors import ConfigurationError
@@ -174,6 +175,13 @@ def test_the_name_of_the_encodings_file_is_tiktokens_own(
     load.read_file_cached(tokens._ENCODING_URL)
 
     assert list(tmp_path.iterdir()) == [tokens._encoding_file()]
+
+
+def test_a_counter_of_messages_is_refused() -> None:
+    # It would take each character for a message, with the tokens of a message.
+    assert count_tokens_approximately("a text") > 2 * estimate_tokens("a text")
+    with pytest.raises(ConfigurationError, match="counts messages: give estimate"):
+        token_counter(count_tokens_approximately)
 
 
 def test_importing_it_imports_no_tokenizer() -> None:

@@ -27,7 +27,7 @@ from langchain_prodpatterns.compression import (
     format_citations,
 )
 from langchain_prodpatterns.errors import ConfigurationError
-from langchain_prodpatterns.testing import LexicalEmbeddings
+from langchain_prodpatterns.testing import LexicalEmbeddings, ScriptedChatModel
 from langchain_prodpatterns.tokens import estimate_tokens
 from tests.unit_tests.compression.doubles import QUESTION, world_cup
 
@@ -143,9 +143,13 @@ async def test_making_the_question_is_a_child_run() -> None:
 
 async def test_a_question_that_was_made_must_be_text() -> None:
     retriever = CompressingRetriever(Shelf(), question=lambda messages: messages)
-    with pytest.raises(TypeError, match="takes a question as text, got list"):
+    with pytest.raises(
+        TypeError, match=r"must give a text, got list: .*StrOutputParser"
+    ):
         retriever.invoke(CHAT)
-    with pytest.raises(TypeError, match="takes a question as text, got list"):
+    with pytest.raises(
+        TypeError, match=r"must give a text, got list: .*StrOutputParser"
+    ):
         await retriever.ainvoke(CHAT)
 
 
@@ -168,6 +172,8 @@ async def test_a_question_that_was_made_must_be_text() -> None:
             {"token_budget": 0},
             "token_budget must be a whole number, at least 1, or None",
         ),
+        ({"compressor": ScriptedChatModel()}, r"is no compressor: .*judge=llm"),
+        ({"question": lambda text, history: text + history}, "question is called with"),
         ({"k": 0}, "k must be a whole number, at least 1, or None, got 0"),
         ({"k": "3"}, "k must be a whole number, at least 1, or None, got '3'"),
         ({"k": True}, "k must be a whole number, at least 1, or None, got True"),

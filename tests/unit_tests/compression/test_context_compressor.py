@@ -370,7 +370,8 @@ async def test_code_of_others_does_not_block_the_event_loop() -> None:
     ("value", "message"),
     [
         ("a question", 'runs on {"question": str, "documents"'),
-        ({"question": "x"}, "got dict"),
+        ({"query": "x", "documents": []}, "got a dict without 'question'"),
+        ({"question": "x"}, "got a dict without 'documents'"),
         ({"question": 7, "documents": []}, "the question must be a string, got int"),
         ({"question": "x", "documents": ["text"]}, "must be a Document, got str"),
     ],
@@ -402,6 +403,7 @@ def test_wrong_keywords() -> None:
         ({"order": "best"}, "order must be one of rank, source, edges, got 'best'"),
         ({"on_empty": "raise"}, "on_empty must be one of keep_best, drop, passthrough"),
         ({"neighbors": -1}, "neighbors must be a whole number, at least 0, got -1"),
+        ({"judge_timeout": 0}, "judge_timeout must be a number of seconds"),
         ({"neighbors": True}, "neighbors must be a whole number, at least 0, got True"),
         (
             {"min_similarity": 0.5},
@@ -411,7 +413,7 @@ def test_wrong_keywords() -> None:
             {"min_similarity": 40, "embeddings": LexicalEmbeddings()},
             "min_similarity must be a number from -1 to 1, got 40",
         ),
-        ({"embeddings": "minilm"}, "embeddings must be a Embeddings, got str"),
+        ({"embeddings": "minilm"}, "embeddings must be an Embeddings, got str"),
         ({"splitter": "nltk"}, "splitter must be a Splitter, got str"),
         ({"scorer": 1}, "scorer must be a Scorer, got int"),
         ({"vectors": {}}, "vectors must be a VectorCache, got dict"),

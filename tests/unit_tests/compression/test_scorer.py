@@ -173,14 +173,18 @@ def test_a_name_inside_a_longer_word_is_not_named() -> None:
     assert EvidenceScorer().score("goal", passages, None)[1] == 0
 
 
-@pytest.mark.parametrize(
-    "weight", ["sparse", "dense", "document", "named", "bridge", "bridge_from"]
-)
+@pytest.mark.parametrize("weight", ["sparse", "dense", "document", "named", "bridge"])
 def test_weights_are_checked(weight: str) -> None:
     wrong: list[Any] = [-1, float("nan"), float("inf")]
     for value in wrong:
         with pytest.raises(ConfigurationError, match=f"{weight} must be 0 or more"):
             EvidenceScorer(**{weight: value})
+
+
+def test_passages_are_counted_in_whole_numbers() -> None:
+    half: Any = 2.5
+    with pytest.raises(ConfigurationError, match=r"bridge_from must be a whole.*2\.5"):
+        EvidenceScorer(bridge_from=half)
 
 
 def test_only_the_weight_of_the_document_can_be_left_to_the_scores() -> None:
