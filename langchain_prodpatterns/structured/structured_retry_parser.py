@@ -69,7 +69,7 @@ from langchain_prodpatterns.structured.settings import (
 )
 from langchain_prodpatterns.structured.target import Target
 from langchain_prodpatterns.structured.targets import make_target
-from langchain_prodpatterns.structured.walk import awalk, walk
+from langchain_prodpatterns.structured.walk import awalk, judging, walk
 from langchain_prodpatterns.usage import UsageProbe
 
 Repair = Literal["patch", "regenerate"]
@@ -367,7 +367,8 @@ class StructuredRetryParser(PatternRunnable[Any, Any]):
             return await ask.model.ainvoke(ask.messages, config, **kwargs)
 
         meter = self.budget.start()
-        walked = self._parsed(value, kwargs)
+        parse = partial(self._parsed, value, kwargs)
+        walked = await judging(value, parse) if self._is_completion(value) else None
         if walked is None or self._can_go_on(walked):
             request = self._request(value, walked)
             walked = await awalk(self._ladder, request, call, meter)

@@ -5,13 +5,15 @@ What to ask next is decided in `climb`; here the calls are made, within the budg
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from langchain_prodpatterns.budget import BudgetMeter
+from langchain_prodpatterns.deadlines import call_apart
 from langchain_prodpatterns.errors import BudgetSpent
-from langchain_prodpatterns.structured.answers import answer_in
+from langchain_prodpatterns.structured.answers import answer_in, text_of
 from langchain_prodpatterns.structured.climb import (
     Ask,
     Climb,
@@ -21,6 +23,12 @@ from langchain_prodpatterns.structured.climb import (
 )
 from langchain_prodpatterns.structured.endings import Walked
 from langchain_prodpatterns.usage import UsageProbe
+
+T = TypeVar("T")
+
+BRIEF = 4_000
+"""Characters of an answer that is read at once, in ten milliseconds at worst. To mend a
+long one takes too long for an event loop."""
 
 Call = Callable[[Ask, UsageProbe], Any]
 """Makes a call: takes what to ask and the callback handler that counts it, and gives
@@ -48,14 +56,12 @@ def walk(ladder: Ladder, request: Request, call: Call, meter: BudgetMeter) -> Wa
         How it ended.
     """
     asks = Climb(ladder, request, meter).asks()
-    try:
-        ask = next(asks)
-        while True:
-            if ask.wait:
-                sleep(_within(ask.wait, meter))
-            ask = asks.send(_make(ask, call, meter))
-    except StopIteration as end:
-        return end.value  # type: ignore[no-any-return]  # a generator's return value
+    went: Ask | Walked = _after(asks, None)
+    while isinstance(went, Ask):
+        if went.wait:
+            sleep(_within(went.wait, meter))
+        went = _after(asks, _make(went, call, meter))
+    return went
 
 
 async def awalk(
@@ -73,12 +79,36 @@ async def awalk(
         How it ended.
     """
     asks = Climb(ladder, request, meter).asks()
+    went: Ask | Walked = _after(asks, None)
+    while isinstance(went, Ask):
+        if went.wait:
+            await asleep(_within(went.wait, meter))
+        outcome = await _amake(went, call, meter)
+        went = await judging(outcome.answer, partial(_after, asks, outcome))
+    return went
+
+
+async def judging(answer: Any, work: Callable[[], T]) -> T:
+    """Have an answer judged, beside the event loop where that may take long.
+
+    Args:
+        answer: The answer.
+        work: Reads and judges it.
+
+    Returns:
+        What comes of it.
+    """
+    if len(text_of(answer)) <= BRIEF:
+        return work()
+    return await call_apart(work)
+
+
+def _after(
+    asks: Generator[Ask, Outcome, Walked], outcome: Outcome | None
+) -> Ask | Walked:
+    """Return what to ask next, or how it ended: no future can hold `StopIteration`."""
     try:
-        ask = next(asks)
-        while True:
-            if ask.wait:
-                await asleep(_within(ask.wait, meter))
-            ask = asks.send(await _amake(ask, call, meter))
+        return next(asks) if outcome is None else asks.send(outcome)
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]  # a generator's return value
 

@@ -4,6 +4,7 @@ import copy
 import json
 import logging
 import pickle
+import threading
 from dataclasses import asdict
 from typing import Any
 
@@ -37,6 +38,7 @@ from langchain_prodpatterns.structured import (
     climb,
     walk,
 )
+from langchain_prodpatterns.structured.walk import BRIEF
 from langchain_prodpatterns.testing import Fault, Reply, ScriptedChatModel
 from tests.unit_tests.structured.doubles import (
     INVALID,
@@ -851,6 +853,23 @@ def test_a_completion_that_holds_too_little_is_the_end(
 def test_other_inputs_are_refused(value: Any, message: str) -> None:
     with pytest.raises(TypeError, match=message):
         parser_on(scripted(VALID)).invoke(value)
+
+
+@pytest.mark.parametrize("given", [False, True])
+@pytest.mark.parametrize("words", [1, BRIEF])
+async def test_a_long_answer_is_judged_beside_the_event_loop(
+    words: int, *, given: bool
+) -> None:
+    threads: list[int] = []
+
+    def note(_: Ticket) -> None:
+        threads.append(threading.get_ident())
+
+    answer = VALID.replace("broken", "broken" * words)
+    parser = parser_on(scripted(answer), validators=[note])
+    result = await parser.ainvoke(AIMessage(answer) if given else "x")
+    assert result.value.title == "broken" * words
+    assert (threads == [threading.get_ident()]) == (words == 1)
 
 
 # --- construction, runs and decisions -----------------------------------------------
