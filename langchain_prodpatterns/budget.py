@@ -15,9 +15,10 @@ from typing import Any
 from uuid import UUID
 
 from langchain_prodpatterns.errors import BudgetSpent, ConfigurationError
+from langchain_prodpatterns.observing import UsageProbe
 from langchain_prodpatterns.pricing import PriceTable, check_prices
 from langchain_prodpatterns.turns import Turn
-from langchain_prodpatterns.usage import NO_USAGE, ModelCall, Usage, UsageProbe
+from langchain_prodpatterns.usage import NO_USAGE, ModelCall, Usage
 
 Clock = Callable[[], float]
 """Seconds on a clock that never goes back."""

@@ -46,14 +46,9 @@ from langchain_prodpatterns.booking import (
     summarize,
 )
 from langchain_prodpatterns.errors import ConfigurationError
+from langchain_prodpatterns.observing import CallObserver, Opened
 from langchain_prodpatterns.pricing import PriceTable, ambient_prices
-from langchain_prodpatterns.usage import (
-    PATTERN_KEY,
-    CallObserver,
-    ModelCall,
-    Opened,
-    priced,
-)
+from langchain_prodpatterns.usage import PATTERN_KEY, ModelCall, priced
 
 if TYPE_CHECKING:
     from langchain_prodpatterns.ledger_lines import Books

@@ -31,13 +31,8 @@ from langchain_core.tracers.base import AsyncBaseTracer, BaseTracer
 from pydantic import ConfigDict
 
 from langchain_prodpatterns.ledger import Decision, areport, report
-from langchain_prodpatterns.usage import (
-    AROUND_KEY,
-    PATTERN_KEY,
-    RUN_KEY,
-    Usage,
-    UsageProbe,
-)
+from langchain_prodpatterns.observing import UsageProbe
+from langchain_prodpatterns.usage import AROUND_KEY, PATTERN_KEY, RUN_KEY, Usage
 
 In = TypeVar("In")
 Out = TypeVar("Out")

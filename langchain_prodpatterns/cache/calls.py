@@ -16,8 +16,9 @@ from langchain_prodpatterns.cache.lookups import Lookup, Part
 from langchain_prodpatterns.cache.metadata import Labels
 from langchain_prodpatterns.cache.steps import RunHands, Steps
 from langchain_prodpatterns.cache.values import answer_in
+from langchain_prodpatterns.observing import UsageProbe
 from langchain_prodpatterns.runnable import PatternRun
-from langchain_prodpatterns.usage import Usage, UsageProbe
+from langchain_prodpatterns.usage import Usage
 
 _STEP = "chain"
 

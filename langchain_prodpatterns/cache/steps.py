@@ -19,8 +19,8 @@ from langchain_core.runnables.config import merge_configs
 from langchain_prodpatterns.cache.stores.base import CacheStore, Vector
 from langchain_prodpatterns.cache.workers import off_loop
 from langchain_prodpatterns.judging import BoundJudge, YesNoVerdict
+from langchain_prodpatterns.observing import UsageProbe
 from langchain_prodpatterns.runnable import PatternRun
-from langchain_prodpatterns.usage import UsageProbe
 from langchain_prodpatterns.verdicts import JudgeRequest
 
 T = TypeVar("T")

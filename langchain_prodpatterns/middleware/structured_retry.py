@@ -33,6 +33,7 @@ from langchain_prodpatterns.middleware.structured_answers import (
     Given,
     read_form,
 )
+from langchain_prodpatterns.observing import UsageProbe
 from langchain_prodpatterns.runnable import PatternRun, PatternRunnable
 from langchain_prodpatterns.structured.answers import answer_in
 from langchain_prodpatterns.structured.assessing import Validator, check_validators
@@ -42,7 +43,6 @@ from langchain_prodpatterns.structured.failures import failure
 from langchain_prodpatterns.structured.ladder import Rung, as_rungs, plan
 from langchain_prodpatterns.structured.settings import check_arguments
 from langchain_prodpatterns.structured.walk import awalk, walk
-from langchain_prodpatterns.usage import UsageProbe
 
 _FORMS = {"tools", "tool_choice", "functions", "response_format"}
 

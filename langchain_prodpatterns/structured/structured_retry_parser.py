@@ -20,6 +20,7 @@ from langchain_core.runnables.utils import (
 from langchain_core.utils.pydantic import TypeBaseModel
 
 from langchain_prodpatterns.budget import Budget, BudgetMeter
+from langchain_prodpatterns.observing import UsageProbe
 from langchain_prodpatterns.runnable import PatternRun, PatternRunnable
 from langchain_prodpatterns.structured.assessing import (
     Assessment,
@@ -70,7 +71,6 @@ from langchain_prodpatterns.structured.settings import (
 from langchain_prodpatterns.structured.target import Target
 from langchain_prodpatterns.structured.targets import make_target
 from langchain_prodpatterns.structured.walk import awalk, judging, walk
-from langchain_prodpatterns.usage import UsageProbe
 
 Repair = Literal["patch", "regenerate"]
 """Whether only the fields that failed are asked for again, or the whole answer."""

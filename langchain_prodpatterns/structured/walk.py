@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from langchain_prodpatterns.budget import BudgetMeter
 from langchain_prodpatterns.deadlines import call_apart
 from langchain_prodpatterns.errors import BudgetSpent
+from langchain_prodpatterns.observing import UsageProbe
 from langchain_prodpatterns.structured.answers import answer_in, text_of
 from langchain_prodpatterns.structured.climb import (
     Ask,
@@ -22,7 +23,6 @@ from langchain_prodpatterns.structured.climb import (
     Request,
 )
 from langchain_prodpatterns.structured.endings import Walked
-from langchain_prodpatterns.usage import UsageProbe
 
 T = TypeVar("T")
 

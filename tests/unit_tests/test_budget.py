@@ -17,13 +17,13 @@ from langchain_core.runnables import Runnable, RunnableConfig
 
 from langchain_prodpatterns.budget import Budget, BudgetMeter, Ticket
 from langchain_prodpatterns.errors import BudgetSpent, ConfigurationError
+from langchain_prodpatterns.observing import UsageProbe
 from langchain_prodpatterns.testing import (
     Fault,
     Reply,
     ScriptedChatModel,
     ScriptedRequest,
 )
-from langchain_prodpatterns.usage import UsageProbe
 from tests.unit_tests.patience import PATIENCE, until
 
 PRICES = {"scripted": (1.0, 1.0)}

@@ -14,9 +14,9 @@ from langchain_prodpatterns import pricing
 from langchain_prodpatterns.budget import Budget
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.ledger import Ledger, track
+from langchain_prodpatterns.observing import UsageProbe
 from langchain_prodpatterns.pricing import price_of
 from langchain_prodpatterns.testing import ScriptedChatModel
-from langchain_prodpatterns.usage import UsageProbe
 
 TABLE = {"small": (1.0, 4.0), "small-pro": (10.0, 40.0), "free": (0.0, 0.0)}
 MILLION = 1_000_000

@@ -19,6 +19,7 @@ from langchain_core.tracers.stdout import FunctionCallbackHandler
 from pydantic import ValidationError
 
 from langchain_prodpatterns.ledger import DECISION_EVENT, Ledger, LedgerRecord, track
+from langchain_prodpatterns.observing import UsageProbe
 from langchain_prodpatterns.runnable import PatternRun, PatternRunnable, pattern_config
 from langchain_prodpatterns.testing import (
     Fault,
@@ -26,7 +27,7 @@ from langchain_prodpatterns.testing import (
     Reply,
     ScriptedChatModel,
 )
-from langchain_prodpatterns.usage import PATTERN_KEY, RUN_KEY, UsageProbe
+from langchain_prodpatterns.usage import PATTERN_KEY, RUN_KEY
 
 Step = Literal["own", "wrapped", "hidden"]
 

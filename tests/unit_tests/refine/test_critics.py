@@ -19,6 +19,7 @@ from langchain_prodpatterns import Judge
 from langchain_prodpatterns.budget import Ticket
 from langchain_prodpatterns.errors import BudgetSpent, ConfigurationError
 from langchain_prodpatterns.judging import Judgement
+from langchain_prodpatterns.observing import UsageProbe
 from langchain_prodpatterns.refine import (
     Criteria,
     CriteriaRequest,
@@ -36,7 +37,6 @@ from langchain_prodpatterns.refine.verifiers import (
 )
 from langchain_prodpatterns.structured import SchemaParser
 from langchain_prodpatterns.testing import ScriptedChatModel
-from langchain_prodpatterns.usage import UsageProbe
 from langchain_prodpatterns.verdicts import no_verdict
 from tests.unit_tests.refine.scripts import Cast, Product, chain_of, refine
 
