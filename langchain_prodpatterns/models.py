@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from langchain_core.language_models import BaseChatModel
+from langchain_core.language_models import BaseChatModel, BaseLanguageModel
 from langchain_core.messages import BaseMessage, HumanMessage, convert_to_messages
 from langchain_core.prompt_values import PromptValue
 from langchain_core.runnables import Runnable
@@ -26,6 +26,11 @@ def layers(model: Any) -> list[Any]:
         else:
             model = None
     return found
+
+
+def is_language_model(candidate: object) -> bool:
+    """Whether it is a language model, perhaps bound, retried or with fallbacks."""
+    return any(isinstance(part, BaseLanguageModel) for part in layers(candidate))
 
 
 def profile(model: Any) -> Mapping[str, Any]:
