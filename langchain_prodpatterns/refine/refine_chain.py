@@ -33,6 +33,7 @@ from langchain_prodpatterns.refine.checkpoints import (
     check_checkpoint,
     recorded_before,
 )
+from langchain_prodpatterns.refine.endings import decision, facts
 from langchain_prodpatterns.refine.modes import (
     HELD_OUT,
     Inputs,
@@ -362,7 +363,7 @@ class RefineChain(RoundStream):
         except Exception:  # only the first draft may fail
             run.decide("failed", "the first draft could not be made")
             raise
-        run.decide(told.stop_reason, _in_words(told), **_facts(told))
+        run.decide(*decision(told), **facts(told))
         yield told
 
     async def _atold(
@@ -380,7 +381,7 @@ class RefineChain(RoundStream):
         except Exception:  # only the first draft may fail
             await run.adecide("failed", "the first draft could not be made")
             raise
-        await run.adecide(told.stop_reason, _in_words(told), **_facts(told))
+        await run.adecide(*decision(told), **facts(told))
         yield told
 
     def _meter(self) -> BudgetMeter:
@@ -437,16 +438,3 @@ class RefineChain(RoundStream):
                 "the chat model that revises drafts, reviser=llm"
             )
         raise ConfigurationError(msg)
-
-
-def _in_words(result: RefineResult | PromptRefineResult) -> str:
-    """Say which draft won, without any text of it."""
-    best = [entry.number for entry in result.rounds if entry.accepted][-1]
-    revisions = result.rounds[-1].number
-    won = f"revision {best}" if best else "the first draft"
-    return f"{won} is the best after {revisions} revisions"
-
-
-def _facts(result: RefineResult | PromptRefineResult) -> dict[str, Any]:
-    rounds = result.rounds[-1].number
-    return {"rounds": rounds, "score": result.score, "counts": {"rounds": rounds}}
