@@ -1,22 +1,29 @@
-"""Functions of the user's: one that cannot be called as it will be is refused at once.
+"""Functions of the user's, as Runnables.
 
-Where such a function is called, its errors are taken for those of a judge or a check
-that is down: the mistake would never show.
+One that cannot be called as it will be is refused at once: where it is called, its
+errors are taken for those of a judge or a check that is down, and would never show.
 """
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Any
 
 from langchain_core.runnables import (
     Runnable,
+    RunnableConfig,
     RunnableLambda,
     RunnableParallel,
     RunnableSequence,
 )
 from langchain_core.runnables.base import RunnableBindingBase
+from langchain_core.runnables.utils import (
+    accepts_config,
+    accepts_run_manager,
+    is_async_callable,
+)
 
+from langchain_prodpatterns.deadlines import run_coroutine
 from langchain_prodpatterns.errors import ConfigurationError
 
 LANGCHAINS_OWN = ("config", "run_manager")
@@ -51,6 +58,24 @@ def check_takes_one(what: str, given: object, argument: str) -> None:
             raise ConfigurationError(msg) from None
 
 
+def either_way(
+    function: Callable[..., Any], name: str | None = None
+) -> RunnableLambda[Any, Any]:
+    """Make a Runnable of a function, so that an async one also works in sync calls.
+
+    Args:
+        function: The function, sync or async.
+        name: The name of its runs; by default its own.
+
+    Returns:
+        The Runnable.
+    """
+    if is_async_callable(function) and not accepts_run_manager(function):
+        name = name or getattr(function, "__name__", None)
+        return RunnableLambda(partial(_awaited, function), function, name=name)
+    return RunnableLambda(function, name=name)
+
+
 def functions_in(given: object) -> Iterator[Callable[..., Any]]:
     """Yield the functions that a call of something runs, each as it will be called.
 
@@ -78,6 +103,15 @@ def signature_of(function: Callable[..., Any]) -> inspect.Signature | None:
         return inspect.signature(function)
     except (TypeError, ValueError):
         return None
+
+
+def _awaited(
+    function: Callable[..., Awaitable[Any]],
+    value: Any,
+    config: RunnableConfig,
+) -> Any:
+    more = {"config": config} if accepts_config(function) else {}
+    return run_coroutine(lambda: function(value, **more))
 
 
 def _shown(function: Callable[..., Any], signature: inspect.Signature) -> str:

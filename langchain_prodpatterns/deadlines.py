@@ -8,7 +8,7 @@ import asyncio
 import contextvars
 import math
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -166,13 +166,18 @@ async def call_apart(func: Callable[[], T], late: LateCalls | None = None) -> T:
         raise
 
 
-def run_coroutine(func: Callable[[], Coroutine[Any, Any, T]]) -> T:
+def run_coroutine(func: Callable[[], Awaitable[T]]) -> T:
     """Run a coroutine from sync code, also where an event loop is running.
 
     Args:
-        func: Makes the coroutine. It runs in an event loop of its own.
+        func: Makes the coroutine, or whatever can be awaited. That happens in an event
+            loop of its own.
 
     Returns:
         What the coroutine returns.
     """
-    return call_with_deadline(lambda: asyncio.run(func()), math.inf)
+
+    async def run() -> T:
+        return await func()
+
+    return call_with_deadline(lambda: asyncio.run(run()), math.inf)

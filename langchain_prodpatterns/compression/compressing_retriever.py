@@ -10,11 +10,11 @@ from langchain_core.callbacks import (
 from langchain_core.documents import BaseDocumentCompressor, Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.retrievers import BaseRetriever
-from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
+from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import ensure_config, patch_config
 
 from langchain_prodpatterns.arguments import check_count
-from langchain_prodpatterns.callables import check_takes_one
+from langchain_prodpatterns.callables import check_takes_one, either_way
 from langchain_prodpatterns.compression.context_compressor import ContextCompressor
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.judging import is_language_model
@@ -243,7 +243,7 @@ def _runnable(question: object) -> Runnable[Any, str] | None:
         )
         raise ConfigurationError(msg)
     check_takes_one("question", question, "the input")
-    return RunnableLambda(question)
+    return either_way(question)
 
 
 def _made(question: object) -> str:

@@ -1,22 +1,16 @@
 """Arguments of `RefineChain` that cannot work are refused here."""
 
-from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Any
 
-from langchain_core.runnables import Runnable, RunnableLambda
+from langchain_core.runnables import Runnable
 from langchain_core.runnables.base import RunnableLike, coerce_to_runnable
-from langchain_core.runnables.utils import (
-    accepts_config,
-    accepts_run_manager,
-    is_async_callable,
-)
+from langchain_core.runnables.utils import is_async_callable
 
 from langchain_prodpatterns.arguments import check_count, is_number
+from langchain_prodpatterns.callables import either_way
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.judging import is_language_model
 from langchain_prodpatterns.models import are_temperatures
-from langchain_prodpatterns.refine.verifiers import wait_for
 
 
 def as_runnable(
@@ -30,20 +24,14 @@ def as_runnable(
     Raises:
         ConfigurationError: When it is neither.
     """
-    if is_async_callable(given) and not (
-        accepts_config(given) or accepts_run_manager(given)
-    ):
-        return RunnableLambda(partial(_awaited, given), given)
+    if is_async_callable(given):
+        return either_way(given)
     try:
         return None if given is None else coerce_to_runnable(given)
     except TypeError:
         kind = type(given).__name__
         msg = f"{argument} must be a chat model, a Runnable or a callable, got {kind}"
         raise ConfigurationError(msg) from None
-
-
-def _awaited(given: Callable[[Any], Awaitable[Any]], value: Any) -> Any:
-    return wait_for(given(value))
 
 
 def check_numbers(

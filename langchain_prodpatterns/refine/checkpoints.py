@@ -12,11 +12,11 @@ from langchain_core.runnables.utils import is_async_callable
 
 from langchain_prodpatterns.budget import Ticket
 from langchain_prodpatterns.callables import check_takes_one
+from langchain_prodpatterns.deadlines import run_coroutine
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.refine.prompts import task_text
 from langchain_prodpatterns.refine.results import RefineResult, RefineRound
 from langchain_prodpatterns.refine.steps import Step, Steps, making
-from langchain_prodpatterns.refine.verifiers import wait_for
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +68,9 @@ def keeping(checkpoint: Checkpoint, entry: Any) -> Step:
 
     def call(_: RunnableConfig, __: Ticket) -> Any:
         answer = checkpoint(entry)
-        return wait_for(answer) if inspect.isawaitable(answer) else answer
+        if not inspect.isawaitable(answer):
+            return answer
+        return run_coroutine(lambda: answer)
 
     async def acall(config: RunnableConfig, _: Ticket) -> Any:
         if is_async_callable(checkpoint):

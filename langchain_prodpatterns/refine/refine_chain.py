@@ -214,8 +214,8 @@ class RefineChain(RoundStream):
             raise ConfigurationError(msg)
         read_accept(accept)
         as_generator = as_runnable("generator", generator)
+        check_takes_one("the reviser", reviser, "a RevisionRequest")
         as_reviser = as_runnable("reviser", reviser)
-        check_takes_one("the reviser", as_reviser, "a RevisionRequest")
         check_mode(
             mode,
             generator=as_generator,

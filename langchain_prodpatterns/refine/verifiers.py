@@ -4,7 +4,6 @@ A verifier that is broken leaves a draft unscored; that is never a zero and neve
 crash.
 """
 
-import asyncio
 import inspect
 import logging
 import math
@@ -24,9 +23,10 @@ from langchain_prodpatterns.budget import Ticket
 from langchain_prodpatterns.callables import (
     LANGCHAINS_OWN,
     check_takes_one,
+    either_way,
     signature_of,
 )
-from langchain_prodpatterns.deadlines import call_with_deadline
+from langchain_prodpatterns.deadlines import run_coroutine
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.judging import Judge, is_language_model
 from langchain_prodpatterns.refine.drafts import Draft
@@ -137,7 +137,9 @@ class BoundVerifier:
 
         def call(config: RunnableConfig, ticket: Ticket) -> Any:
             answer = check.call(config, ticket)
-            return wait_for(answer) if inspect.isawaitable(answer) else answer
+            if not inspect.isawaitable(answer):
+                return answer
+            return run_coroutine(lambda: answer)
 
         return Step(
             CRITIQUE, call, acall, hidden=True, metered=self.metered, facts=facts
@@ -258,11 +260,11 @@ def as_verifier(given: Any) -> BoundVerifier:
         raise ConfigurationError(msg)
     name = str(getattr(given, "__name__", type(given).__name__))
     if _reads_input(given):
-        pairs: Runnable[Any, Any] = _callable_check(_unpacking(given), name)
+        pairs: Runnable[Any, Any] = either_way(_unpacking(given), name)
         return BoundVerifier(name, pairs, reads_input=True)
     takes = "the draft (or with two, the draft and its input)"
     check_takes_one("a verifier", given, takes)
-    return BoundVerifier(name, _callable_check(given, name))
+    return BoundVerifier(name, either_way(given, name))
 
 
 def _reads_input(given: Callable[..., Any]) -> bool:
@@ -287,28 +289,6 @@ def _unpacking(given: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
 
         return acheck
     return lambda pair: given(*pair)
-
-
-def _callable_check(given: Callable[[Any], Any], name: str) -> Runnable[Any, Any]:
-    if is_async_callable(given):
-        return RunnableLambda(lambda value: wait_for(given(value)), given, name=name)
-    return RunnableLambda(given, name=name)
-
-
-def wait_for(answer: Awaitable[Any]) -> Any:
-    """Await from sync code: a loop may run in this thread, so not here.
-
-    Args:
-        answer: What to wait for.
-
-    Returns:
-        What it gives.
-    """
-
-    async def wait() -> Any:
-        return await answer
-
-    return call_with_deadline(lambda: asyncio.run(wait()), math.inf)
 
 
 def _validate(model: type[BaseModel], text: str) -> None:

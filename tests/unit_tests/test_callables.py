@@ -1,5 +1,6 @@
 """Functions that cannot be called as they will be are refused."""
 
+import pickle
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -12,7 +13,11 @@ from langchain_core.runnables import (
     RunnablePassthrough,
 )
 
-from langchain_prodpatterns.callables import check_takes_one, functions_in
+from langchain_prodpatterns.callables import (
+    check_takes_one,
+    either_way,
+    functions_in,
+)
 from langchain_prodpatterns.errors import ConfigurationError
 
 
@@ -105,3 +110,22 @@ def test_a_function_in_a_sequence_is_found_once() -> None:
     steps: list[Callable[..., Any]] = [one, two]
     chain = RunnableLambda(steps[0]) | steps[1]
     assert list(functions_in(chain)) == steps
+
+
+async def plus_one(value: int) -> int:
+    return value + 1
+
+
+async def tagged(value: int, config: RunnableConfig) -> tuple[int, list[str]]:
+    return value, config["tags"]
+
+
+async def test_an_async_function_also_works_in_sync_calls() -> None:
+    plain = pickle.loads(pickle.dumps(either_way(plus_one)))  # noqa: S301 - our own bytes
+    assert plain.invoke(1) == await plain.ainvoke(1) == 2
+    assert plain.get_name() == "plus_one"
+    named = either_way(tagged, "named")
+    config: RunnableConfig = {"tags": ["a"]}
+    assert named.invoke(1, config) == await named.ainvoke(1, config) == (1, ["a"])
+    assert named.get_name() == "named"
+    assert either_way(one).invoke(3) == 3

@@ -125,6 +125,7 @@ async def test_a_question_is_made_of_a_chat(question: Any) -> None:
 async def test_a_question_can_be_made_by_a_coroutine_function() -> None:
     retriever = CompressingRetriever(Shelf(), small(), question=alast_message)
     assert ids(await retriever.ainvoke(CHAT)) == ["cup"]
+    assert ids(retriever.invoke(CHAT)) == ["cup"]
 
 
 async def test_making_the_question_is_a_child_run() -> None:

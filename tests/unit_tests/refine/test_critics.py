@@ -675,9 +675,14 @@ def test_without_a_generator_nobody_knows_what_a_draft_was_made_from() -> None:
     assert given == [("a draft", None)]
 
 
-def test_a_verifier_may_take_langchains_config() -> None:
+async def test_a_verifier_may_take_langchains_config() -> None:
     def check(draft: str, config: RunnableConfig) -> bool:
         return "configurable" in config or bool(config) or bool(draft)
 
-    assert verified(check).value == 1.0
+    async def acheck(draft: str, config: RunnableConfig) -> bool:
+        return check(draft, config)
+
+    for verifier in (check, acheck):
+        assert verified(verifier).value == 1.0
+        assert (await averified(verifier)).value == 1.0
     assert verified(len).note == "returned a number that is not from 0 to 1"

@@ -621,6 +621,10 @@ async def test_async_tells_the_same_story(
 # --- what cannot work is refused
 
 
+async def _of_two(draft: Any, said: Any) -> Any:
+    return draft, said
+
+
 @pytest.mark.parametrize(
     ("kwargs", "match"),
     [
@@ -647,6 +651,7 @@ async def test_async_tells_the_same_story(
         ({"checkpoint": "file"}, "checkpoint must be a callable"),
         ({"checkpoint": lambda: None}, "checkpoint is called with one argument"),
         ({"reviser": lambda draft, said: (draft, said)}, "the reviser is called with"),
+        ({"reviser": _of_two}, "the reviser is called with one argument"),
         ({"critics": [Criteria]}, "critics holds the class Criteria"),
         (
             {
