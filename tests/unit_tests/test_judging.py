@@ -752,9 +752,7 @@ def test_a_trace_names_its_steps_and_hides_them(case: Case) -> None:
     for run in runs:
         assert run.metadata["ls_message_view_exclude"] is True
         assert "mine" in (run.tags or ())
-    assert "verdict" in (runs[1].tags or [])[0] or any(
-        "verdict" in tag for tag in runs[1].tags or ()
-    )
+    assert any("verdict" in tag for tag in runs[1].tags or ())
     assert any("repair" in tag for tag in runs[2].tags or ())
 
 
@@ -811,8 +809,8 @@ def test_the_schemas_tell_the_request_and_the_verdict() -> None:
     assert set(judge.get_output_jsonschema()["properties"]) == {
         *("yes", "reason", "quote")
     }
-    assert judge.get_input_schema() is not None
-    assert "Judge" in judge.get_graph().draw_mermaid() or judge.get_graph().nodes
+    assert judge.get_input_jsonschema()["title"] == "JudgeRequest"
+    assert "judge" in judge.get_graph().draw_mermaid()
 
 
 def test_batches_streams_and_pipes(case: Case) -> None:

@@ -86,6 +86,7 @@ def test_a_quote_is_a_document_with_spans_into_its_source() -> None:
 def test_a_citation_leads_back_to_the_source() -> None:
     found = compressor(token_budget=60).invoke(asked())
     sources = {source.id: source.page_content for source in world_cup()}
+    assert found
     for number, quote in enumerate(found, 1):
         document, spans = resolve_citation(number, found)
         source = sources[document.id]

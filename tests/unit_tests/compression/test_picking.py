@@ -233,7 +233,9 @@ async def test_one_call_for_twenty_documents(*, asynchronous: bool) -> None:
 def test_nothing_that_the_model_writes_is_returned(reply: dict[str, Any]) -> None:
     model = answering(**reply)
     sources = {each.id: each.page_content for each in world_cup()}
-    for quote in compressor(model).invoke(asked()):
+    found = compressor(model).invoke(asked())
+    assert found
+    for quote in found:
         parts = [sources[quote.id][a:b] for a, b in quote.metadata[SPANS_KEY]]
         assert "\n".join(parts) == quote.page_content
         assert "Pelé" not in quote.page_content

@@ -677,7 +677,7 @@ def test_without_a_generator_nobody_knows_what_a_draft_was_made_from() -> None:
 
 async def test_a_verifier_may_take_langchains_config() -> None:
     def check(draft: str, config: RunnableConfig) -> bool:
-        return "configurable" in config or bool(config) or bool(draft)
+        return draft == "draft" and "callbacks" in config
 
     async def acheck(draft: str, config: RunnableConfig) -> bool:
         return check(draft, config)
