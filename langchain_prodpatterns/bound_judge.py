@@ -172,9 +172,9 @@ class BoundJudge(Generic[Request, V]):
 
 def _is_bool(answer: Any) -> bool:
     """Whether it is a `bool`, or numpy's, as a classifier's threshold gives."""
-    import numpy as np
-
-    return isinstance(answer, bool | np.bool_)
+    # By name: to import numpy here would count against the deadline of a verdict.
+    kind = type(answer)
+    return kind is bool or (kind.__module__, kind.__name__) == ("numpy", "bool")
 
 
 def _called(

@@ -5,6 +5,8 @@ import copy
 import json
 import pickle
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -549,6 +551,17 @@ def test_the_bool_of_numpy_is_one(score: float, case: Case) -> None:
     judgement = case.ask(bound(lambda request: np.float64(score) > 0.9))
     assert judgement.failure is None
     assert judgement.yes is (score > 0.9)
+
+
+def test_a_bool_needs_no_numpy() -> None:
+    code = (
+        "import sys\n"
+        "from langchain_prodpatterns.judging import *\n"
+        "judge = BoundJudge(bool, question='?', verdict_type=YesNoVerdict)\n"
+        "assert judge.ask(JudgeRequest()).yes\n"
+        "sys.exit('numpy' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603 - our own code
 
 
 async def test_a_late_sync_judge_holds_no_thread_that_others_need() -> None:
