@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, ClassVar, Generic, Literal, TypeVar, cast, overload
+from typing import Any, ClassVar, Generic, Literal, TypeVar, cast, get_args, overload
 
 from langchain_core.callbacks import (
     AsyncCallbackManagerForChainRun,
@@ -37,6 +37,9 @@ from langchain_prodpatterns.verdicts import (
 
 T = TypeVar("T")
 
+FailPolicy = Literal["closed", "raise"]
+"""What a judge does without a verdict: answer no, or raise."""
+
 
 class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
     """Asks a chat model a question about texts it must not obey.
@@ -58,9 +61,8 @@ class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
     """The type of the verdict."""
     timeout: float | None = 5.0
     """Seconds for the verdict, the repair included; `None` waits for ever."""
-    on_failure: Literal["closed", "raise"] = "closed"
-    """What `invoke` does without a verdict: `closed` answers no (and raises where the
-    verdict is not yes or no), `raise` raises `JudgeError`."""
+    on_failure: FailPolicy = "closed"
+    """What `invoke` does without a verdict."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(arbitrary_types_allowed=True)
 
@@ -71,6 +73,9 @@ class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
         self: "Judge[YesNoVerdict]",
         model: Runnable[Any, Any],
         question: str,
+        *,
+        timeout: float | None = 5.0,
+        on_failure: FailPolicy = "closed",
         **kwargs: Any,
     ) -> None: ...
 
@@ -80,6 +85,9 @@ class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
         model: Runnable[Any, Any],
         question: str,
         verdict_type: type[V],
+        *,
+        timeout: float | None = 5.0,
+        on_failure: FailPolicy = "closed",
         **kwargs: Any,
     ) -> None: ...
 
@@ -88,6 +96,9 @@ class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
         model: Runnable[Any, Any],
         question: str,
         verdict_type: type[Verdict] = YesNoVerdict,
+        *,
+        timeout: float | None = 5.0,
+        on_failure: FailPolicy = "closed",
         **kwargs: Any,
     ) -> None:
         """Set up a judge.
@@ -96,7 +107,11 @@ class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
             model: The model that judges.
             question: What to decide. Trusted: never build it from a user's text.
             verdict_type: The type of the verdict.
-            **kwargs: `timeout` in seconds, `on_failure`, and `name` for traces.
+            timeout: Seconds for the verdict, the repair included; `None` waits for
+                ever.
+            on_failure: What `invoke` does without a verdict: `closed` answers no (and
+                raises where the verdict is not yes or no), `raise` raises `JudgeError`.
+            **kwargs: `name`, for traces.
 
         Raises:
             ConfigurationError: When an argument cannot work.
@@ -117,15 +132,19 @@ class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
             msg = f"{verdict_type.__name__} cannot have a field 'nonce': the judge has"
             raise ConfigurationError(msg)
         quoted_fields(verdict_type)
-        check_seconds("timeout", kwargs.get("timeout", 5.0))
-        if kwargs.get("on_failure", "closed") not in ("closed", "raise"):
-            given = kwargs["on_failure"]
-            msg = f"on_failure must be 'closed' or 'raise', got {given!r}"
+        check_seconds("timeout", timeout)
+        if on_failure not in get_args(FailPolicy):
+            msg = f"on_failure must be 'closed' or 'raise', got {on_failure!r}"
             raise ConfigurationError(msg)
-        refuse_unknown("Judge", kwargs, "timeout", "on_failure", "name")
+        refuse_unknown("Judge", kwargs, "name")
         kwargs.setdefault("name", "judge")
         super().__init__(
-            model=model, question=question, verdict_type=verdict_type, **kwargs
+            model=model,
+            question=question,
+            verdict_type=verdict_type,
+            timeout=timeout,
+            on_failure=on_failure,
+            **kwargs,
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
