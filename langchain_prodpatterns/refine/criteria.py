@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, get_args
 
 from langchain_core.runnables import Runnable
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from langchain_prodpatterns.arguments import check_seconds, is_number
 from langchain_prodpatterns.errors import ConfigurationError
@@ -89,6 +89,14 @@ class _Assessment(Verdict):
     )
     feedback: str = Field(default="", description="what to change, in short")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _take_bare_marks(cls, answer: Any) -> Any:
+        """Take what a callable may return instead: the marks, or the only one."""
+        if isinstance(answer, int):
+            return {"marks": [answer]}
+        return {"marks": answer} if isinstance(answer, list | tuple) else answer
+
 
 class Marks(_Assessment):
     """A judge's marks on the scale from 1 to 5."""
@@ -139,8 +147,9 @@ class Criteria:
             *more: More criteria, judged in the same call.
             model: The chat model that judges; by default the chain's reviser.
             judge: Instead of a model, a Runnable or callable from `CriteriaRequest`
-                to `{"marks": [...], "feedback": "..."}`, or a `Judge` of `Marks`
-                (`Checks` for yes/no).
+                to `{"marks": [...], "feedback": "..."}` or to the marks alone (of one
+                criterion, the bare number or `bool`), or a `Judge` of `Marks` (`Checks`
+                for yes/no).
             scale: `1-5`, or `yes/no` for what either holds or does not.
             weight: The weight beside other `Criteria`, above 0.
             timeout: Seconds for a verdict; `None` waits for ever.

@@ -1,5 +1,6 @@
 """The critics of one chain together: what they say of a draft, and whom they prefer."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,9 +30,11 @@ from langchain_prodpatterns.refine.drafts import Draft
 from langchain_prodpatterns.refine.fields import known_places
 from langchain_prodpatterns.refine.prompts import numbered
 from langchain_prodpatterns.refine.results import Score, Scores
-from langchain_prodpatterns.refine.steps import Steps, asking, making
+from langchain_prodpatterns.refine.steps import Outcome, Steps, asking, making
 from langchain_prodpatterns.refine.verifiers import BoundVerifier, as_verifier
 from langchain_prodpatterns.usage import NO_USAGE, Usage
+
+logger = logging.getLogger(__name__)
 
 PAIRWISE_TIMEOUT = 30.0
 """Seconds for one verdict of the pairwise judge, as for criteria."""
@@ -172,7 +175,7 @@ class Panel:
                 score = critic.unscored(SKIPPED)
             else:
                 outcome = yield from making(critic.step(draft, task, facts, given))
-                score = critic.read(outcome)
+                score = scored(critic, outcome)
                 used += outcome.usage
                 cut_short = cut_short or outcome.spent is not None
             scores.append(score)
@@ -288,6 +291,24 @@ class Panel:
             )
         if problem is not None:
             raise ConfigurationError(problem)
+
+
+def scored(critic: BoundVerifier | BoundCriteria, outcome: Outcome) -> Score:
+    """Read what a critic says, and log where that is nothing.
+
+    Else nobody would hear of it who does not look at every round.
+
+    Args:
+        critic: Who was asked.
+        outcome: What came of asking.
+
+    Returns:
+        The score.
+    """
+    score = critic.read(outcome)
+    if score.value is None and outcome.spent is None:
+        logger.warning("critic '%s' gave no score: %s", score.critic, score.note)
+    return score
 
 
 @dataclass(frozen=True, slots=True)

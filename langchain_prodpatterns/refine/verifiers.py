@@ -5,7 +5,6 @@ crash.
 """
 
 import inspect
-import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
@@ -34,8 +33,6 @@ from langchain_prodpatterns.refine.feedback import short, why_none
 from langchain_prodpatterns.refine.fields import pointer
 from langchain_prodpatterns.refine.results import Score
 from langchain_prodpatterns.refine.steps import Outcome, Step, invoking
-
-logger = logging.getLogger(__name__)
 
 CRITIQUE = "critique"
 """The name of the step of every critic."""
@@ -148,13 +145,9 @@ class BoundVerifier:
     def read(self, outcome: Outcome) -> Score:
         """Read the score from what came of the step."""
         try:
-            score = self._read(outcome)
+            return self._read(outcome)
         except Exception as error:  # noqa: BLE001 - an answer or an error of any type may fail to be read
-            score = self.unscored(type(error).__name__)
-        if score.value is None and outcome.spent is None:
-            # Else nobody hears of it who does not look at every round.
-            logger.warning("verifier %s gave no score: %s", self.name, score.note)
-        return score
+            return self.unscored(type(error).__name__)
 
     def _read(self, outcome: Outcome) -> Score:
         if isinstance(outcome.error, ValidationError):

@@ -15,7 +15,7 @@ from langchain_core.messages import AIMessage
 from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 
-from langchain_prodpatterns import Judge
+from langchain_prodpatterns import Budget, Judge
 from langchain_prodpatterns.budget import Ticket
 from langchain_prodpatterns.errors import BudgetSpent, ConfigurationError
 from langchain_prodpatterns.judging import Judgement
@@ -162,20 +162,33 @@ def test_a_complaint_that_is_raised_is_feedback(error: Exception) -> None:
 @pytest.mark.parametrize(
     "error", [RuntimeError("secret"), KeyError("secret"), TimeoutError("secret")]
 )
-def test_a_broken_verifier_is_unscored(
-    error: Exception, caplog: pytest.LogCaptureFixture
-) -> None:
-    score = verified(Verifier(raising(error), name="broken"))
+def test_a_broken_verifier_is_unscored(error: Exception) -> None:
+    score = verified(raising(error))
     assert (score.value, score.note) == (None, type(error).__name__)
     assert "secret" not in repr(score)
-    [record] = caplog.records
-    said = f"verifier broken gave no score: {type(error).__name__}"
-    assert (record.levelname, record.getMessage()) == ("WARNING", said)
 
 
-def test_a_spent_budget_is_unscored(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_spent_budget_is_unscored() -> None:
     spent = Outcome(spent=BudgetSpent("calls", "1 of 1 calls made"))
     assert as_verifier(short).read(spent).note == "budget spent"
+
+
+@pytest.mark.parametrize("mode", ["loop", "single_prompt"])
+def test_a_critic_without_a_score_is_logged(
+    mode: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = ScriptedChatModel(default={"draft": "a", "revision": "b"})
+    broken = Verifier(raising(KeyError("secret")), name="broken")
+    RefineChain(model, critics=[broken], mode=mode, max_rounds=1).invoke("x")
+    assert "WARNING" in caplog.text
+    assert "critic 'broken' gave no score: KeyError" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_a_spent_budget_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    model = ScriptedChatModel(default="a")
+    critic = RunnableLambda(str.isalpha)
+    RefineChain(model, critics=[critic], budget=Budget(calls=1)).invoke("x")
     assert not caplog.records
 
 
@@ -511,6 +524,31 @@ def judged_with(verdict: dict[str, Any], draft: Any = "a fine draft") -> Score:
         include_rounds=True,
     )
     return refine(chain, draft).rounds[0].scores[0]
+
+
+@pytest.mark.parametrize(
+    ("criteria", "answer", "value"),
+    [
+        (Criteria("fun", "short", judge=lambda _: [5, 1]), (5, 1), 0.5),
+        (Criteria("fun", judge=lambda _: 5), (5,), 1.0),
+        (Criteria("fun", judge=lambda _: True), (), None),
+        (Criteria("fun", judge=lambda _: 0.5), (), None),
+        (Criteria("fun", judge=lambda _: True, scale="yes/no"), (True,), 1.0),
+        (Criteria("fun", judge=lambda _: False, scale="yes/no"), (False,), 0.0),
+        (Criteria("fun", "short", judge=lambda _: False, scale="yes/no"), (), None),
+    ],
+)
+def test_a_judge_of_ones_own_may_give_bare_marks(
+    criteria: Criteria, answer: tuple[Any, ...], value: float | None
+) -> None:
+    chain = RefineChain(
+        reviser=lambda request: request.draft,
+        critics=[criteria],
+        accept="score",
+        include_rounds=True,
+    )
+    score = refine(chain, "a draft").rounds[0].scores[0]
+    assert (tuple(mark.mark for mark in score.marks), score.value) == (answer, value)
 
 
 def test_each_mark_has_its_evidence() -> None:
