@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from langchain_core.documents import Document
 from langchain_core.language_models import BaseLanguageModel
+from langchain_core.runnables import Runnable
 from pydantic import BaseModel, ConfigDict, Field
 
 from langchain_prodpatterns.compression.citations import (
@@ -22,6 +23,7 @@ from langchain_prodpatterns.compression.inputs import (
 )
 from langchain_prodpatterns.compression.threads import off_loop
 from langchain_prodpatterns.compression.vectors import without_surrogates
+from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.judging import (
     BoundJudge,
     JudgeLike,
@@ -114,6 +116,12 @@ class EvidenceSummarizer(DocumentStep):
         Raises:
             ConfigurationError: When an argument cannot work.
         """
+        if not (callable(model) or isinstance(model, Runnable)):
+            msg = (
+                "model must be a chat model, or a Runnable or callable from "
+                f"SummaryRequest to Summary, got {type(model).__name__}"
+            )
+            raise ConfigurationError(msg)
         _bound(model, timeout)
         super().__init__(
             model=model,

@@ -56,7 +56,7 @@ class RoundStream(PatternRunnable[Any, Any]):
             **kwargs: As bound with `bind`.
 
         Yields:
-            Each round as it ends.
+            The answer, or each round as it ends and then the result.
         """
         if self.include_rounds:
             yield from self.transform(iter([input]), config, **kwargs)
@@ -74,7 +74,7 @@ class RoundStream(PatternRunnable[Any, Any]):
             **kwargs: As bound with `bind`.
 
         Yields:
-            Each round as it ends.
+            The answer, or each round as it ends and then the result.
         """
         if self.include_rounds:
 
@@ -100,7 +100,7 @@ class RoundStream(PatternRunnable[Any, Any]):
             **kwargs: As bound with `bind`.
 
         Yields:
-            Each round as it ends.
+            The answer, or each round as it ends and then the result.
         """
         if not self.include_rounds:
             yield from super().transform(input, config, **kwargs)
@@ -123,7 +123,7 @@ class RoundStream(PatternRunnable[Any, Any]):
             **kwargs: As bound with `bind`.
 
         Yields:
-            Each round as it ends.
+            The answer, or each round as it ends and then the result.
         """
         if not self.include_rounds:
             async for each in super().atransform(input, config, **kwargs):
