@@ -97,6 +97,13 @@ def functions_in(given: object) -> Iterator[Callable[..., Any]]:
         yield given
 
 
+def name_of(function: Callable[..., Any]) -> str:
+    """Return the name of a function, also of one that some arguments are bound to."""
+    while isinstance(function, partial):
+        function = function.func
+    return str(getattr(function, "__name__", type(function).__name__))
+
+
 def signature_of(function: Callable[..., Any]) -> inspect.Signature | None:
     """Return the signature of a function; `None` where it tells none, as in C."""
     try:
@@ -116,7 +123,4 @@ def _awaited(
 
 def _shown(function: Callable[..., Any], signature: inspect.Signature) -> str:
     """Name a function and its parameters, without their defaults."""
-    while isinstance(function, partial):
-        function = function.func
-    name = getattr(function, "__name__", type(function).__name__)
-    return f"{name}({', '.join(signature.parameters)})"
+    return f"{name_of(function)}({', '.join(signature.parameters)})"

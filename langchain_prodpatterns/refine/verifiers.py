@@ -23,6 +23,7 @@ from langchain_prodpatterns.callables import (
     LANGCHAINS_OWN,
     check_takes_one,
     either_way,
+    name_of,
     signature_of,
 )
 from langchain_prodpatterns.deadlines import run_coroutine
@@ -251,7 +252,7 @@ def as_verifier(given: Any) -> BoundVerifier:
             f"got {given!r}"
         )
         raise ConfigurationError(msg)
-    name = str(getattr(given, "__name__", type(given).__name__))
+    name = name_of(given)
     if _reads_input(given):
         pairs: Runnable[Any, Any] = either_way(_unpacking(given), name)
         return BoundVerifier(name, pairs, reads_input=True)

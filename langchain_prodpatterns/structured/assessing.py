@@ -6,7 +6,7 @@ from typing import Any
 
 from langchain_core.runnables.utils import is_async_callable
 
-from langchain_prodpatterns.callables import check_takes_one
+from langchain_prodpatterns.callables import check_takes_one, name_of
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.structured.answers import (
     is_cut_off,
@@ -119,7 +119,7 @@ def _validate(
     errors: list[FieldError] = []
     cause: Exception | None = None
     for validator in validators:
-        safe = f"refused by the validator '{_name(validator)}'"
+        safe = f"refused by the validator '{name_of(validator)}'"
         try:
             said = validator(reading.value)
         except (ValueError, AssertionError) as error:
@@ -143,11 +143,7 @@ def _complaint(validator: Validator, said: Any) -> str | None:
         # An empty complaint is one all the same.
         return said if said is None else said or "the value is not valid"
     msg = (
-        f"validator '{_name(validator)}' must return None or say what is wrong, "
+        f"validator '{name_of(validator)}' must return None or say what is wrong, "
         f"got {type(said).__name__}"
     )
     raise TypeError(msg)
-
-
-def _name(validator: Validator) -> str:
-    return str(getattr(validator, "__name__", type(validator).__name__))

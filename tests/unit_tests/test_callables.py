@@ -17,6 +17,7 @@ from langchain_prodpatterns.callables import (
     check_takes_one,
     either_way,
     functions_in,
+    name_of,
 )
 from langchain_prodpatterns.errors import ConfigurationError
 
@@ -104,6 +105,21 @@ def test_langchains_own_parameters_are_filled_in_as_langchain_does() -> None:
 
     check_takes_one("a judge", check, "the request")
     assert RunnableLambda(check).invoke("x") is True
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (one, "one"),
+        (partial(partial(two, other=1), 2), "two"),
+        (Two(), "Two"),
+        (partial(Two(), 1), "Two"),
+    ],
+)
+def test_a_function_has_a_name_also_with_arguments_bound(
+    function: Any, name: str
+) -> None:
+    assert name_of(function) == name
 
 
 def test_a_function_in_a_sequence_is_found_once() -> None:
