@@ -175,7 +175,7 @@ def test_strange_documents() -> None:
 def test_wrong_settings() -> None:
     with pytest.raises(ConfigurationError, match="timeout must be a number of seconds"):
         EvidenceSummarizer(len, timeout=0)
-    with pytest.raises(ConfigurationError, match="^model must be a chat model"):
+    with pytest.raises(ConfigurationError, match=r"^model must be a chat model"):
         EvidenceSummarizer("gpt")  # type: ignore[arg-type]  # what is refused
 
 
