@@ -13,10 +13,10 @@ from langchain_core.runnables.config import ensure_config, merge_configs, patch_
 from pydantic import ConfigDict, PrivateAttr
 
 from langchain_prodpatterns.arguments import check_seconds, refuse_unknown
-from langchain_prodpatterns.deadlines import LateCalls
+from langchain_prodpatterns.deadlines import LateCalls, call_apart
 from langchain_prodpatterns.errors import ConfigurationError, JudgeError
 from langchain_prodpatterns.hearing import Hearing
-from langchain_prodpatterns.models import is_language_model
+from langchain_prodpatterns.models import is_language_model, is_sync_only
 from langchain_prodpatterns.quiet_calls import (
     Leave,
     acall_quietly,
@@ -313,8 +313,15 @@ class Judge(RunnableSerializable[JudgeRequest, Verdict], Generic[V]):
     ) -> Judgement[V]:
         hearing: Hearing[V] = Hearing(self.question, self.verdict_type, request)
         for step, messages in hearing.turns(may_repair):
-            child = patch_config(config, callbacks=run_manager.get_child(step))
-            hearing.hear(await self.model.ainvoke(messages, child, **kwargs))
+            if is_sync_only(self.model):
+                # Not in a pool: a model that hangs would hold a thread of it.
+                manager = run_manager.get_sync().get_child(step)
+                child = patch_config(config, callbacks=manager)
+                ask = partial(self.model.invoke, messages, child, **kwargs)
+                hearing.hear(await call_apart(ask, self._late))
+            else:
+                child = patch_config(config, callbacks=run_manager.get_child(step))
+                hearing.hear(await self.model.ainvoke(messages, child, **kwargs))
         return hearing.judgement
 
     def _settle(self, judgement: Judgement[V]) -> V:

@@ -3,13 +3,19 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from langchain_core.language_models import BaseChatModel, BaseLanguageModel
+from langchain_core.language_models import (
+    BaseChatModel,
+    BaseLanguageModel,
+    SimpleChatModel,
+)
 from langchain_core.messages import BaseMessage, HumanMessage, convert_to_messages
 from langchain_core.prompt_values import PromptValue
 from langchain_core.runnables import Runnable
 from langchain_core.runnables.base import RunnableBindingBase
 from langchain_core.runnables.configurable import DynamicRunnable
 from langchain_core.runnables.fallbacks import RunnableWithFallbacks
+
+_IN_A_POOL = (BaseChatModel._agenerate, SimpleChatModel._agenerate)  # noqa: SLF001 - as LangChain has them
 
 
 def layers(model: Any) -> list[Any]:
@@ -31,6 +37,14 @@ def layers(model: Any) -> list[Any]:
 def is_language_model(candidate: object) -> bool:
     """Whether it is a language model, perhaps bound, retried or with fallbacks."""
     return any(isinstance(part, BaseLanguageModel) for part in layers(candidate))
+
+
+def is_sync_only(model: Any) -> bool:
+    """Whether the async side of a chat model is its sync one, in a thread of a pool."""
+    return any(
+        isinstance(part, BaseChatModel) and type(part)._agenerate in _IN_A_POOL  # noqa: SLF001 - what a model overrides
+        for part in layers(model)
+    )
 
 
 def profile(model: Any) -> Mapping[str, Any]:

@@ -14,8 +14,11 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import pytest
+from langchain_core.language_models import BaseChatModel
 from langchain_core.language_models.fake import FakeListLLM
 from langchain_core.load import dumps
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import (
     ConfigurableField,
     Runnable,
@@ -580,6 +583,53 @@ async def test_a_late_sync_judge_holds_no_thread_that_others_need() -> None:
         assert all(thread.daemon for thread in threads)
     finally:
         gate.set()
+
+
+class SyncOnly(BaseChatModel):
+    """A chat model without an async side of its own, as many have none."""
+
+    gate: Any
+    """Waited for before each answer."""
+
+    @property
+    def _llm_type(self) -> str:
+        return "sync-only"
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: Any = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        self.gate.wait(PATIENCE)
+        nonce = re.search(r'"nonce" set to "(\w+)"', str(messages))
+        text = json.dumps({"nonce": nonce[1] if nonce else "", "yes": True})
+        return ChatResult(generations=[ChatGeneration(message=AIMessage(text))])
+
+
+async def test_a_late_model_without_async_holds_no_thread_that_others_need() -> None:
+    gate = threading.Event()
+    judge = Judge(SyncOnly(gate=gate).with_retry(), QUESTION, timeout=AT_ONCE)
+    try:
+        for _ in range(64):  # more than the default pool has threads
+            assert failure_kind(await judge.aask(REQUEST)) == "timeout"
+        async with asyncio.timeout(PATIENCE):
+            assert await asyncio.to_thread(lambda: "served") == "served"
+    finally:
+        gate.set()
+
+
+def test_a_model_without_async_is_traced_and_counted_alike(case: Case) -> None:
+    gate = threading.Event()
+    gate.set()
+    judge = Judge(SyncOnly(gate=gate), QUESTION, name="strict")
+    with track() as ledger:
+        runs, judgement = trace(case, judge, tags=["mine"])
+    assert judgement.yes
+    assert [run.name for run in runs] == ["strict", "SyncOnly"]
+    assert "mine" in (runs[1].tags or ())
+    assert ledger.summary().calls == 1
 
 
 def _ask_until_refused(case: Case, judge: Judge[Any] | BoundJudge[Any, Any]) -> str:

@@ -3,17 +3,30 @@
 from typing import Any
 
 import pytest
+from langchain_core.language_models import FakeListChatModel, SimpleChatModel
+from langchain_core.language_models.fake import FakeListLLM
 from langchain_core.runnables import ConfigurableField
 from langchain_core.runnables.base import RunnableBindingBase
 
 from langchain_prodpatterns.models import (
     are_temperatures,
     at_temperature,
+    is_sync_only,
     layers,
     model_name,
     takes_temperature,
 )
 from langchain_prodpatterns.testing import ScriptedChatModel
+
+
+class Simple(SimpleChatModel):
+    @property
+    def _llm_type(self) -> str:
+        return "simple"
+
+    def _call(self, *args: Any, **kwargs: Any) -> str:
+        return "hi"
+
 
 MODEL = ScriptedChatModel(default="hi", model_name="small")
 FIXED = ScriptedChatModel(default="hi", profile={"temperature": False})
@@ -34,6 +47,15 @@ def test_the_layers_end_with_the_model() -> None:
     dynamic = MODEL.configurable_fields(model_name=field)
     wrapped = dynamic.with_fallbacks([FIXED]).bind(stop=["x"])
     assert layers(wrapped)[-1] is MODEL
+
+
+def test_which_models_have_no_async_of_their_own() -> None:
+    assert is_sync_only(Simple())
+    assert is_sync_only(Simple().bind(stop=["x"]).with_retry())
+    assert not is_sync_only(MODEL)
+    assert is_sync_only(FakeListChatModel(responses=["hi"]))
+    assert not is_sync_only(FakeListLLM(responses=["hi"]))
+    assert not is_sync_only(None)
 
 
 def test_a_temperature_is_bound_where_the_model_takes_one() -> None:
