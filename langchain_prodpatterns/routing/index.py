@@ -40,12 +40,7 @@ class RouteMatrix:
                 length, none of them zero.
         """
         counts = [len(route.texts) for route in routes]
-        if len(vectors) != sum(counts):
-            msg = (
-                f"the embeddings gave {len(vectors)} vectors for {sum(counts)} texts "
-                "of tools"
-            )
-            raise ConfigurationError(msg)
+        _check_one_each(vectors, sum(counts))
         names = [route.name for route in routes]
         texts = [text for route in routes for text in route.texts]
         rows = _unit_rows(vectors, np.repeat(names, counts).tolist())
@@ -276,16 +271,11 @@ class RouteIndex:
     ) -> RouteMatrix:
         if not self._vectors:
             self._matrix = RouteMatrix(self.routes, found)
-        elif len(found) == len(missing):
+        else:
+            _check_one_each(found, len(missing))
             vectors = {**self._vectors, **dict(zip(missing, found, strict=True))}
             rows = [vectors[text] for text in self._texts()]
             self._matrix = RouteMatrix(self.routes, rows)
-        else:
-            msg = (
-                f"the embeddings gave {len(found)} vectors for {len(missing)} texts of "
-                "tools"
-            )
-            raise ConfigurationError(msg)
         return self._matrix
 
     def _texts(self) -> list[str]:
@@ -307,16 +297,47 @@ def _is_event_loop_thread() -> bool:
     return True
 
 
+def _check_one_each(vectors: Sequence[Sequence[float]], texts: int) -> None:
+    """Refuse other than a vector for each text."""
+    if not isinstance(vectors, Sequence | np.ndarray):
+        kind = type(vectors).__name__
+        msg = f"the embeddings gave {kind}, not a vector for each of {texts} texts"
+        raise ConfigurationError(msg)
+    if len(vectors) != texts:
+        msg = f"the embeddings gave {len(vectors)} vectors for {texts} texts of tools"
+        raise ConfigurationError(msg)
+
+
+def _numbers(vector: Sequence[float], text: str) -> npt.NDArray[np.float64]:
+    """Read a vector; an error names the text that it was given for."""
+    try:
+        return np.asarray(vector, dtype=np.float64)
+    except (TypeError, ValueError):
+        kind = type(vector).__name__
+        msg = f"the embeddings gave {text} no vector of numbers, but a {kind}"
+        raise ConfigurationError(msg) from None
+
+
 def _unit_rows(vectors: Sequence[Sequence[float]], owners: list[str]) -> Floats:
     """Scale vectors to unit length; an error names the route."""
+    read: list[npt.NDArray[np.float64]] = []
     for owner, vector in zip(owners, vectors, strict=True):
-        if len(vector) != len(vectors[0]) or not len(vector):
+        numbers = _numbers(vector, f"a text of {owner!r}")
+        if numbers.ndim != 1:
+            kind = type(vector).__name__
             msg = (
-                f"the embeddings gave a text of {owner!r} {len(vector)} dimensions, "
-                f"and one of {owners[0]!r} {len(vectors[0])}"
+                f"the embeddings gave a text of {owner!r} no vector of numbers, but a "
+                f"{kind} of shape {numbers.shape}"
             )
             raise ConfigurationError(msg)
-    rows = np.asarray(vectors, dtype=np.float64)
+        read.append(numbers)
+        if numbers.size != read[0].size or not numbers.size:
+            msg = (
+                f"the embeddings gave a text of {owner!r} {numbers.size} dimensions, "
+                f"and one of {owners[0]!r} {read[0].size}"
+            )
+            raise ConfigurationError(msg)
+    rows = np.stack(read)
     lengths = np.linalg.norm(rows, axis=1)
     for owner, length in zip(owners, lengths, strict=True):
         if not np.isfinite(length) or not length:
@@ -330,7 +351,7 @@ def _unit_rows(vectors: Sequence[Sequence[float]], owners: list[str]) -> Floats:
 
 
 def _unit_query(vector: Sequence[float], dimensions: int) -> Floats:
-    query = np.asarray(vector, dtype=np.float64)
+    query = _numbers(vector, "the query")
     if query.shape != (dimensions,):
         msg = (
             f"the embeddings gave the query a vector of shape {query.shape}, and tools "

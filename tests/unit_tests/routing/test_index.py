@@ -88,6 +88,11 @@ NAN, INF = float("nan"), float("inf")
 @pytest.mark.parametrize(
     ("given_vectors", "message"),
     [
+        ([None, None, None], "text of 'a' no vector of numbers, but a NoneType"),
+        ([1.0, 1.0, 1.0], "text of 'a' no vector of numbers, but a float"),
+        ([["x"], ["y"], ["z"]], "text of 'a' no vector of numbers, but a list"),
+        ([[[1.0, 0.0]]] * 3, "text of 'a' no vector of numbers, but a list"),
+        (None, "NoneType, not a vector for each of 3 texts"),
         ([[1.0, 0.0]], "1 vectors for 3 texts"),
         ([], "0 vectors for 3 texts"),
         ([[1.0, 0.0], [1.0], [1.0, 0.0]], "'a' 1 dimensions, and one of 'a' 2"),
@@ -98,7 +103,7 @@ NAN, INF = float("nan"), float("inf")
     ],
 )
 def test_vectors_that_cannot_be_compared_are_refused(
-    given_vectors: list[list[float]], message: str
+    given_vectors: Any, message: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=message):
         RouteMatrix(TWO, given_vectors)
@@ -111,9 +116,11 @@ def test_a_query_that_cannot_be_compared_is_a_value_error(query: list[float]) ->
     assert not isinstance(caught.value, ConfigurationError)
 
 
-@pytest.mark.parametrize("query", [[1.0], [1.0, 0.0, 0.0], [[1.0, 0.0]], [], None])
+@pytest.mark.parametrize(
+    "query", [[1.0], [1.0, 0.0, 0.0], [[1.0, 0.0]], [], None, ["x"]]
+)
 def test_a_query_of_another_shape_means_the_embeddings_never_work(query: Any) -> None:
-    with pytest.raises(ConfigurationError, match="2 dimensions"):
+    with pytest.raises(ConfigurationError, match="the embeddings gave the query"):
         _matrix().similarities(query)
 
 

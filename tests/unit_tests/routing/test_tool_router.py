@@ -279,7 +279,14 @@ def test_without_a_fallback_a_query_without_direction_is_an_error(
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(
-    "table", [{"about b": [0.0] * 4}, {"about b": [1.0]}, {"clear": [1.0]}]
+    "table",
+    [
+        {"about b": [0.0] * 4},
+        {"about b": [1.0]},
+        {"about b": None},
+        {"clear": [1.0]},
+        {"clear": ["x"]},
+    ],
 )
 def test_embeddings_that_never_work_are_an_error_even_with_a_fallback(
     way: Run, table: dict[str, Any]
