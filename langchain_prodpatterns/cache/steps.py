@@ -18,6 +18,7 @@ from langchain_core.runnables.config import merge_configs
 
 from langchain_prodpatterns.cache.stores.base import CacheStore, Vector
 from langchain_prodpatterns.cache.workers import off_loop
+from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.judging import BoundJudge, YesNoVerdict
 from langchain_prodpatterns.observing import UsageProbe
 from langchain_prodpatterns.runnable import PatternRun
@@ -233,6 +234,10 @@ def of_store(store: CacheStore, method: str, *args: Any, **kwargs: Any) -> Call:
     )
 
 
+class UnusableVectorError(ConfigurationError):
+    """Raised when the embeddings give for a text what is no vector."""
+
+
 def unit_vector(values: Sequence[float]) -> Vector | None:
     """Bring a vector to unit length.
 
@@ -241,7 +246,18 @@ def unit_vector(values: Sequence[float]) -> Vector | None:
 
     Returns:
         The vector, or `None` for one without a direction.
+
+    Raises:
+        UnusableVectorError: When it is not one row of numbers.
     """
-    vector = np.asarray(values, np.float32).ravel()
+    try:
+        vector = np.asarray(values, np.float32)
+    except (TypeError, ValueError):
+        vector = np.empty(0, np.float32)
+    # A single number, as a vector, would be the same as every other.
+    if not vector.ndim or not vector.size or vector.size != vector.shape[-1]:
+        kind = type(values).__name__
+        msg = f"the embeddings must give a list of numbers for a text, gave a {kind}"
+        raise UnusableVectorError(msg)
     length = float(np.linalg.norm(vector))
-    return vector / np.float32(length) if 0 < length < np.inf else None
+    return vector.ravel() / np.float32(length) if 0 < length < np.inf else None

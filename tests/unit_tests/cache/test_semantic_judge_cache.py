@@ -554,6 +554,20 @@ def test_a_vector_without_direction_leaves_the_exact_tier(
     assert cache.stats().errors == 0
 
 
+@pytest.mark.parametrize("vector", [None, 1.0, [], [[1.0, 0.0], [0.0, 1.0]], ["no"]])
+async def test_what_is_no_vector_is_told_and_served_to_nobody_else(
+    open_cache: Open, caplog: pytest.LogCaptureFixture, vector: Any, by_async: bool
+) -> None:
+    embeddings = PlannedEmbeddings(one=vector, other=vector)
+    cache = open_cache(embeddings, band=(0.8, 0.98))
+    await update(cache, _ask("one"), ANSWER, by_async=by_async)
+
+    assert await look_up(cache, _ask("other"), by_async=by_async) is None
+    assert await look_up(cache, _ask("one"), by_async=by_async)
+    assert cache.stats().errors == 2
+    assert "UnusableVectorError" in caplog.text
+
+
 async def test_a_key_that_fails_is_a_miss(open_cache: Open, by_async: bool) -> None:
     def key(_: Any) -> str:
         raise Private
