@@ -62,11 +62,46 @@ def check_arguments(
         modes = ", ".join(map(repr, JUDGE_MODES))
         msg = f"judge_mode must be one of {modes}, got {judge_mode!r}"
         raise ConfigurationError(msg)
+    check_namespace(namespace)
+    check_function("key", key, of="messages")
+
+
+def check_namespace(namespace: str) -> None:
+    """Check what keeps a tenant apart.
+
+    Raises:
+        ConfigurationError: When it is no text, or empty.
+    """
     if not isinstance(namespace, str) or not namespace:
         msg = f"namespace must be a text that is not empty, got {namespace!r}"
         raise ConfigurationError(msg)
-    if key is not None and not callable(key):
-        msg = f"key must be a function of the messages, got {type(key).__name__}"
+
+
+def check_function(argument: str, given: object, *, of: str) -> None:
+    """Check an argument that is a function or not given.
+
+    Args:
+        argument: Its name, for the message.
+        given: What was given.
+        of: What it is called with, for the message.
+
+    Raises:
+        ConfigurationError: When it cannot be called.
+    """
+    if given is not None and not callable(given):
+        msg = f"{argument} must be a function of the {of}, got {type(given).__name__}"
+        raise ConfigurationError(msg)
+
+
+def check_correct(correct: object) -> None:
+    """Check what a user said of an answer.
+
+    Raises:
+        ConfigurationError: When it is neither yes nor no.
+    """
+    # A "no" from a form would be true, and an empty field would remove the answer.
+    if correct not in (True, False):
+        msg = f"correct must be True or False, got {correct!r}"
         raise ConfigurationError(msg)
 
 
@@ -141,9 +176,7 @@ def selection_of(
     check_text("query", query)
     check_text("partition", partition)
     check_text("namespace", namespace)
-    if where is not None and not callable(where):
-        msg = f"where must be a function of the metadata, got {type(where).__name__}"
-        raise ConfigurationError(msg)
+    check_function("where", where, of="metadata")
     return Selection(
         key=None if hit_id is None else parse_hit_id(hit_id).key,
         text=query,

@@ -14,7 +14,7 @@ from langchain_core.runnables.config import ensure_config
 from langchain_core.runnables.utils import ConfigurableFieldSpec
 from pydantic import BaseModel, Field, SkipValidation
 
-from langchain_prodpatterns.cache.arguments import check_text, check_ttl
+from langchain_prodpatterns.cache.arguments import check_function, check_text, check_ttl
 from langchain_prodpatterns.cache.calls import ChainCall, uncached
 from langchain_prodpatterns.cache.chains import (
     remembers,
@@ -110,21 +110,16 @@ class CachedRunnable(PatternRunnable[In, Out]):
         """
         if not isinstance(bound, Runnable):
             msg = f"only a Runnable can be wrapped, got {type(bound).__name__}"
+            if callable(bound):
+                msg += ": make it one with RunnableLambda"
             raise ConfigurationError(msg)
         if not isinstance(cache, SemanticJudgeCache):
             msg = f"cache must be a SemanticJudgeCache, got {type(cache).__name__}"
             raise ConfigurationError(msg)
-        if key is not None and not callable(key):
-            msg = f"key must be a function of the input, got {type(key).__name__}"
-            raise ConfigurationError(msg)
+        check_function("key", key, of="input")
         check_text("scope", scope)
         check_ttl("ttl", ttl)
-        if metadata is not None and not callable(metadata):
-            msg = (
-                f"metadata must be a function of the output, got "
-                f"{type(metadata).__name__}"
-            )
-            raise ConfigurationError(msg)
+        check_function("metadata", metadata, of="output")
         super().__init__(
             bound=bound,
             cache=cache,

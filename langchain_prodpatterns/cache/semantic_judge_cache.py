@@ -21,8 +21,9 @@ from langchain_core.runnables.config import ensure_config
 from langchain_prodpatterns import ledger
 from langchain_prodpatterns.cache.arguments import (
     check_arguments,
+    check_function,
     check_generations,
-    check_text,
+    check_namespace,
 )
 from langchain_prodpatterns.cache.calibrated_settings import CacheSettings
 from langchain_prodpatterns.cache.core import Core
@@ -243,9 +244,12 @@ class SemanticJudgeCache(CacheUpkeep):
             The view. To close it is to close the cache.
 
         Raises:
-            ConfigurationError: When the namespace is no text.
+            ConfigurationError: When the namespace is no text or empty, or the key no
+                function.
         """
-        check_text("namespace", namespace)
+        if namespace is not None:
+            check_namespace(namespace)
+        check_function("key", key, of="messages")
         view = copy.copy(self)
         view.namespace = self.namespace if namespace is None else namespace
         view._key = self._key if key is None else key  # noqa: SLF001 - its own kind

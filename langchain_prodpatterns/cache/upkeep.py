@@ -15,6 +15,7 @@ from langchain_core.caches import RETURN_VAL_TYPE, BaseCache
 
 from langchain_prodpatterns.arguments import check_count
 from langchain_prodpatterns.cache.arguments import (
+    check_correct,
     check_generations,
     check_ttl,
     selection_of,
@@ -69,8 +70,9 @@ class CacheUpkeep(BaseCache):
             correct: Whether it was right.
 
         Raises:
-            ConfigurationError: When it is no hit id.
+            ConfigurationError: When it is no hit id, or neither right nor wrong.
         """
+        check_correct(correct)
         pair = parse_hit_id(hit_id)
         entry = self._store.get(pair.key)
         if entry is None:
@@ -94,6 +96,9 @@ class CacheUpkeep(BaseCache):
         Args:
             hit_id: As for `feedback`.
             correct: Whether it was right.
+
+        Raises:
+            ConfigurationError: When it is no hit id, or neither right nor wrong.
         """
         await off_loop(partial(self.feedback, hit_id, correct))
 

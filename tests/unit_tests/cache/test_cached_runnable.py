@@ -699,7 +699,8 @@ def test_a_copy_works(embeddings: CountingEmbeddings, clone: Any) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"bound": "chain"}, "only a Runnable"),
+        ({"bound": "chain"}, "only a Runnable can be wrapped, got str$"),
+        ({"bound": len}, "got builtin.*: make it one with RunnableLambda"),
         ({"cache": None}, "cache must be"),
         ({"key": "question"}, "key must be"),
     ],

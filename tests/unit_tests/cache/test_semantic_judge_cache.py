@@ -415,6 +415,20 @@ def test_feedback_on_what_is_gone_or_no_id(cache: SemanticJudgeCache) -> None:
             cache.feedback(wrong, correct=True)
 
 
+@pytest.mark.parametrize("correct", ["no", "", None, 3])
+async def test_feedback_that_is_neither_yes_nor_no_changes_nothing(
+    cache: SemanticJudgeCache, correct: Any
+) -> None:
+    cache.update(RESET, LLM, ANSWER)
+    hit_id = said(cache.lookup(RESET, LLM))["hit_id"]
+
+    with pytest.raises(ConfigurationError, match="correct must be True or False"):
+        cache.feedback(hit_id, correct)
+    with pytest.raises(ConfigurationError, match="correct must be True or False"):
+        await cache.afeedback(hit_id, correct)
+    assert cache.lookup(RESET, LLM)
+
+
 def test_invalidation(open_cache: Open, judge: ScriptedJudge) -> None:
     clock = Clock()
     cache = open_cache(judge=judge, store=LocalStore(clock=clock))
@@ -998,6 +1012,10 @@ def test_a_view_has_its_own_namespace_and_the_same_entries(
     assert cache.invalidate(namespace="acme") == 1
     with pytest.raises(ConfigurationError, match="namespace must be a text"):
         cache.scoped(3)  # type: ignore[arg-type]  # that is the test
+    with pytest.raises(ConfigurationError, match="namespace must be a text that is"):
+        cache.scoped("")
+    with pytest.raises(ConfigurationError, match="key must be a function of the mess"):
+        cache.scoped(key="question")  # type: ignore[arg-type]  # that is the test
 
 
 def test_a_view_names_its_own_semantic_text(cache: SemanticJudgeCache) -> None:
