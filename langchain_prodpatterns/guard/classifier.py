@@ -162,9 +162,14 @@ class InjectionClassifier:
             The classifier. Its `head` can be saved.
 
         Raises:
-            ConfigurationError: When there are too few attacks or harmless texts, or
-                the sources are not one for each row, or too few.
+            ConfigurationError: When the embeddings are none, a row is no text with a
+                yes or no, there are too few attacks or harmless texts, or the sources
+                are not one for each row, or too few.
         """
+        if not isinstance(embeddings, Embeddings):
+            kind = type(embeddings).__name__
+            msg = f"embeddings must be LangChain Embeddings, got {kind}"
+            raise ConfigurationError(msg)
         head = EmbeddedHead.fit(rows, embeddings, _shipped().all_scores, sources)
         return cls(embeddings=embeddings, head=head)
 

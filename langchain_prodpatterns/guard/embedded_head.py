@@ -81,8 +81,8 @@ class EmbeddedHead:
             The head.
 
         Raises:
-            ConfigurationError: When there are too few of either, or the sources are
-                not one for each row, or too few.
+            ConfigurationError: When a row is no text with a yes or no, there are too
+                few of either, or the sources are not one for each row, or too few.
             ValueError: When the embedder does not give one vector for each window.
         """
         texts, attack, source = _labeled(list(rows), sources)
@@ -179,12 +179,17 @@ def unit(vectors: Sequence[Sequence[float]]) -> Reals:
     """Return vectors of length one.
 
     Raises:
-        ValueError: When one is not finite.
+        ValueError: When they are not of one length, or one is not finite.
     """
-    rows = np.asarray(vectors, dtype=np.float64)
+    msg = "the embedder gave vectors that are of unequal length or not finite"
+    try:
+        rows = np.asarray(vectors, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(msg) from None
+    if rows.ndim != len(("window", "dimension")):
+        raise ValueError(msg)
     norms = np.linalg.norm(rows, axis=-1, keepdims=True)
-    if rows.ndim != len(("window", "dimension")) or not np.isfinite(norms).all():
-        msg = "the embedder gave vectors that are of unequal length or not finite"
+    if not np.isfinite(norms).all():
         raise ValueError(msg)
     norms[norms == 0] = 1.0
     return np.asarray(rows / norms)
@@ -194,6 +199,8 @@ def _labeled(
     rows: Sequence[tuple[str, bool]], sources: Sequence[str] | None
 ) -> tuple[list[str], NDArray[np.bool_], NDArray[np.int64]]:
     """Return the texts that say something, which are attacks, and of which source."""
+    for number, row in enumerate(rows):
+        _check_row(number, row)
     names = [""] * len(rows) if sources is None else list(sources)
     if len(names) != len(rows):
         msg = f"sources= needs one name for each of {len(rows)} rows, got {len(names)}"
@@ -210,6 +217,20 @@ def _labeled(
     if sources is not None:
         _refuse_alone(source, attack)
     return [rows[number][0] for number in told], attack, source
+
+
+def _check_row(number: int, row: Any) -> None:
+    # The text is somebody's: only its type is told.
+    match row:
+        case (str(), label) if not isinstance(row, str):
+            # The text "0" of a table would be true.
+            if label in (True, False):
+                return
+            msg = f"rows[{number}] must say True or False of its text, got {label!r}"
+        case _:
+            kind = type(row).__name__
+            msg = f"rows[{number}] must be (text, whether it is an attack), got {kind}"
+    raise ConfigurationError(msg)
 
 
 def _refuse_alone(source: NDArray[np.int64], attack: NDArray[np.bool_]) -> None:

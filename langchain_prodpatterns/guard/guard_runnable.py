@@ -13,6 +13,7 @@ from langchain_core.prompt_values import ChatPromptValueConcrete, StringPromptVa
 from langchain_core.runnables import Runnable, RunnableConfig
 from pydantic import Field, PrivateAttr, SecretStr, SkipValidation
 
+from langchain_prodpatterns.arguments import check_seconds
 from langchain_prodpatterns.errors import ConfigurationError, GuardBlocked
 from langchain_prodpatterns.guard.carriers import (
     Guarded,
@@ -160,11 +161,15 @@ class GuardRunnable(StreamingGuard):
         """
         _check_choice("direction", direction, ("input", "output"))
         _check_choice("on_error", on_error, ("block", "flag"))
+        check_seconds("judge_timeout", judge_timeout)
         found = resolve_detectors(detectors)
         types = [detector.name for detector in found]
         injections = judge is not None or classifier is not None
         if not found and not injections:
-            msg = "GuardRunnable without detectors and without a judge guards nothing"
+            msg = (
+                "GuardRunnable without detectors, judge or classifier guards nothing: "
+                "leave detectors out for the default set"
+            )
             raise ConfigurationError(msg)
         rules = Policy(policy, types, judged=injections)
         if PSEUDONYM in types:

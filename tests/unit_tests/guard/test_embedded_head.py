@@ -129,6 +129,31 @@ def test_too_few_rows_are_refused() -> None:
         InjectionClassifier.fit(few, Meanings())
 
 
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        (("Lunch is served.", "0"), r"rows\[60\] must say True or False.*got '0'"),
+        (("Lunch is served.", None), r"rows\[60\] must say True or False.*got None"),
+        ((7, True), r"rows\[60\] must be \(text, whether it is an attack\), got tuple"),
+        ("ab", r"rows\[60\] must be .*got str"),
+    ],
+)
+def test_a_row_that_is_not_labeled_is_refused(row: Any, why: str) -> None:
+    with pytest.raises(ConfigurationError, match=why):
+        InjectionClassifier.fit([*ROWS, row], Meanings())
+
+
+def test_what_is_no_embedder_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="must be LangChain Embeddings, got s"):
+        InjectionClassifier.fit(ROWS, "openai")  # type: ignore[arg-type]  # that is the test
+
+
+@pytest.mark.parametrize("vectors", [[[1.0], [1.0, 2.0]], [1.0], None, [["x"]]])
+def test_what_are_no_vectors_of_one_length_is_said(vectors: Any) -> None:
+    with pytest.raises(ValueError, match="of unequal length or not finite"):
+        unit(vectors)
+
+
 def test_a_source_is_scored_by_what_the_others_taught() -> None:
     odd = [(f"Of the moon we sang, dear {n}, all night long.", False) for n in range(9)]
     rows = [*ROWS, *odd]
