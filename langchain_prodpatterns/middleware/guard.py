@@ -77,7 +77,7 @@ class _Call:
     """Values and stand-ins of the conversation."""
 
 
-class GuardMiddleware(NamedMiddleware[GuardState[ResponseT], ContextT, ResponseT]):
+class GuardMiddleware(NamedMiddleware[AgentState[ResponseT], ContextT, ResponseT]):
     """Guards all that goes through an agent: in, out, and to and from its tools.
 
     ```python
@@ -114,7 +114,8 @@ class GuardMiddleware(NamedMiddleware[GuardState[ResponseT], ContextT, ResponseT
     request is not looked at. Values in state keys other than `messages` are left alone.
     """
 
-    state_schema: type[GuardState[ResponseT]] = GuardState
+    # Not in the type of the class: a list of middleware has one type of state.
+    state_schema: type[AgentState[ResponseT]] = GuardState
 
     def __init__(
         self,
@@ -171,7 +172,7 @@ class GuardMiddleware(NamedMiddleware[GuardState[ResponseT], ContextT, ResponseT
 
     @hook_config(can_jump_to=["end"])
     def before_agent(
-        self, state: GuardState[ResponseT], runtime: Runtime[ContextT]
+        self, state: AgentState[ResponseT], runtime: Runtime[ContextT]
     ) -> dict[str, Any] | None:
         """Guard the messages in the state."""
         call, update = self._begin(state)
@@ -193,7 +194,7 @@ class GuardMiddleware(NamedMiddleware[GuardState[ResponseT], ContextT, ResponseT
 
     @hook_config(can_jump_to=["end"])
     async def abefore_agent(
-        self, state: GuardState[ResponseT], runtime: Runtime[ContextT]
+        self, state: AgentState[ResponseT], runtime: Runtime[ContextT]
     ) -> dict[str, Any] | None:
         """Guard the messages in the state, natively async."""
         call, update = self._begin(state)
@@ -214,7 +215,7 @@ class GuardMiddleware(NamedMiddleware[GuardState[ResponseT], ContextT, ResponseT
         return self._guarded(state, seen, update)
 
     def after_agent(
-        self, state: GuardState[ResponseT], runtime: Runtime[ContextT]
+        self, state: AgentState[ResponseT], runtime: Runtime[ContextT]
     ) -> dict[str, Any] | None:
         """Restore the values in the final answer, if nobody outside does."""
         last = state["messages"][-1]
@@ -226,7 +227,7 @@ class GuardMiddleware(NamedMiddleware[GuardState[ResponseT], ContextT, ResponseT
         return None if restored is last else {"messages": [restored]}
 
     async def aafter_agent(
-        self, state: GuardState[ResponseT], runtime: Runtime[ContextT]
+        self, state: AgentState[ResponseT], runtime: Runtime[ContextT]
     ) -> dict[str, Any] | None:
         """Restore the values in the final answer, if nobody outside does."""
         return self.after_agent(state, runtime)

@@ -57,9 +57,7 @@ class ToolRouterState(AgentState[ResponseT]):
     ]
 
 
-class ToolRouterMiddleware(
-    NamedMiddleware[ToolRouterState[ResponseT], ContextT, ResponseT]
-):
+class ToolRouterMiddleware(NamedMiddleware[AgentState[ResponseT], ContextT, ResponseT]):
     """Binds the tool that a question needs, and asks nobody where that is clear.
 
     ```python
@@ -86,7 +84,8 @@ class ToolRouterMiddleware(
     Put it behind a `GuardMiddleware`, so that it routes by the guarded text.
     """
 
-    state_schema: type[ToolRouterState[ResponseT]] = ToolRouterState
+    # Not in the type of the class: a list of middleware has one type of state.
+    state_schema: type[AgentState[ResponseT]] = ToolRouterState
 
     def __init__(
         self,
@@ -121,7 +120,7 @@ class ToolRouterMiddleware(
         )
 
     def before_agent(
-        self, state: ToolRouterState[ResponseT], runtime: Runtime[ContextT]
+        self, state: AgentState[ResponseT], runtime: Runtime[ContextT]
     ) -> dict[str, Any] | None:
         """Decide for this turn, if that was not done yet."""
         turn = last_turn(state["messages"])
@@ -130,7 +129,7 @@ class ToolRouterMiddleware(
         return self._update(self._decide(turn))
 
     async def abefore_agent(
-        self, state: ToolRouterState[ResponseT], runtime: Runtime[ContextT]
+        self, state: AgentState[ResponseT], runtime: Runtime[ContextT]
     ) -> dict[str, Any] | None:
         """Decide for this turn, natively async."""
         turn = last_turn(state["messages"])
