@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NotRequired
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired
 
 from langchain.agents.middleware.types import (
     AgentState,
@@ -37,6 +37,9 @@ from langchain_prodpatterns.middleware.guarded_model import (
 from langchain_prodpatterns.middleware.naming import NamedMiddleware
 from langchain_prodpatterns.middleware.restoring import Restoring, put_back
 from langchain_prodpatterns.middleware.results import messages_of, with_messages
+
+if TYPE_CHECKING:
+    from langchain_prodpatterns.middleware.guarded_agent import GuardedAgent
 
 BLOCKED_ANSWER = "I cannot help with this: it is against the rules of this service."
 """What an agent says by default where a block ends its run."""
@@ -156,14 +159,18 @@ class GuardMiddleware(NamedMiddleware[AgentState[ResponseT], ContextT, ResponseT
             update={"direction": "input"}
         )
 
-    def wrap(self, agent: Runnable[Any, Any]) -> Runnable[Any, Any]:
+    def wrap(self, agent: Runnable[Any, Any]) -> "GuardedAgent":
         """Guard an agent's input before it is stored, and restore what it returns.
 
         Args:
             agent: The agent that has this middleware.
 
         Returns:
-            A Runnable that takes and gives what the agent does.
+            A Runnable that takes and gives what the agent does; `get_state` and
+            `aget_state` tell what is stored of a thread, with the values.
+
+        Raises:
+            ConfigurationError: When the agent is no Runnable.
         """
         # It needs to know what a middleware is, and so imports this module.
         from langchain_prodpatterns.middleware.guarded_agent import GuardedAgent

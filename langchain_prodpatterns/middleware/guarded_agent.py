@@ -8,9 +8,9 @@ from uuid import uuid4
 from langchain_core.messages import AIMessage, BaseMessage, convert_to_messages
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import ensure_config
-from langgraph.types import Command
+from langgraph.types import Command, StateSnapshot
 
-from langchain_prodpatterns.errors import GuardBlocked
+from langchain_prodpatterns.errors import ConfigurationError, GuardBlocked
 from langchain_prodpatterns.guard.vault import scope_of
 from langchain_prodpatterns.middleware.guard import OUTSIDE_KEY, GuardMiddleware
 from langchain_prodpatterns.middleware.restoring import Restoring
@@ -33,7 +33,16 @@ class GuardedAgent(Runnable[Any, Any]):
         Args:
             agent: The agent that has the middleware.
             middleware: The middleware.
+
+        Raises:
+            ConfigurationError: When the agent is no Runnable.
         """
+        if not isinstance(agent, Runnable):
+            msg = (
+                "wrap takes the agent that has this middleware, as create_agent makes "
+                f"it, got {type(agent).__name__}"
+            )
+            raise ConfigurationError(msg)
         self.agent = agent
         self.middleware = middleware
 
@@ -107,6 +116,40 @@ class GuardedAgent(Runnable[Any, Any]):
         guarded = await self._aguarded(input, config)
         async for chunk in self.agent.astream(guarded, config, **kwargs):
             yield restoring.everywhere(chunk)
+
+    def get_state(
+        self, config: RunnableConfig, *, subgraphs: bool = False
+    ) -> StateSnapshot:
+        """Return what is stored of a thread, with the values.
+
+        Args:
+            config: As for the agent, with the `thread_id`.
+            subgraphs: As for the agent.
+
+        Returns:
+            The state, what comes next, and what a human is asked.
+        """
+        agent: Any = self.agent
+        _, restoring = self._around(config)
+        stored: StateSnapshot = agent.get_state(config, subgraphs=subgraphs)
+        return restoring.everywhere(stored)
+
+    async def aget_state(
+        self, config: RunnableConfig, *, subgraphs: bool = False
+    ) -> StateSnapshot:
+        """Return what is stored of a thread, with the values, natively async.
+
+        Args:
+            config: As for `get_state`.
+            subgraphs: As for the agent.
+
+        Returns:
+            As `get_state`.
+        """
+        agent: Any = self.agent
+        _, restoring = self._around(config)
+        stored: StateSnapshot = await agent.aget_state(config, subgraphs=subgraphs)
+        return restoring.everywhere(stored)
 
     def _around(
         self, config: RunnableConfig | None

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolCall
-from langgraph.types import GraphOutput, Interrupt
+from langgraph.types import GraphOutput, Interrupt, PregelTask, StateSnapshot
 
 from langchain_prodpatterns.guard.carriers import Visit, rewrite_message
 from langchain_prodpatterns.guard.vault import STAND_IN, Scope, Vault
@@ -101,10 +101,11 @@ def _walk(value: Any, visit: Visit) -> Any:
         )
     if isinstance(value, dict):
         return {key: _walk(each, visit) for key, each in value.items()}
-    # A named tuple could not be made from one list.
-    if type(value) in (list, tuple):
-        return type(value)(_walk(each, visit) for each in value)
-    return value
+    if isinstance(value, StateSnapshot | PregelTask):
+        return value._replace(**_walk(value._asdict(), visit))
+    # Any other named tuple could not be made from one list.
+    is_plain = type(value) in (list, tuple)
+    return type(value)(_walk(each, visit) for each in value) if is_plain else value
 
 
 def _walk_texts(value: Any, visit: Visit) -> Any:

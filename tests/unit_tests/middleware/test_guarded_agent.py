@@ -1,5 +1,6 @@
 """What is stored of a wrapped agent, and what its user sees, also where a human acts."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from langchain_core.tools import StructuredTool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
-from langchain_prodpatterns.errors import GuardBlocked
+from langchain_prodpatterns.errors import ConfigurationError, GuardBlocked
 from langchain_prodpatterns.middleware import GuardMiddleware
 from tests.unit_tests.middleware.agents import Turn, agent_of, calling, said
 from tests.unit_tests.middleware.test_guard import (
@@ -93,3 +94,22 @@ def test_the_second_form_of_a_result_shows_values() -> None:
     agent, _ = _echoing([], guard)
     result = guard.wrap(agent).invoke(said(f"Write to {MAIL}"), version="v2")
     assert result.value["messages"][0].text == f"Write to {MAIL}"
+
+
+@both_ways
+def test_what_is_stored_of_a_thread_is_shown_with_values(run: Turn) -> None:
+    saver = InMemorySaver()
+    agent, _ = _asking_a_human([], saver, "batched")
+    thread: Any = {"configurable": {"thread_id": "7"}}
+    run(agent, said(f"Write to {MAIL}"), thread)
+    for stored in (agent.get_state(thread), asyncio.run(agent.aget_state(thread))):
+        assert MAIL in stored.values["messages"][0].text
+        for (asked,) in (stored.interrupts, stored.tasks[0].interrupts):
+            assert MAIL in str(asked.value)
+        assert stored.config == agent.agent.get_state(thread).config
+    assert MAIL not in _stored(saver)
+
+
+def test_what_is_no_agent_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"takes the agent .*, got str"):
+        GuardMiddleware().wrap("agent")  # type: ignore[arg-type]  # that is the test
