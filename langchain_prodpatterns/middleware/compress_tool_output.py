@@ -98,7 +98,7 @@ class CompressToolOutputMiddleware(
             raise ConfigurationError(msg)
         check_count("min_characters", min_characters, optional=False)
         self.compressor = compressor
-        self.tool_names: frozenset[str] = frozenset(read_names("tools", tools))
+        self.tool_names: frozenset[str] = read_names("tools", tools)
         if not self.tool_names:
             msg = "tools is empty: name the tools whose results are compressed"
             raise ConfigurationError(msg)

@@ -1,6 +1,6 @@
 """Names that middleware is given, and the base of what has one."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from langchain.agents.middleware.types import (
@@ -57,12 +57,13 @@ def read_name(name: Any, default: str) -> str:
     return name
 
 
-def read_names(what: str, names: Any) -> tuple[str, ...]:
-    """Check a list of names of tools.
+def read_names(argument: str, names: Any, example: str = "search") -> frozenset[str]:
+    """Check a list of names, such as those of tools.
 
     Args:
-        what: The argument.
+        argument: The argument, for the message.
         names: What was given.
+        example: A name that it could hold, for the message.
 
     Returns:
         The names.
@@ -70,9 +71,15 @@ def read_names(what: str, names: Any) -> tuple[str, ...]:
     Raises:
         ConfigurationError: When it is no list of names.
     """
-    listed = () if isinstance(names, str) or not isinstance(names, Iterable) else names
-    read = tuple(listed)
-    if listed is not names or not all(isinstance(n, str) and n for n in read):
-        msg = f"{what} must be a list of names of tools, ['search'], got {names!r}"
-        raise ConfigurationError(msg)
-    return read
+    is_list = isinstance(names, Iterable) and not isinstance(names, str | Mapping)
+    listed = tuple(names) if is_list else ()
+    strange = [each for each in listed if not isinstance(each, str) or not each]
+    if is_list and not strange:
+        return frozenset(listed)
+    given = repr(names)
+    if strange:
+        # The repr of a tool fills a page.
+        kind = type(strange[0]).__name__
+        given = f"one that holds {'an empty text' if strange[0] == '' else f'a {kind}'}"
+    msg = f"{argument} must be a list of names, [{example!r}], got {given}"
+    raise ConfigurationError(msg)

@@ -40,7 +40,7 @@ from langchain_prodpatterns.middleware.cached_turns import (
     spent_on,
     worth_keeping,
 )
-from langchain_prodpatterns.middleware.naming import NamedMiddleware
+from langchain_prodpatterns.middleware.naming import NamedMiddleware, read_names
 
 logger = logging.getLogger(__name__)
 
@@ -117,14 +117,15 @@ class SemanticCacheMiddleware(
         check_text("scope", scope)
         self.cache = cache
         """The cache."""
-        self.side_effect_free: frozenset[str] = _names(
+        self.side_effect_free: frozenset[str] = read_names(
             "side_effect_free", side_effect_free
         )
         """The tools that only look something up."""
         self.scope = scope
         """What partitions besides."""
         self._key = f"cached_turn_{re.sub(r'[^a-zA-Z0-9]', '_', self._name)}"
-        self._ignored = _names("ignored_state", ignored_state) | {self._key}
+        ignored = read_names("ignored_state", ignored_state, "guard_session")
+        self._ignored = ignored | {self._key}
         self.state_schema: type[AgentState[ResponseT]] = _state_with(self._key)
         self._open = OpenTurns()
 
@@ -293,11 +294,3 @@ def _answer(said: Sequence[AIMessage]) -> list[Generation]:
 
 def _no_text(_: Any) -> None:
     """Name no semantic text: only an equal turn is served."""
-
-
-def _names(argument: str, given: Any) -> frozenset[str]:
-    is_list = isinstance(given, Sequence) and not isinstance(given, str)
-    if not is_list or not all(isinstance(each, str) and each for each in given):
-        msg = f"{argument} must be a list of names, got {given!r}"
-        raise ConfigurationError(msg)
-    return frozenset(given)

@@ -115,8 +115,8 @@ class ToolRouterMiddleware(NamedMiddleware[AgentState[ResponseT], ContextT, Resp
         check_count("k", k, optional=False)
         self.router: ToolRouter = _router(router, embeddings, options)
         self.k = k
-        self.always_include: frozenset[str] = frozenset(
-            read_names("always_include", always_include)
+        self.always_include: frozenset[str] = read_names(
+            "always_include", always_include
         )
 
     def before_agent(

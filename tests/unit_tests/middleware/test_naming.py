@@ -1,5 +1,6 @@
 """Names that middleware is given."""
 
+import re
 from typing import Any
 
 import pytest
@@ -19,8 +20,21 @@ def test_what_graphs_cannot_take_is_refused(wrong: Any) -> None:
         read_name(wrong, "Default")
 
 
-@pytest.mark.parametrize("wrong", ["search", [""], [3], None, 3])
-def test_names_of_tools_are_a_list_of_texts(wrong: Any) -> None:
-    assert read_names("tools", ["a", "b"]) == ("a", "b")
-    with pytest.raises(ConfigurationError, match="tools must be a list of names"):
+@pytest.mark.parametrize(
+    ("wrong", "given"),
+    [
+        ("search", "got 'search'"),
+        ([""], "one that holds an empty text"),
+        (["a", 3], "one that holds a int"),
+        (None, "got None"),
+        ({"a": 1}, "got {'a': 1}"),
+    ],
+)
+def test_what_is_no_list_of_names_is_refused(wrong: Any, given: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(given)) as caught:
         read_names("tools", wrong)
+    assert str(caught.value).startswith("tools must be a list of names, ['search'], ")
+
+
+def test_names_may_stand_in_any_collection() -> None:
+    assert read_names("tools", ["a", "b", "a"]) == read_names("tools", {"a", "b"})
