@@ -134,7 +134,7 @@ class ChainCall:
         )
         vector = self._found.vector if self._found else None
         worthy = partial(_worthy, value, self._endings)
-        return self._core.tiers.keep(
+        return self._core.storing.keep(
             self.identity, worthy, saved, self._labels, vector=vector
         )
 

@@ -25,6 +25,7 @@ from langchain_prodpatterns.cache.questions import SameAnswerRequest
 from langchain_prodpatterns.cache.recalls import Recalls
 from langchain_prodpatterns.cache.steps import Hands, Steps, awalk, walk
 from langchain_prodpatterns.cache.stores import Announcing, CacheStore
+from langchain_prodpatterns.cache.storing import Storing
 from langchain_prodpatterns.cache.tiers import Tiers
 from langchain_prodpatterns.cache.warming import (
     Warmed,
@@ -80,10 +81,10 @@ class Core:
         self._policy = policy
         self.recalls: Recalls = Recalls()
         """What was invalidated lately."""
-        self.tiers: Tiers = Tiers(
-            store, policy, judge, self.counters, self.recalls, ttl=ttl
-        )
-        """The steps of a lookup and of an update."""
+        self.tiers: Tiers = Tiers(store, policy, judge, self.counters)
+        """The steps of a lookup."""
+        self.storing: Storing = Storing(store, self.counters, self.recalls, ttl=ttl)
+        """The steps of an update."""
         self.watch: Watch = unwatched
         """Who watches the lookups."""
         self._embedder = self._bind(store)
@@ -213,8 +214,8 @@ class Core:
         """Store many answers; return how many."""
         stored = 0
         for batch in batches(items):
-            entries = entries_of(batch, labels, self.tiers.write_down)
-            stored += self.tiers.store_many(embedded(self.embeddings, entries))
+            entries = entries_of(batch, labels, self.storing.write_down)
+            stored += self.storing.store_many(embedded(self.embeddings, entries))
         return stored
 
     async def awarm(self, items: Iterable[Warmed], labels: Labels) -> int:
@@ -223,10 +224,10 @@ class Core:
         left = batches(items)
         while batch := await off_loop(partial(next, left, None)):
             entries = await off_loop(
-                partial(entries_of, batch, labels, self.tiers.write_down)
+                partial(entries_of, batch, labels, self.storing.write_down)
             )
             items_ = await aembedded(self.embeddings, entries)
-            stored += await off_loop(partial(self.tiers.store_many, items_))
+            stored += await off_loop(partial(self.storing.store_many, items_))
         return stored
 
     @contextmanager

@@ -409,7 +409,7 @@ class SemanticJudgeCache(CacheUpkeep):
         since = miss.at if miss else None
         labels = Labels(run=ensure_config().get("metadata"), since=since)
         return (
-            yield from self.core.tiers.keep(
+            yield from self.core.storing.keep(
                 identity, value, cost, labels, vector=vector
             )
         )

@@ -5,7 +5,7 @@ take them. So the two cannot differ but in the waiting.
 """
 
 from collections.abc import Awaitable, Callable, Generator, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar, cast
@@ -232,6 +232,24 @@ def of_store(store: CacheStore, method: str, *args: Any, **kwargs: Any) -> Call:
         partial(getattr(store, method), *args, **kwargs),
         None if native is None else partial(native, *args, **kwargs),
     )
+
+
+def vector_of(
+    text: str, quiet: Callable[[str], AbstractContextManager[None]]
+) -> Steps[Vector | None]:
+    """Embed a question. Embeddings that fail leave the exact tier.
+
+    Args:
+        text: The question.
+        quiet: Swallows and counts an error of what it is told.
+
+    Returns:
+        The steps, which end with the vector, if there is one.
+    """
+    vector: Vector | None = None
+    with quiet("embedding"):
+        vector = yield Embed(text)
+    return vector
 
 
 class UnusableVectorError(ConfigurationError):

@@ -16,7 +16,12 @@ from langchain_core.runnables import Runnable, RunnableLambda
 from pydantic import BaseModel
 
 from langchain_prodpatterns import Ledger, track
-from langchain_prodpatterns.cache import CacheDecision, SemanticJudgeCache, tiers
+from langchain_prodpatterns.cache import (
+    CacheDecision,
+    SemanticJudgeCache,
+    storing,
+    tiers,
+)
 from langchain_prodpatterns.cache.steps import unit_vector
 from langchain_prodpatterns.cache.stores import LocalStore
 from langchain_prodpatterns.errors import ConfigurationError, StoreError
@@ -967,8 +972,8 @@ async def test_answers_are_read_and_written_off_the_event_loop(
 
         return call
 
-    for name in ("pack", "unpack", "fired"):
-        monkeypatch.setattr(tiers, name, noted(getattr(tiers, name)))
+    for module, name in ((storing, "pack"), (tiers, "unpack"), (tiers, "fired")):
+        monkeypatch.setattr(module, name, noted(getattr(module, name)))
     await cache.aupdate(RESET, LLM, ANSWER)
     await cache.alookup(RESET, LLM)
     await cache.alookup(TYPO, LLM)
