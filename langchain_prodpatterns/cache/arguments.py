@@ -62,19 +62,10 @@ def check_arguments(
         modes = ", ".join(map(repr, JUDGE_MODES))
         msg = f"judge_mode must be one of {modes}, got {judge_mode!r}"
         raise ConfigurationError(msg)
-    check_namespace(namespace)
-    check_function("key", key, of="messages")
-
-
-def check_namespace(namespace: str) -> None:
-    """Check what keeps a tenant apart.
-
-    Raises:
-        ConfigurationError: When it is no text, or empty.
-    """
     if not isinstance(namespace, str) or not namespace:
         msg = f"namespace must be a text that is not empty, got {namespace!r}"
         raise ConfigurationError(msg)
+    check_function("key", key, of="messages")
 
 
 def check_function(argument: str, given: object, *, of: str) -> None:

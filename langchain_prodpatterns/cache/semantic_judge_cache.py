@@ -23,7 +23,7 @@ from langchain_prodpatterns.cache.arguments import (
     check_arguments,
     check_function,
     check_generations,
-    check_namespace,
+    check_text,
 )
 from langchain_prodpatterns.cache.calibrated_settings import CacheSettings
 from langchain_prodpatterns.cache.core import Core
@@ -244,11 +244,9 @@ class SemanticJudgeCache(CacheUpkeep):
             The view. To close it is to close the cache.
 
         Raises:
-            ConfigurationError: When the namespace is no text or empty, or the key no
-                function.
+            ConfigurationError: When the namespace is no text, or the key no function.
         """
-        if namespace is not None:
-            check_namespace(namespace)
+        check_text("namespace", namespace)
         check_function("key", key, of="messages")
         view = copy.copy(self)
         view.namespace = self.namespace if namespace is None else namespace

@@ -31,13 +31,13 @@ from langchain_prodpatterns.cache.prompts import is_text_block
 from langchain_prodpatterns.usage import NO_USAGE, Usage
 
 # Of a thread, or of the graph: without a part in the answer, or in the history anyway.
+# A tenant counts besides its namespace, which others' names may add up to.
 _OF_CONVERSATIONS = frozenset(
     {
         "checkpoint_id",
         "checkpoint_map",
         "checkpoint_ns",
         "namespace",
-        "tenant",
         "thread_id",
     }
 )

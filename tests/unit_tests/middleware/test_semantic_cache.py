@@ -286,6 +286,32 @@ def test_who_asks_counts(
     assert is_served(run(agent, ASKED, thread("2")))
 
 
+@both
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"tenant": "a/b", "namespace": "c"}, {"tenant": "a", "namespace": "b/c"}),
+        ({"tenant": "a", "namespace": "b"}, {"tenant": "a/b"}),
+        ({"tenant": "default"}, {}),
+    ],
+)
+def test_tenants_whose_names_add_up_to_one_are_two(
+    run: Run, one: dict[str, str], other: dict[str, str], cache: SemanticJudgeCache
+) -> None:
+    agent = agent_of(Model(), cache)
+    run(agent, ASKED, thread(**one))
+    assert not is_served(run(agent, ASKED, thread("2", **other)))
+    assert is_served(run(agent, ASKED, thread("3", **one)))
+
+
+@both
+def test_an_empty_tenant_is_one_too(run: Run, cache: SemanticJudgeCache) -> None:
+    agent = agent_of(Model(), cache)
+    run(agent, ASKED, thread(tenant=""))
+    assert is_served(run(agent, ASKED, thread("2", tenant="")))
+    assert not is_served(run(agent, ASKED, thread("3")))
+
+
 def test_what_the_agent_is_counts(cache: SemanticJudgeCache) -> None:
     model = Model()
     agents = [
