@@ -48,7 +48,7 @@ class ToolCall(FrozenValue):
     """The call's id; by default one that no other call of this script has."""
 
     def __post_init__(self) -> None:
-        _check_content(self.args)
+        check_content(self.args)
 
     @property
     def arguments(self) -> str:
@@ -98,7 +98,7 @@ class Reply(FrozenValue):
             msg = f"chunk_size must be at least 1, got {self.chunk_size}"
             raise ConfigurationError(msg)
         for content in (self.content, *self.variants):
-            _check_content(content)
+            check_content(content)
         _check_waiting(self.latency, self.hold_after)
 
     @classmethod
@@ -182,8 +182,11 @@ class Fault(FrozenValue):
         if not _STATUS_MIN <= self.status <= _STATUS_MAX:
             msg = f"a fault's status must be 400 to 599, got {self.status}"
             raise ConfigurationError(msg)
-        _check_content(self.content)
+        check_content(self.content)
         _check_waiting(self.latency, self.after)
+        if self.retry_after is not None and self.retry_after < 0:
+            msg = f"retry_after must be seconds, 0 or more, got {self.retry_after!r}"
+            raise ConfigurationError(msg)
 
     @property
     def label(self) -> str:
@@ -280,8 +283,18 @@ def _swap_types(value: Any) -> Any:
     return {"not": "of this type"} if is_text else "not of this type"
 
 
-def _check_content(content: Content) -> None:
-    """Refuse here what could not be sent later."""
+def check_content(content: Content) -> None:
+    """Refuse here what could not be sent later.
+
+    Args:
+        content: What an answer is to say.
+
+    Raises:
+        ConfigurationError: When it is no text and cannot be sent as JSON.
+    """
+    if isinstance(content, ToolCall):
+        msg = "a ToolCall is a part of a reply: give Reply(tool_calls=[ToolCall(...)])"
+        raise ConfigurationError(msg)
     if isinstance(content, BaseMessage):
         msg = (
             f"{type(content).__name__} is no content: give its text, or an AIMessage "

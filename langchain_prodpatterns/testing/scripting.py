@@ -21,6 +21,7 @@ from langchain_prodpatterns.testing.replies import (
     Fault,
     FrozenValue,
     Reply,
+    check_content,
 )
 
 _PROMPT_SHOWN = 200
@@ -130,6 +131,7 @@ class Rule(FrozenValue):
             msg = "a rule needs either `reply` or `replies`"
             raise ConfigurationError(msg)
         if self.replies is None:
+            _check_answer(self.reply)
             return
         if isinstance(self.replies, str | Mapping):
             msg = f"`replies` must be a list of answers, got {self.replies!r}"
@@ -137,6 +139,8 @@ class Rule(FrozenValue):
         if not self.replies:
             msg = "`replies` is empty"
             raise ConfigurationError(msg)
+        for answer in self.replies:
+            _check_answer(answer)
 
     @property
     def label(self) -> str:
@@ -299,6 +303,12 @@ def text_of(content: Any) -> str:
     parts = (part for part in content if isinstance(part, Mapping))
     texts = (part.get("text") for part in parts if part.get("type") == "text")
     return "\n".join(text for text in texts if isinstance(text, str))
+
+
+def _check_answer(answer: Any) -> None:
+    """Refuse at once what could only fail when its turn comes."""
+    if not (callable(answer) or isinstance(answer, Reply | Fault | AIMessage)):
+        check_content(answer)
 
 
 def _resolve(picked: Scripted, request: ScriptedRequest) -> Answer | None:

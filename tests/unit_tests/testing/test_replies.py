@@ -49,6 +49,8 @@ def test_impossible_figures_are_refused(make: Callable[[], object]) -> None:
         lambda bad: Reply("first", variants=["second", bad]),
         lambda bad: ToolCall("t", bad),
         Fault.disconnect,
+        lambda bad: Rule(reply=bad),
+        lambda bad: Rule(replies=["fine", bad]),
     ],
 )
 def test_what_json_cannot_hold_is_refused_where_it_is_written(
@@ -63,6 +65,16 @@ def test_an_object_that_holds_itself_is_refused() -> None:
     endless["itself"] = endless
     with pytest.raises(ConfigurationError, match="cannot be sent as JSON"):
         Reply(endless)
+
+
+def test_a_tool_call_alone_is_no_reply() -> None:
+    with pytest.raises(ConfigurationError, match=r"give Reply\(tool_calls=\[ToolC"):
+        Rule(replies=[ToolCall("search")])  # type: ignore[list-item]  # that is the test
+
+
+def test_no_one_is_told_to_come_again_before_now() -> None:
+    with pytest.raises(ConfigurationError, match="0 or more, got -1"):
+        Fault.rate_limit(retry_after=-1)
 
 
 def test_a_message_is_no_content() -> None:
