@@ -37,14 +37,17 @@ from langchain_prodpatterns.middleware.guarded_model import (
 from langchain_prodpatterns.middleware.naming import NamedMiddleware
 from langchain_prodpatterns.middleware.restoring import Restoring, put_back
 from langchain_prodpatterns.middleware.results import messages_of, with_messages
+from langchain_prodpatterns.middleware.withholding import (
+    WITHHELD,
+    is_withheld,
+    withheld,
+)
 
 if TYPE_CHECKING:
     from langchain_prodpatterns.middleware.guarded_agent import GuardedAgent
 
 BLOCKED_ANSWER = "I cannot help with this: it is against the rules of this service."
 """What an agent says by default where a block ends its run."""
-WITHHELD = "[withheld by the guard]"
-"""What stands in the place of a message that was blocked."""
 OUTSIDE_KEY = "prodpatterns_restored_outside"
 """In `configurable`: the vaults whose values are restored by who is around the agent.
 
@@ -184,8 +187,8 @@ class GuardMiddleware(NamedMiddleware[AgentState[ResponseT], ContextT, ResponseT
         """Guard the messages in the state."""
         call, update = self._begin(state)
         old, new = _split(state, call)
-        if any(map(_is_withheld, new)):
-            return self._answered(update, old, filter(_is_withheld, new))
+        if any(map(is_withheld, new)):
+            return self._answered(update, old, filter(is_withheld, new))
         batch: list[Any] = old
         try:
             seen = (
@@ -206,8 +209,8 @@ class GuardMiddleware(NamedMiddleware[AgentState[ResponseT], ContextT, ResponseT
         """Guard the messages in the state, natively async."""
         call, update = self._begin(state)
         old, new = _split(state, call)
-        if any(map(_is_withheld, new)):
-            return self._answered(update, old, filter(_is_withheld, new))
+        if any(map(is_withheld, new)):
+            return self._answered(update, old, filter(is_withheld, new))
         batch: list[Any] = old
         try:
             seen = (
@@ -330,7 +333,7 @@ class GuardMiddleware(NamedMiddleware[AgentState[ResponseT], ContextT, ResponseT
         """
         if self.on_block == "raise":
             raise blocked
-        return _withheld(message)
+        return withheld(message)
 
     def _begin(self, state: Any) -> tuple[_Call, dict[str, Any]]:
         session = state.get("guard_session") or secrets.token_hex(8)
@@ -369,7 +372,7 @@ class GuardMiddleware(NamedMiddleware[AgentState[ResponseT], ContextT, ResponseT
         """End the run with an answer, and keep nothing of what was blocked."""
         if self.on_block == "raise":
             raise blocked
-        return self._answered(update, old, map(_withheld, batch))
+        return self._answered(update, old, map(withheld, batch))
 
     def _answered(
         self, update: dict[str, Any], old: Sequence[Any], withheld: Iterable[Any]
@@ -429,22 +432,6 @@ def _given(result: Any, call: _Call, request: ToolCallRequest) -> list[Any]:
     """Return the messages that a tool gave, with the stand-ins of its arguments."""
     asked = AIMessage("", tool_calls=[request.tool_call])
     return put_back(messages_of(result), call.restoring.known([asked]))
-
-
-def _is_withheld(message: BaseMessage) -> bool:
-    """Whether it was blocked before it got here; not a tool's of another turn."""
-    return message.content == WITHHELD and not isinstance(message, ToolMessage)
-
-
-def _withheld(message: BaseMessage) -> BaseMessage:
-    """Return a message that says nothing any more, in the place of one that did."""
-    changes: dict[str, Any] = {"content": WITHHELD, "additional_kwargs": {}}
-    if isinstance(message, AIMessage):
-        calls = [{**call, "args": {}} for call in message.tool_calls]
-        changes |= {"tool_calls": calls, "invalid_tool_calls": []}
-    if isinstance(message, ToolMessage):
-        changes["artifact"] = None
-    return message.model_copy(update=changes)
 
 
 def _guard(given: GuardRunnable | None, options: dict[str, Any]) -> GuardRunnable:
