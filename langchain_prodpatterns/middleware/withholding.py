@@ -15,7 +15,15 @@ def is_withheld(message: BaseMessage) -> bool:
 
 def withheld(message: BaseMessage) -> BaseMessage:
     """Return a message that says nothing any more, in the place of one that did."""
-    changes: dict[str, Any] = {"content": WITHHELD, "additional_kwargs": {}}
+    changes: dict[str, Any] = {
+        "content": WITHHELD,
+        "additional_kwargs": {},
+        # Log probabilities spell out what was said.
+        "response_metadata": {},
+    }
+    if not isinstance(message, ToolMessage):
+        # A tool's is what it was called by.
+        changes["name"] = None
     if isinstance(message, AIMessage):
         calls = [{**call, "args": {}} for call in message.tool_calls]
         changes |= {"tool_calls": calls, "invalid_tool_calls": []}
