@@ -1,9 +1,8 @@
 """`ToolRouter`: embed, compare, decide; ask only where it is not clear."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
@@ -24,6 +23,7 @@ from langchain_prodpatterns.judging import Judge, JudgeLike, is_language_model
 from langchain_prodpatterns.routing.base import MARGIN, THRESHOLD, Embedded
 from langchain_prodpatterns.routing.binding import bind_tools
 from langchain_prodpatterns.routing.calling import RoutedCall, acall, call
+from langchain_prodpatterns.routing.comparing import Compared, not_compared
 from langchain_prodpatterns.routing.decision import RouteDecision, Standing, decide
 from langchain_prodpatterns.routing.fallback import RouteRequest, offer, settle
 from langchain_prodpatterns.routing.index import RouteIndex
@@ -32,8 +32,6 @@ from langchain_prodpatterns.routing.labels import Label
 from langchain_prodpatterns.routing.queries import query_text
 from langchain_prodpatterns.routing.routes import Route, Tool, read_routes
 from langchain_prodpatterns.runnable import PatternRun
-
-logger = logging.getLogger(__name__)
 
 _FAILED = "the query could not be compared with the tools"
 
@@ -339,7 +337,7 @@ class ToolRouter(KeptRouter):
         await run.adecide(decision.decided_by, decision.reason, **self._facts(decision))
         return decision
 
-    def _decide(self, found: "_Compared", query: str) -> RouteDecision:
+    def _decide(self, found: Compared, query: str) -> RouteDecision:
         """Decide by the promise, if `fit` made one, else by threshold and margin.
 
         What they leave open the fallback may have decided before.
@@ -351,7 +349,7 @@ class ToolRouter(KeptRouter):
             return decision
         return self.index.knowledge.memory.recall(query) or decision
 
-    def _keep(self, query: str, decision: RouteDecision, found: "_Compared") -> bool:
+    def _keep(self, query: str, decision: RouteDecision, found: Compared) -> bool:
         """Keep what the fallback decided; return whether it is time to fit again."""
         if decision.decided_by != "llm":
             return False
@@ -362,10 +360,10 @@ class ToolRouter(KeptRouter):
             memory.learn(Label(query, decision.tool), row, self.max_learned)
         return memory.due
 
-    def _compare(self, query: str, run: PatternRun) -> "_Compared":
+    def _compare(self, query: str, run: PatternRun) -> Compared:
         """Embed the query, and the tools once, and rank the tools."""
         if not query:
-            return _Compared(Standing((), "the query is empty"))
+            return Compared(Standing((), "the query is empty"))
         try:
             matrix = self.index.matrix(partial(run.embed_documents, self.embeddings))
             vector = run.embed_query(self.embeddings, query)
@@ -375,12 +373,12 @@ class ToolRouter(KeptRouter):
         except Exception as error:
             if not self._can_ask_about(error):
                 raise
-            return _not_compared(error)
+            return not_compared(error)
 
-    async def _acompare(self, query: str, run: PatternRun) -> "_Compared":
+    async def _acompare(self, query: str, run: PatternRun) -> Compared:
         """Embed the query, and the tools once, and rank the tools."""
         if not query:
-            return _Compared(Standing((), "the query is empty"))
+            return Compared(Standing((), "the query is empty"))
         try:
             embed = partial(run.aembed_documents, self.embeddings)
             matrix = await self.index.amatrix(embed)
@@ -391,11 +389,11 @@ class ToolRouter(KeptRouter):
         except Exception as error:
             if not self._can_ask_about(error):
                 raise
-            return _not_compared(error)
+            return not_compared(error)
 
-    def _rank(self, embedded: Embedded, query: str) -> "_Compared":
+    def _rank(self, embedded: Embedded, query: str) -> Compared:
         view, vector = embedded
-        return _Compared(view.standing(vector, query, self._ranked), embedded)
+        return Compared(view.standing(vector, query, self._ranked), embedded)
 
     @property
     def _asks_a_model(self) -> bool:
@@ -433,15 +431,6 @@ class ToolRouter(KeptRouter):
         return facts
 
 
-class _Compared(NamedTuple):
-    """A query beside the tools."""
-
-    standing: Standing
-    """How it stands to them."""
-    embedded: Embedded | None = None
-    """The query as it was compared, if it could be."""
-
-
 def _read_call(value: LanguageModelInput, kwargs: dict[str, Any]) -> str:
     if kwargs:
         msg = f"a call of ToolRouter takes no argument {min(kwargs)!r}"
@@ -456,10 +445,3 @@ def _selection(query: LanguageModelInput, k: int) -> tuple[str, int]:
         raise ValueError(msg)
     check_count("k", k, optional=False)
     return text, k
-
-
-def _not_compared(error: Exception) -> "_Compared":
-    # The message of an embedder's error may quote the query: only its type is safe.
-    kind = type(error).__name__
-    logger.warning("routing: the embeddings failed (%s), asking the fallback", kind)
-    return _Compared(Standing((), f"the query could not be compared ({kind})"))
