@@ -1,5 +1,6 @@
 """A model that is shown only the tools that a question needs."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -16,6 +17,8 @@ from langchain_prodpatterns.routing.routes import Route, Tool
 
 if TYPE_CHECKING:
     from langchain_prodpatterns.routing.tool_router import ToolRouter
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,11 @@ class Binding:
         decision = self.router.invoke(value, config)
         if decision.tool is not None:
             return self._with(self._decided(decision))
-        return self._with(self.router.select(value, self.k))
+        try:
+            nearest = self.router.select(value, self.k)
+        except Exception as error:  # noqa: BLE001 - an embedder may raise anything
+            return self._with(self._all_tools(error))
+        return self._with(nearest)
 
     async def abound(
         self, value: LanguageModelInput, config: RunnableConfig
@@ -51,7 +58,24 @@ class Binding:
         decision = await self.router.ainvoke(value, config)
         if decision.tool is not None:
             return self._with(self._decided(decision))
-        return self._with(await self.router.aselect(value, self.k))
+        try:
+            nearest = await self.router.aselect(value, self.k)
+        except Exception as error:  # noqa: BLE001 - an embedder may raise anything
+            return self._with(self._all_tools(error))
+        return self._with(nearest)
+
+    def _all_tools(self, error: Exception) -> Sequence[Tool]:
+        """Return all tools where the nearest are not known, as the fallback is shown.
+
+        Raises:
+            Exception: The error, when embeddings never work or nobody else was asked.
+        """
+        if isinstance(error, ConfigurationError) or self.router.judge is None:
+            raise error
+        # The message of an embedder's error may quote the query: only its type is safe.
+        kind = type(error).__name__
+        logger.warning("routing: the embeddings failed (%s), all tools are bound", kind)
+        return self.router.tools
 
     def _decided(self, decision: RouteDecision) -> list[Tool]:
         return [self.router.tools_by_name[cast("str", decision.tool)]]

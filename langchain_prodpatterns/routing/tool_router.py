@@ -229,8 +229,9 @@ class ToolRouter(KeptRouter):
         """Bind to a model, for each input, only the tools that it needs.
 
         The tool that is decided is bound alone; otherwise the `k` nearest are, and all
-        tools where the input has no text. A `Route` is never bound; where one is
-        decided, the model is called without tools.
+        tools where the input has no text, or where it cannot be embedded and the
+        fallback has decided none. A `Route` is never bound; where one is decided, the
+        model is called without tools.
 
         Args:
             model: A chat model that binds tools.

@@ -95,6 +95,19 @@ def test_what_is_bound(run: Run, query: Any, fallback: Any, bound: list[str]) ->
     assert _bound(model) == bound
 
 
+@all_ways
+@pytest.mark.parametrize("fallback", [choosing("none"), choosing("nonsense")])
+def test_all_are_bound_where_the_embeddings_are_down(
+    run: Run, fallback: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = _model()
+    step = _router(fallback=fallback).bind_tools(model, k=2)
+    assert run(step, "private and unknown").text == "a fine answer"
+    assert _bound(model) == ["a", "b", "c"]
+    assert "(KeyError), all tools are bound" in caplog.text
+    assert "private" not in caplog.text
+
+
 def test_what_else_is_bound_is_handed_on() -> None:
     model = _model()
     _router().bind_tools(model, tool_choice="any", seed=7).invoke("clear")
