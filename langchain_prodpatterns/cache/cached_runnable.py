@@ -383,6 +383,7 @@ class CachedRunnable(PatternRunnable[In, Out]):
             read.rest,
             scope=self.cache.core.scope(namespace),
             chain=chain,
+            is_stray=read.is_stray,
         )
 
     @cached_property

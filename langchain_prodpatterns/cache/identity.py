@@ -1,7 +1,7 @@
 """What a request is: the text that may be similar, and all that must be equal."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from langchain_core.messages import HumanMessage
@@ -51,6 +51,9 @@ class Identity:
     """The namespace, for `invalidate`."""
     context: str = ""
     """The instructions under which the question was put, for a judge to see."""
+    is_stray: bool = False
+    """Whether the semantic text stands nowhere in the request as it is written: then
+    all of the request has to be equal."""
 
     @property
     def asked(self) -> str | None:
@@ -91,13 +94,15 @@ def _of_chat(
     messages = canonical_messages(raw)
     text = last_user_text(messages)
     part = key(build_messages(raw)) if key and text is not None else None
+    is_stray = bool(part and text and part not in text)
     if key:
         text = part or None
     rest = messages if text is None else without_text(messages, part)
     before = continued_response(raw) if _CONTINUES in parameters else None
-    return _identity(
+    identity = _identity(
         scope, ["chat", rest, parameters, before], messages, text, system_text(messages)
     )
+    return replace(identity, is_stray=is_stray)
 
 
 def _of_text(
@@ -106,7 +111,8 @@ def _of_text(
     part = key([HumanMessage(prompt)]) if key else prompt
     text = part if part and part.strip() else None
     rest = prompt if text is None else without_part(prompt, text)
-    return _identity(scope, ["text", rest, parameters], prompt, text)
+    identity = _identity(scope, ["text", rest, parameters], prompt, text)
+    return replace(identity, is_stray=text is not None and text not in prompt)
 
 
 def identify_input(
@@ -116,6 +122,7 @@ def identify_input(
     *,
     scope: Scope,
     chain: Any,
+    is_stray: bool = False,
 ) -> Identity:
     """Identify a call of a wrapped chain.
 
@@ -125,13 +132,14 @@ def identify_input(
         rest: What else is in the input, as JSON.
         scope: What partitions besides.
         chain: What identifies the chain, as JSON.
+        is_stray: Whether the semantic text stands nowhere in the input.
 
     Returns:
         The identity.
     """
-    return _identity(
-        scope, ["input", rest, chain], value, text, "" if not rest else _shown(rest)
-    )
+    context = "" if not rest else _shown(rest)
+    identity = _identity(scope, ["input", rest, chain], value, text, context)
+    return replace(identity, is_stray=is_stray)
 
 
 def _shown(rest: Any) -> str:

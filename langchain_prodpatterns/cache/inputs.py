@@ -49,6 +49,8 @@ class ReadInput:
     """The semantic text, or `None`."""
     rest: Any
     """What has to be equal, as JSON."""
+    is_stray: bool = False
+    """Whether the semantic text stands nowhere in it, so that all has to be equal."""
 
 
 def read_input(value: Any, key: InputKey[Any] | None) -> ReadInput:
@@ -69,7 +71,8 @@ def read_input(value: Any, key: InputKey[Any] | None) -> ReadInput:
         text = key(value)
         if not text or not text.strip():
             return ReadInput(whole, None, whole)
-        return ReadInput(whole, text, _without(whole, text))
+        is_stray = not any(text in value for value in _texts(whole))
+        return ReadInput(whole, text, _without(whole, text), is_stray)
     text, rest = _default(value, whole)
     return ReadInput(whole, text, rest)
 

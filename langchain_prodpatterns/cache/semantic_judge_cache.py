@@ -129,8 +129,9 @@ class SemanticJudgeCache(CacheUpkeep):
             max_bytes: Bytes of answers, texts and vectors to keep.
             namespace: Keeps tenants apart.
             key: Names the semantic text of a prompt, where that is only a part of the
-                last user text; the rest of the text then has to be equal. `None` from
-                it allows an equal request only.
+                last user text; the rest of the text then has to be equal. It has to
+                stand there as it is given: of one in other letters, all has to be
+                equal. `None` from it allows an equal request only.
             cost: `(answer, verdict)`: what each costs, in one unit; or a function that
                 prices a `Usage`, such as `lambda usage: usage.seconds`. By default in
                 usd, as the answers and verdicts were priced; where that is not known,
@@ -425,9 +426,10 @@ class SemanticJudgeCache(CacheUpkeep):
 
         Args:
             runnable: The chain.
-            key: Names the semantic text of an input; `None` from it allows an equal
-                input only. By default it is an input of text, the `question`, `input`
-                or `query` of a mapping, or the last message if it is a user's.
+            key: Names the semantic text of an input, as it stands there; `None` from
+                it allows an equal input only. By default it is an input of text, the
+                `question`, `input` or `query` of a mapping, or the last message if it
+                is a user's.
             scope: Partitions besides, such as the version of a prompt or of the
                 documents behind the chain. The code of its functions is not seen, nor
                 what an object like a vector store holds: two chains that differ in

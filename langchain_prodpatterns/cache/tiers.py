@@ -74,6 +74,7 @@ class Tiers:
         """
         self.background: Background = Background()
         """Where the judge is asked when nobody waits for it."""
+        self._stray_told = False
         self._store = store
         self._policy = policy
         self._judge = judge
@@ -137,6 +138,8 @@ class Tiers:
     def _similar(self, identity: Identity, part: Part, *, dry: bool) -> Steps[Lookup]:
         """Decide on the nearest question of the partition."""
         vector: Vector | None = None
+        if identity.is_stray:
+            self._tell_of_stray_text()
         if identity.text is not None:
             vector = yield from vector_of(identity.text, self._counters.quiet)
         if vector is None:
@@ -145,6 +148,14 @@ class Tiers:
         if decision.action == "miss":
             return missed(identity, decision.reason, sight)
         return (yield from self._offer(identity, sight, decision, part, dry=dry))
+
+    def _tell_of_stray_text(self) -> None:
+        if not self._stray_told:
+            self._stray_told = True
+            logger.warning(
+                "what `key` gives does not stand in the request as it is written, so "
+                "all of the request has to be equal: give a part of it (told once)"
+            )
 
     def _nearest(
         self, identity: Identity, vector: Vector

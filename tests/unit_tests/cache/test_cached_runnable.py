@@ -697,6 +697,28 @@ def test_a_copy_works(embeddings: CountingEmbeddings, clone: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        (lambda given: given["question"].lower(), 1),
+        (lambda given: given["question"].strip(), 0),
+        # Which of the two is asked about is not known: no mistake of the key's.
+        (lambda given: given["topic"], 0),
+        (lambda _: None, 0),
+    ],
+)
+def test_a_key_that_changes_the_text_is_told_of_once(
+    cache: SemanticJudgeCache,
+    caplog: pytest.LogCaptureFixture,
+    key: Any,
+    told: int,
+) -> None:
+    chain = cache.wrap(RunnableLambda(str), key=key)
+    for question in ("Which Loans? ", "Which Card? "):
+        chain.invoke({"question": question, "topic": question.split()[1]})
+    assert caplog.text.count("does not stand in the request") == told
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"bound": "chain"}, "only a Runnable can be wrapped, got str$"),

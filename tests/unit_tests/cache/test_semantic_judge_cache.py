@@ -598,6 +598,30 @@ async def test_a_key_that_fails_is_a_miss(open_cache: Open, by_async: bool) -> N
     assert cache.stats().errors == 2
 
 
+@pytest.mark.parametrize("chat", [True, False])
+async def test_a_key_that_changes_the_text_is_told_of_once(
+    open_cache: Open, caplog: pytest.LogCaptureFixture, by_async: bool, *, chat: bool
+) -> None:
+    cache = open_cache(judge=lambda _: True, key=lambda ms: str(ms[-1].content).lower())
+    asked = [f"How do I reset my {what}?" for what in ("Password", "password", "PIN")]
+    for text in asked:
+        prompt = _ask(text) if chat else text
+        assert await look_up(cache, prompt, by_async=by_async) is None
+        await update(cache, prompt, ANSWER, by_async=by_async)
+
+    assert caplog.text.count("does not stand in the request") == 1
+    assert "password" not in caplog.text.lower()
+
+
+async def test_a_key_that_gives_a_part_is_not_told_of(
+    open_cache: Open, caplog: pytest.LogCaptureFixture, by_async: bool
+) -> None:
+    cache = open_cache(judge=lambda _: True, key=lambda ms: ms[-1].content.strip("! "))
+    assert await look_up(cache, _ask("  how are you!"), by_async=by_async) is None
+    assert await look_up(cache, "how are you", by_async=by_async) is None
+    assert caplog.text == ""
+
+
 async def test_a_closed_cache_is_a_miss(
     cache: SemanticJudgeCache, by_async: bool
 ) -> None:
