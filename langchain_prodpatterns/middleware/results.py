@@ -7,6 +7,8 @@ from typing import Any, cast
 from langchain_core.messages import BaseMessage, ToolMessage, convert_to_messages
 from langgraph.types import Command
 
+_MESSAGES = "messages"
+
 ToolResult = ToolMessage | Command[Any]
 """What a tool gives to an agent."""
 
@@ -25,9 +27,8 @@ def messages_of(result: ToolResult) -> list[Any]:
         return [message for each in result for message in messages_of(each)]
     if isinstance(result, BaseMessage):
         return [result]
-    found = result.update.get("messages") if isinstance(result.update, dict) else None
-    # They may be written as dicts, which the state would read later.
-    return convert_to_messages(found) if isinstance(found, list) else []
+    found = (value for key, value in updates_of(result) if key == _MESSAGES)
+    return [message for value in found for message in _read(value)]
 
 
 def with_messages(result: ToolResult, messages: Sequence[Any]) -> ToolResult:
@@ -50,6 +51,27 @@ def with_messages(result: ToolResult, messages: Sequence[Any]) -> ToolResult:
     if isinstance(result, BaseMessage):
         only: ToolMessage = messages[0]
         return only
-    if not messages or not isinstance(result.update, dict):
+    if not messages:
         return result
-    return replace(result, update={**result.update, "messages": list(messages)})
+    rest = iter(messages)
+    pairs = [
+        (key, [next(rest) for _ in _read(value)] if key == _MESSAGES else value)
+        for key, value in updates_of(result)
+    ]
+    is_dict = isinstance(result.update, dict)
+    return replace(result, update=dict(pairs) if is_dict else pairs)
+
+
+def updates_of(command: Command[Any]) -> Sequence[tuple[str, Any]]:
+    """Return what a command writes: key and value, however that is written.
+
+    LangGraph takes a dict, pairs, and objects with annotated fields.
+    """
+    return command._update_as_tuples()  # noqa: SLF001 - the very reading of LangGraph
+
+
+def _read(value: Any) -> list[BaseMessage]:
+    """Read messages as the state will: they may be written as dicts, or be just one."""
+    if value is None:
+        return []
+    return convert_to_messages(value if isinstance(value, list) else [value])

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -515,6 +516,11 @@ def _found() -> ToolMessage:
     return ToolMessage(f"write to {OTHER}", tool_call_id="give-0")
 
 
+@dataclass
+class _Update:
+    messages: list[Any]
+
+
 WRITTEN = {"role": "tool", "content": f"write to {OTHER}", "tool_call_id": "give-0"}
 
 
@@ -525,6 +531,10 @@ WRITTEN = {"role": "tool", "content": f"write to {OTHER}", "tool_call_id": "give
         lambda: [_found()],
         lambda: [Command(update={"messages": [_found()]})],
         lambda: Command(update={"messages": [WRITTEN]}),
+        lambda: Command(update=(("messages", [_found()]),)),
+        lambda: Command(update=(("messages", _found()),)),
+        lambda: Command(update=(("messages", []), ("messages", [_found()]))),
+        lambda: Command(update=_Update([_found()])),
     ],
 )
 def test_every_form_of_a_result_is_guarded(run: Turn, give: Any) -> None:
