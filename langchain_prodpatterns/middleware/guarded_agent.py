@@ -14,6 +14,7 @@ from langchain_prodpatterns.errors import ConfigurationError, GuardBlocked
 from langchain_prodpatterns.guard.vault import scope_of
 from langchain_prodpatterns.middleware.guard import OUTSIDE_KEY, GuardMiddleware
 from langchain_prodpatterns.middleware.restoring import Restoring
+from langchain_prodpatterns.middleware.results import updates_of
 
 
 class GuardedAgent(Runnable[Any, Any]):
@@ -167,8 +168,11 @@ class GuardedAgent(Runnable[Any, Any]):
         guard = self.middleware.facing_in
         if guard is not None and isinstance(value, Command):
             answers = [guard.invoke(each, config) for each in _carriers(value)]
-            update = self._guarded(value.update, config)
-            return replace(value, update=update, resume=_answer(value, answers))
+            pairs = [
+                (key, self._guarded({key: written}, config)[key])
+                for key, written in updates_of(value)
+            ]
+            return _command(value, pairs, answers)
         messages = _messages_in(value)
         if guard is None or messages is None:
             return value
@@ -184,8 +188,11 @@ class GuardedAgent(Runnable[Any, Any]):
         guard = self.middleware.facing_in
         if guard is not None and isinstance(value, Command):
             answers = [await guard.ainvoke(each, config) for each in _carriers(value)]
-            update = await self._aguarded(value.update, config)
-            return replace(value, update=update, resume=_answer(value, answers))
+            pairs = [
+                (key, (await self._aguarded({key: written}, config))[key])
+                for key, written in updates_of(value)
+            ]
+            return _command(value, pairs, answers)
         messages = _messages_in(value)
         if guard is None or messages is None:
             return value
@@ -214,6 +221,17 @@ def _carriers(command: Command[Any]) -> list[AIMessage]:
     resume = command.resume
     answers = resume.values() if isinstance(resume, dict) else [resume]
     return [AIMessage("", additional_kwargs={"data": answer}) for answer in answers]
+
+
+def _command(
+    command: Command[Any],
+    pairs: Sequence[tuple[str, Any]],
+    answers: Sequence[AIMessage],
+) -> Command[Any]:
+    """Return a command with what came out of the guard."""
+    # None stays none: an update that is empty would count as input.
+    written = dict(pairs) if isinstance(command.update, dict) else pairs or None
+    return replace(command, update=written, resume=_answer(command, answers))
 
 
 def _answer(command: Command[Any], seen: Sequence[BaseMessage]) -> Any:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from langchain.agents.middleware import HumanInTheLoopMiddleware
+from langchain_core.messages import HumanMessage
 from langchain_core.tools import StructuredTool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
@@ -80,6 +81,28 @@ def test_a_human_sees_values_and_answers_in_private(
     for value in (MAIL, OTHER):
         assert value not in _stored(saver)
         assert value not in _prompts(model)
+
+
+@both_ways
+@pytest.mark.parametrize(
+    "update",
+    [
+        {"messages": [("user", f"Write to {OTHER}")]},
+        (("messages", [("user", f"Write to {OTHER}")]),),
+        [("messages", HumanMessage(f"Write to {OTHER}"))],
+    ],
+)
+def test_what_comes_with_an_answer_is_guarded_however_it_is_written(
+    run: Turn, update: Any
+) -> None:
+    saver = InMemorySaver()
+    agent, model = _asking_a_human([], saver, "batched")
+    thread = {"configurable": {"thread_id": "7"}}
+    run(agent, said(f"Write to {MAIL}"), thread)
+    approved = {"decisions": [{"type": "approve"}]}
+    run(agent, Command(resume=approved, update=update), thread)
+    assert OTHER not in _stored(saver)
+    assert OTHER not in _prompts(model)
 
 
 def test_an_answer_of_a_human_that_is_blocked_is_raised() -> None:
