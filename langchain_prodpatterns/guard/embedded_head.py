@@ -92,12 +92,13 @@ class EmbeddedHead:
         vectors = unit(embeddings.embed_documents(flat))
         said = np.asarray(words(flat))
         _one_each(vectors, said)
-        bags = _Bags(vectors, said, owner, attack)
+        axes = axes_of(vectors)
+        bags = _Bags(vectors @ axes, said, owner, attack)
         slope, bias = bags.fit(np.ones(len(texts), dtype=bool))
         alike = sources is None
         unseen = bags.unseen(np.arange(len(texts)) % _FOLDS if alike else source)
         name = str(fingerprint_of(embeddings))
-        return cls(slope, bias, unseen, source[~attack], name)
+        return cls(axes @ slope, bias, unseen, source[~attack], name)
 
     def logits(self, vectors: Sequence[Sequence[float]]) -> Reals:
         """Return how much each window looks like an attack, as a logit.
@@ -193,6 +194,23 @@ def unit(vectors: Sequence[Sequence[float]]) -> Reals:
         raise ValueError(msg)
     norms[norms == 0] = 1.0
     return np.asarray(rows / norms)
+
+
+def axes_of(vectors: Reals) -> Reals:
+    """Return orthonormal columns in whose span a slope is to be sought.
+
+    Every direction is held to 0 alike, so the best slope lies in the span of the
+    vectors (the representer theorem). Where they are fewer than their dimensions, that
+    takes a small part of the time: it grows with the third power.
+
+    Args:
+        vectors: One a row.
+
+    Returns:
+        A column for each axis.
+    """
+    many, dimensions = vectors.shape
+    return np.eye(dimensions) if many >= dimensions else np.linalg.qr(vectors.T)[0]
 
 
 def _labeled(

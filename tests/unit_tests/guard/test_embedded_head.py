@@ -14,11 +14,12 @@ from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
 from langchain_prodpatterns.errors import ConfigurationError, GuardBlocked
 from langchain_prodpatterns.fingerprints import fingerprint_of
-from langchain_prodpatterns.guard import GuardRunnable
+from langchain_prodpatterns.guard import GuardRunnable, embedded_head
 from langchain_prodpatterns.guard.classifier import InjectionClassifier
 from langchain_prodpatterns.guard.embedded_head import (
     FEWEST,
     EmbeddedHead,
+    axes_of,
     blended,
     unit,
 )
@@ -121,6 +122,39 @@ def test_a_head_is_one_embedder_s(head: EmbeddedHead) -> None:
         InjectionClassifier(head=head)
     with pytest.raises(ValueError, match="length 4, these have 2"):
         head.logits([[1.0, 2.0]])
+
+
+class Wide(Meanings):
+    """More dimensions than there are texts."""
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        chances = (np.random.default_rng(len(text)) for text in texts)
+        return [
+            [*narrow, *chance.normal(size=96)]
+            for narrow, chance in zip(
+                super().embed_documents(texts), chances, strict=True
+            )
+        ]
+
+
+def test_a_slope_in_the_span_of_few_vectors_is_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    short = InjectionClassifier.fit(ROWS, Wide()).head
+    seen: list[tuple[int, ...]] = []
+
+    def whole(vectors: Any) -> Any:
+        seen.append(axes_of(vectors).shape)
+        return np.eye(vectors.shape[1])
+
+    monkeypatch.setattr(embedded_head, "axes_of", whole)
+    long = InjectionClassifier.fit(ROWS, Wide()).head
+    assert short is not None
+    assert long is not None
+    assert seen == [(100, 60)]
+    assert short.slope == pytest.approx(long.slope, abs=1e-8)
+    assert short.unseen == pytest.approx(long.unseen, abs=1e-8)
+    assert short.bias == pytest.approx(long.bias, abs=1e-8)
 
 
 def test_too_few_rows_are_refused() -> None:
