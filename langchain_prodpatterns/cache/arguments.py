@@ -16,6 +16,7 @@ from langchain_prodpatterns.arguments import (
 )
 from langchain_prodpatterns.cache.lookups import parse_hit_id
 from langchain_prodpatterns.cache.metadata import TimeToLive
+from langchain_prodpatterns.cache.mistakes import MistakeError
 from langchain_prodpatterns.cache.policy import JUDGE_MODES
 from langchain_prodpatterns.cache.stores import CacheStore, Selection
 from langchain_prodpatterns.errors import ConfigurationError, StoreUnavailable
@@ -130,7 +131,7 @@ def check_generations(argument: str, given: Any) -> list[Generation]:
     """Return a model's generations, if they are some.
 
     Raises:
-        ConfigurationError: When they are anything else.
+        MistakeError: When they are anything else.
     """
     kind = type(given).__name__
     if isinstance(given, Sequence) and not isinstance(given, str | bytes):
@@ -139,7 +140,7 @@ def check_generations(argument: str, given: Any) -> list[Generation]:
             return list(given)
         kind = f"a {strange[0]} among them"
     msg = f"{argument} must be a list of Generation or ChatGeneration, got {kind}"
-    raise ConfigurationError(msg)
+    raise MistakeError(msg)
 
 
 def _is_generation(given: object) -> bool:

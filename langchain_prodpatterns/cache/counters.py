@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from langchain_prodpatterns.cache.decision import Outcome
+from langchain_prodpatterns.cache.mistakes import MistakeError
 from langchain_prodpatterns.cache.promise import Promise
 from langchain_prodpatterns.cache.stores import StoreCounts
 from langchain_prodpatterns.errors import StoreUnavailable
@@ -166,6 +167,9 @@ class Counters:
         except StoreUnavailable:
             # The store has told that it is away: once, not with each call.
             self.count("unavailable")
+        except MistakeError as error:
+            self.count("error")
+            logger.warning("cache: %s failed: %s", what, error)
         except Exception as error:  # noqa: BLE001 - stores, embeddings and keys fail in any way
             self.count("error")
             # Never the message: it may hold what a user wrote.

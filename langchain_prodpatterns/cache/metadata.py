@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from langchain_prodpatterns.arguments import is_number
-from langchain_prodpatterns.errors import ConfigurationError
+from langchain_prodpatterns.cache.mistakes import MistakeError
 
 TimeToLive: TypeAlias = float | Callable[[Any], float | None]
 """Seconds that an answer lives, or a function of the answer that tells them."""
@@ -31,8 +31,15 @@ class Labels:
     """When the call began that gave the answer, by `time.perf_counter`."""
 
     def metadata_of(self, answer: Any) -> dict[str, Any]:
-        """Return the metadata of an answer that JSON can hold."""
+        """Return the metadata of an answer that JSON can hold.
+
+        Raises:
+            MistakeError: When the function gives no mapping.
+        """
         named = self.function(answer) if self.function else {}
+        if not (named is None or isinstance(named, Mapping)):
+            msg = f"metadata must give a mapping, got {type(named).__name__}"
+            raise MistakeError(msg)
         return {**plain_metadata(self.run), **plain_metadata(named)}
 
 
@@ -69,10 +76,10 @@ def seconds_to_live(ttl: TimeToLive | None, answer: Any) -> float | None:
         The seconds; `None` is for ever.
 
     Raises:
-        ConfigurationError: When the function gives no number above 0.
+        MistakeError: When the function gives no number above 0.
     """
     seconds = ttl(answer) if callable(ttl) else ttl
     if seconds is None or (is_number(seconds) and seconds > 0):
         return seconds
     msg = f"ttl must give seconds above 0 or None, got {type(seconds).__name__}"
-    raise ConfigurationError(msg)
+    raise MistakeError(msg)

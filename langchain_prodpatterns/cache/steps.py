@@ -16,9 +16,9 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import merge_configs
 
+from langchain_prodpatterns.cache.mistakes import MistakeError
 from langchain_prodpatterns.cache.stores.base import CacheStore, Vector
 from langchain_prodpatterns.cache.workers import off_loop
-from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.judging import BoundJudge, YesNoVerdict
 from langchain_prodpatterns.observing import UsageProbe
 from langchain_prodpatterns.runnable import PatternRun
@@ -252,10 +252,6 @@ def vector_of(
     return vector
 
 
-class UnusableVectorError(ConfigurationError):
-    """Raised when the embeddings give for a text what is no vector."""
-
-
 def unit_vector(values: Sequence[float]) -> Vector | None:
     """Bring a vector to unit length.
 
@@ -266,7 +262,7 @@ def unit_vector(values: Sequence[float]) -> Vector | None:
         The vector, or `None` for one without a direction.
 
     Raises:
-        UnusableVectorError: When it is not one row of numbers.
+        MistakeError: When it is not one row of numbers.
     """
     try:
         vector = np.asarray(values, np.float32)
@@ -276,6 +272,6 @@ def unit_vector(values: Sequence[float]) -> Vector | None:
     if not vector.ndim or not vector.size or vector.size != vector.shape[-1]:
         kind = type(values).__name__
         msg = f"the embeddings must give a list of numbers for a text, gave a {kind}"
-        raise UnusableVectorError(msg)
+        raise MistakeError(msg)
     length = float(np.linalg.norm(vector))
     return vector.ravel() / np.float32(length) if 0 < length < np.inf else None

@@ -45,6 +45,9 @@ _OF_THIS_PROCESS = frozenset(
 
 def _check_path(path: str | Path | None) -> None:
     """Refuse what SQLite takes for a database of one connection alone."""
+    if not (path is None or isinstance(path, str | Path)):
+        msg = f"path must be the path of a file or None, got {path!r}"
+        raise ConfigurationError(msg)
     if path is not None and str(path) in _NO_FILES:
         msg = (
             f"path must be the path of a file, got {str(path)!r}: leave it out for "

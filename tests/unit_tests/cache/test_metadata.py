@@ -255,3 +255,31 @@ async def test_tenants_of_a_wrapped_chain_are_apart(
     config = {"configurable": {"tenant": "b"}}
     await call(chain, "how can I pay by card", config, by_async=by_async)
     assert cache.stats().judged_hits == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"ttl": lambda _: "1h"}, "ttl must give seconds above 0 or None, got str"),
+        ({"metadata": lambda _: "doc 7"}, "metadata must give a mapping, got str"),
+    ],
+)
+def test_a_function_that_gives_what_it_cannot_is_told_of(
+    open_cache: Open,
+    caplog: pytest.LogCaptureFixture,
+    options: dict[str, Any],
+    told: str,
+) -> None:
+    cache = open_cache(judge=lambda _: True)
+    chain = cache.wrap(RunnableLambda(str.upper), **options)
+    assert chain.invoke("my secret") == "MY SECRET"
+    assert f"update failed: {told}" in caplog.text
+    assert "secret" not in caplog.text.lower()
+    assert (cache.stats().stored, cache.stats().errors) == (0, 1)
+
+
+def test_a_function_may_name_nothing(open_cache: Open) -> None:
+    cache = open_cache(judge=lambda _: True)
+    chain: Any = cache.wrap(RunnableLambda(str.upper), metadata=lambda _: None)  # type: ignore[arg-type, return-value]  # who forgets to return
+    chain.invoke("a question")
+    assert cache.stats().stored == 1

@@ -584,7 +584,15 @@ async def test_what_is_no_vector_is_told_and_served_to_nobody_else(
     assert await look_up(cache, _ask("other"), by_async=by_async) is None
     assert await look_up(cache, _ask("one"), by_async=by_async)
     assert cache.stats().errors == 2
-    assert "UnusableVectorError" in caplog.text
+    assert "embedding failed: the embeddings must give a list of numbers" in caplog.text
+
+
+async def test_what_are_no_generations_are_told_of(
+    cache: SemanticJudgeCache, caplog: pytest.LogCaptureFixture, by_async: bool
+) -> None:
+    await update(cache, RESET, "an answer", by_async=by_async)
+    assert "return_val must be a list of Generation" in caplog.text
+    assert cache.stats().errors == 1
 
 
 async def test_a_key_that_fails_is_a_miss(open_cache: Open, by_async: bool) -> None:

@@ -185,6 +185,12 @@ def test_what_is_no_file_is_refused(path: str) -> None:
         LocalStore(path)
 
 
+@pytest.mark.parametrize("path", [3, b"answers.db", True])
+def test_what_is_no_path_is_refused(path: Any) -> None:
+    with pytest.raises(ConfigurationError, match="path must be the path of a file or"):
+        LocalStore(path)
+
+
 def test_an_alias_answers_and_goes_with_its_entry(store: LocalStore) -> None:
     store.add(entry("a"), EAST)
     store.add_alias("x-alias", "alias", "a")
