@@ -46,9 +46,10 @@ class KeptRouter(TaughtRouter):
             Another router; this one stays as it is.
 
         Raises:
-            ConfigurationError: When a tool or an example cannot be used.
+            ConfigurationError: When a tool or an example cannot be used, or an example
+                is of a tool that is there already.
         """
-        new = tuple(tool for tool, _ in read_routes(tools).values())
+        new = tuple(tool for tool, _ in read_routes(tools, examples).values())
         merged = {**(self.examples or {}), **(examples or {})} or None
         changed = self._with((*self.tools, *new), merged)
         if self._fitted:

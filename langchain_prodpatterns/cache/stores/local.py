@@ -44,7 +44,7 @@ _OF_THIS_PROCESS = frozenset(
 
 
 def _check_path(path: str | Path | None) -> None:
-    """Refuse what SQLite takes for a database of one connection alone."""
+    """Refuse what is no path, or one that gives each connection a database."""
     if not (path is None or isinstance(path, str | Path)):
         msg = f"path must be the path of a file or None, got {path!r}"
         raise ConfigurationError(msg)

@@ -68,6 +68,20 @@ def test_examples_come_with_a_tool() -> None:
     assert more.index.routes[0].examples[-1] == "a 50"
 
 
+def test_examples_may_be_all_that_an_added_tool_says() -> None:
+    def undescribed(text: str) -> str:
+        return text
+
+    more = _router().add([undescribed], examples={"undescribed": ["? 51"]})
+    assert more.select("? 51", 1) == [undescribed]
+
+
+def test_examples_of_a_tool_that_is_there_are_not_replaced() -> None:
+    router = _router(CLUSTERS[:2], examples={"a": ["a 50"]})
+    with pytest.raises(ConfigurationError, match="given for 'a', but the tools are"):
+        router.add([Route("z", "about z")], examples={"a": ["a 51"]})
+
+
 def test_a_tool_that_is_there_already_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="two tools are named 'a'"):
         _router().add([CLUSTERS[0]])
