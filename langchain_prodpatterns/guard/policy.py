@@ -196,7 +196,7 @@ class Policy:
     def _check_type(self, name: str, action: str) -> None:
         known = {*self._types, ANY, *((INJECTION,) if self._judged else ())}
         if name not in known:
-            hint = "" if self._judged else "; 'injection' needs a judge"
+            hint = "" if self._judged else "; 'injection' needs a judge or a classifier"
             names = ", ".join(sorted(known - {ANY}))
             msg = f"policy names no type {name!r}; known: {names}{hint}"
             raise ConfigurationError(msg)

@@ -141,4 +141,6 @@ def _resolve(detector: str | Detector) -> Detector:
         "a detector is a name or has `name` and `find(text)`, got "
         f"{type(detector).__name__}"
     )
+    if hasattr(detector, "detector"):
+        msg += ": give its `detector`"
     raise ConfigurationError(msg)

@@ -105,16 +105,17 @@ class LlmDetector:
         Raises:
             ConfigurationError: When an argument is of no use.
         """
-        if isinstance(types, str) or not types:
+        words = () if isinstance(types, str) else tuple(types or ())
+        if not words or not all(isinstance(each, str) for each in words):
             msg = f"types must be a list of words such as ['name'], got {types!r}"
             raise ConfigurationError(msg)
         check_window(window, OVERLAP)
         self._name = check_name(name)
-        self._types = frozenset(each.strip().casefold() for each in types)
+        self._types = frozenset(each.strip().casefold() for each in words)
         self._window = window
         self._judge: BoundJudge[PrivateRequest, PrivateVerdict] = BoundJudge(
             model,
-            question=_QUESTION.format(types=", ".join(types)),
+            question=_QUESTION.format(types=", ".join(words)),
             verdict_type=PrivateVerdict,
             timeout=timeout,
             name="guard:private",

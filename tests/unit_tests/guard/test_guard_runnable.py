@@ -27,6 +27,7 @@ from pydantic import SecretStr, ValidationError
 from langchain_prodpatterns.errors import ConfigurationError, GuardBlocked
 from langchain_prodpatterns.guard import (
     DEFAULT_DETECTORS,
+    Canary,
     GuardRunnable,
     InjectionRequest,
     PatternDetector,
@@ -251,7 +252,9 @@ async def test_empty_streams() -> None:
         ({"on_error": "allow"}, "on_error must be 'block' or 'flag'"),
         ({"policy": {"emial": "flag"}}, "no type 'emial'"),
         ({"policy": {"email": "drop"}}, "no action 'drop'"),
-        ({"policy": {"injection": "flag"}}, "needs a judge"),
+        ({"policy": {"injection": "flag"}}, "needs a judge or a classifier"),
+        ({"detectors": [Canary()]}, "got Canary: give its `detector`"),
+        ({"detectors": [3]}, r"`find\(text\)`, got int$"),
         ({"judge": 3}, "judge must be"),
         ({"judge": bool, "judge_timeout": 0}, "judge_timeout must be"),
         ({"judge_timeout": "5"}, "judge_timeout must be a number of seconds.*'5'"),

@@ -132,6 +132,7 @@ def test_where_a_quote_stands(quote: str, text: str, expected: list[str]) -> Non
     [
         ({"types": "name"}, "types must be a list"),
         ({"types": []}, "types must be a list"),
+        ({"types": ["name", 3]}, "types must be a list"),
         ({"window": OVERLAP}, "window must be at least"),
         ({"window": True}, "window must be at least"),
         ({"name": "My Type"}, "name is lower case"),
