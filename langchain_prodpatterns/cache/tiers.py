@@ -137,13 +137,16 @@ class Tiers:
 
     def _similar(self, identity: Identity, part: Part, *, dry: bool) -> Steps[Lookup]:
         """Decide on the nearest question of the partition."""
-        vector: Vector | None = None
+        if identity.text is None:
+            reason = "no text in it is compared by meaning, unless `key` names one"
+            return missed(identity, f"not asked before, and {reason}")
         if identity.is_stray:
             self._tell_of_stray_text()
-        if identity.text is not None:
-            vector = yield from vector_of(identity.text, self._counters.quiet)
+        vector = yield from vector_of(identity.text, self._counters.quiet)
         if vector is None:
-            return missed(identity, "not asked before, and nothing to compare")
+            return missed(
+                identity, "not asked before, and the embeddings gave no vector"
+            )
         sight, decision = yield from self._nearest(identity, vector)
         if decision.action == "miss":
             return missed(identity, decision.reason, sight)

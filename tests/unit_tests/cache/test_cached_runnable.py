@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from operator import itemgetter
 from typing import Any
 
 import pytest
@@ -694,6 +695,27 @@ def test_a_copy_works(embeddings: CountingEmbeddings, clone: Any) -> None:
         other = clone(chain)
         assert other.invoke("Why?").content == "a"
         other.cache.close()
+
+
+@pytest.mark.parametrize(
+    ("given", "key", "error", "reason"),
+    [
+        ({"topic": "loans"}, None, False, "unless `key` names one"),
+        ({"topic": "loans"}, itemgetter("topic"), False, "nothing similar is stored"),
+        ({"question": "loans?"}, None, True, "the embeddings gave no vector"),
+    ],
+)
+def test_a_miss_says_what_was_not_compared(
+    cache: SemanticJudgeCache,
+    embeddings: CountingEmbeddings,
+    given: dict[str, str],
+    key: Any,
+    error: bool,
+    reason: str,
+) -> None:
+    embeddings.error = ValueError("down") if error else None
+    chain = cache.wrap(RunnableLambda(str), key=key)
+    assert reason in chain.explain(given).reason
 
 
 @pytest.mark.parametrize(
