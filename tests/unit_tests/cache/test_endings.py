@@ -24,7 +24,7 @@ from pydantic import BaseModel
 
 from langchain_prodpatterns.cache.endings import Endings
 from langchain_prodpatterns.structured import SchemaParser, StructuredRetryParser
-from langchain_prodpatterns.testing import Reply, ScriptedChatModel
+from langchain_prodpatterns.testing import Fault, Reply, ScriptedChatModel
 
 GOOD = '{"text": "x"}'
 CUT = Reply.truncated('{"text": "x')
@@ -93,7 +93,7 @@ class FlakySearch(BaseRetriever):
 
 
 def unavailable() -> Runnable[Any, Any]:
-    down = model(ConnectionError()) | StrOutputParser()
+    down = model(Fault.server_error()) | StrOutputParser()
     return down.with_fallbacks([CANNED])
 
 
@@ -138,7 +138,7 @@ def flaky() -> Runnable[Any, Any]:
         lambda: RunnableLambda(broken).with_fallbacks([model(GOOD)]),
         lambda: model(CUT) | StrOutputParser() | model(GOOD),
         lambda: FakeListLLM(responses=["a"]),
-        lambda: model(ConnectionError()).with_fallbacks([model(GOOD)]),
+        lambda: model(Fault.server_error()).with_fallbacks([model(GOOD)]),
         # A step that ends at its limit, and does not show in the answer.
         lambda: (
             model(Reply.truncated("A long")) | str | model(GOOD) | StrOutputParser()
