@@ -295,6 +295,9 @@ def check_content(content: Content) -> None:
     if isinstance(content, ToolCall):
         msg = "a ToolCall is a part of a reply: give Reply(tool_calls=[ToolCall(...)])"
         raise ConfigurationError(msg)
+    if isinstance(content, BaseException):
+        msg = "an exception is no answer: give a Fault, such as Fault.server_error()"
+        raise ConfigurationError(msg)
     if isinstance(content, BaseMessage):
         msg = (
             f"{type(content).__name__} is no content: give its text, or an AIMessage "

@@ -72,6 +72,11 @@ def test_a_tool_call_alone_is_no_reply() -> None:
         Rule(replies=[ToolCall("search")])  # type: ignore[list-item]  # that is the test
 
 
+def test_an_exception_is_no_reply() -> None:
+    with pytest.raises(ConfigurationError, match="give a Fault, such as"):
+        Rule(reply=ConnectionError())  # type: ignore[arg-type]  # that is the test
+
+
 def test_no_one_is_told_to_come_again_before_now() -> None:
     with pytest.raises(ConfigurationError, match="0 or more, got -1"):
         Fault.rate_limit(retry_after=-1)
