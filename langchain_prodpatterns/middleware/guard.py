@@ -435,12 +435,15 @@ def _given(result: Any, call: _Call, request: ToolCallRequest) -> list[Any]:
 
 
 def _guard(given: GuardRunnable | None, options: dict[str, Any]) -> GuardRunnable:
-    if given is None:
-        return GuardRunnable(**options)
-    if not isinstance(given, GuardRunnable) or given.direction != "input":
-        msg = f"guard must be a GuardRunnable with direction='input', got {given!r}"
+    guard = GuardRunnable(**options) if given is None else given
+    if not isinstance(guard, GuardRunnable) or guard.direction != "input":
+        msg = f"guard must be a GuardRunnable with direction='input', got {guard!r}"
         raise ConfigurationError(msg)
-    if options or given.keys is not None:
-        msg = "a guard is set up already: give its options to it, and no keys"
+    if guard.keys is not None:
+        msg = "keys are for dicts, and an agent has messages: leave keys out"
         raise ConfigurationError(msg)
-    return given
+    if given is not None and options:
+        extra = ", ".join(sorted(options))
+        msg = f"a guard is set up already: give {extra} to it"
+        raise ConfigurationError(msg)
+    return guard

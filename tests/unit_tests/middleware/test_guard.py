@@ -597,9 +597,11 @@ def test_two_guards_with_two_names() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"direction": "output"}, "direction='input', got .*direction='output'"),
+        ({"keys": ["question"]}, "keys are for dicts, and an agent has messages"),
         ({"guard": GuardRunnable(direction="output")}, "direction='input'"),
         ({"guard": "email"}, "GuardRunnable"),
-        ({"guard": GuardRunnable(), "vault": Vault()}, "options"),
+        ({"guard": GuardRunnable(), "vault": Vault()}, "give vault to it"),
         ({"guard": GuardRunnable(keys=["question"])}, "keys"),
         ({"on_block": "stop"}, "on_block"),
         ({"blocked_answer": " "}, "blocked_answer"),
