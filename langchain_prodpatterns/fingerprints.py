@@ -5,6 +5,8 @@ from typing import Any
 
 from langchain_core.embeddings import Embeddings
 
+from langchain_prodpatterns.errors import ConfigurationError
+
 _NAMES = ("model", "model_name", "model_id", "deployment", "repo_id")
 _INNER = ("underlying_embeddings", "underlying_embedding")
 
@@ -30,6 +32,21 @@ class Fingerprint:
         """
         same_length = other.dimensions in {None, self.dimensions}
         return self.name == other.name and same_length
+
+
+def check_embeddings(embeddings: object) -> None:
+    """Refuse what are no embeddings.
+
+    Raises:
+        ConfigurationError: When they are anything else.
+    """
+    if isinstance(embeddings, Embeddings):
+        return
+    given = type(embeddings).__name__
+    if isinstance(embeddings, type):
+        given = f"a class, give {embeddings.__name__}(...)"
+    msg = f"embeddings must be LangChain Embeddings, got {given}"
+    raise ConfigurationError(msg)
 
 
 def fingerprint_of(embeddings: Embeddings) -> Fingerprint:

@@ -20,6 +20,7 @@ from langchain_prodpatterns.cache.mistakes import MistakeError
 from langchain_prodpatterns.cache.policy import JUDGE_MODES
 from langchain_prodpatterns.cache.stores import CacheStore, Selection
 from langchain_prodpatterns.errors import ConfigurationError, StoreUnavailable
+from langchain_prodpatterns.fingerprints import check_embeddings
 
 _MOST_DELTA = 0.5
 _OF_A_STORE = tuple(name for name in vars(CacheStore) if not name.startswith("_"))
@@ -45,9 +46,7 @@ def check_arguments(
     Raises:
         ConfigurationError: When an argument cannot work.
     """
-    if not isinstance(embeddings, Embeddings):
-        msg = f"embeddings must be an Embeddings, got {type(embeddings).__name__}"
-        raise ConfigurationError(msg)
+    check_embeddings(embeddings)
     if path is not None and not isinstance(path, str | Path):
         msg = f"path must be the path of a file or None, got {path!r}"
         raise ConfigurationError(msg)

@@ -29,7 +29,7 @@ from langchain_prodpatterns.calibration_file import (
     read_calibration,
 )
 from langchain_prodpatterns.errors import ConfigurationError
-from langchain_prodpatterns.fingerprints import fingerprint_of
+from langchain_prodpatterns.fingerprints import check_embeddings, fingerprint_of
 from langchain_prodpatterns.guard.embedded_head import (
     EmbeddedHead,
     blended,
@@ -166,10 +166,7 @@ class InjectionClassifier:
                 yes or no, there are too few attacks or harmless texts, or the sources
                 are not one for each row, or too few.
         """
-        if not isinstance(embeddings, Embeddings):
-            kind = type(embeddings).__name__
-            msg = f"embeddings must be LangChain Embeddings, got {kind}"
-            raise ConfigurationError(msg)
+        check_embeddings(embeddings)
         head = EmbeddedHead.fit(rows, embeddings, _shipped().all_scores, sources)
         return cls(embeddings=embeddings, head=head)
 

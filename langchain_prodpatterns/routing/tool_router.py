@@ -19,6 +19,7 @@ from langchain_prodpatterns.arguments import (
     refuse_unknown,
 )
 from langchain_prodpatterns.errors import ConfigurationError
+from langchain_prodpatterns.fingerprints import check_embeddings
 from langchain_prodpatterns.judging import Judge, JudgeLike, is_language_model
 from langchain_prodpatterns.routing.base import MARGIN, THRESHOLD, Embedded
 from langchain_prodpatterns.routing.binding import bind_tools
@@ -141,10 +142,7 @@ class ToolRouter(KeptRouter):
         check_seconds("fallback_timeout", fallback_timeout)
         check_count("max_learned", max_learned, optional=False)
         check_count("max_cached", max_cached, optional=False)
-        if not isinstance(embeddings, Embeddings):
-            kind = type(embeddings).__name__
-            msg = f"embeddings must be LangChain Embeddings, got {kind}"
-            raise ConfigurationError(msg)
+        check_embeddings(embeddings)
         found = read_routes(tools, examples)
         routes = [route for _, route in found.values()]
         index = kwargs.pop("index", None)

@@ -1,8 +1,15 @@
+import pytest
 from langchain_core.embeddings import Embeddings
 from langchain_openai import AzureOpenAIEmbeddings, OpenAIEmbeddings
 from pydantic import SecretStr
 
-from langchain_prodpatterns.fingerprints import Fingerprint, fingerprint_of, length_of
+from langchain_prodpatterns.errors import ConfigurationError
+from langchain_prodpatterns.fingerprints import (
+    Fingerprint,
+    check_embeddings,
+    fingerprint_of,
+    length_of,
+)
 from langchain_prodpatterns.testing import LexicalEmbeddings
 from tests.unit_tests.cache.conftest import CountingEmbeddings
 
@@ -75,3 +82,17 @@ def test_vectors_stand_beside_those_of_their_own_model_and_length() -> None:
     assert stored.admits(Fingerprint("model"))
     assert not stored.admits(Fingerprint("model", 4))
     assert not stored.admits(Fingerprint("another", 3))
+
+
+@pytest.mark.parametrize(
+    ("given", "got"),
+    [
+        ("openai", "got str$"),
+        (None, "got NoneType$"),
+        (LexicalEmbeddings, r"got a class, give LexicalEmbeddings\(\.\.\.\)$"),
+    ],
+)
+def test_what_are_no_embeddings_is_refused(given: object, got: str) -> None:
+    with pytest.raises(ConfigurationError, match=got):
+        check_embeddings(given)
+    check_embeddings(LexicalEmbeddings())
