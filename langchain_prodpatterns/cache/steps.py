@@ -264,14 +264,16 @@ def unit_vector(values: Sequence[float]) -> Vector | None:
     Raises:
         MistakeError: When it is not one row of numbers.
     """
+    kind, holds = type(values).__name__, "no numbers"
     try:
         vector = np.asarray(values, np.float32)
+        holds = f"shape {vector.shape}"
     except (TypeError, ValueError):
         vector = np.empty(0, np.float32)
     # A single number, as a vector, would be the same as every other.
     if not vector.ndim or not vector.size or vector.size != vector.shape[-1]:
-        kind = type(values).__name__
-        msg = f"the embeddings must give a list of numbers for a text, gave a {kind}"
+        given = f"gave {kind} with {holds}"
+        msg = f"the embeddings must give a list of numbers for a text, {given}"
         raise MistakeError(msg)
     length = float(np.linalg.norm(vector))
     return vector.ravel() / np.float32(length) if 0 < length < np.inf else None

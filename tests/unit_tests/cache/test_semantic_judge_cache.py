@@ -573,9 +573,22 @@ def test_a_vector_without_direction_leaves_the_exact_tier(
     assert cache.stats().errors == 0
 
 
-@pytest.mark.parametrize("vector", [None, 1.0, [], [[1.0, 0.0], [0.0, 1.0]], ["no"]])
+@pytest.mark.parametrize(
+    ("vector", "given"),
+    [
+        (None, "NoneType with shape ()"),
+        (1.0, "float with shape ()"),
+        ([], "list with shape (0,)"),
+        ([[1.0, 0.0], [0.0, 1.0]], "list with shape (2, 2)"),
+        (["no"], "list with no numbers"),
+    ],
+)
 async def test_what_is_no_vector_is_told_and_served_to_nobody_else(
-    open_cache: Open, caplog: pytest.LogCaptureFixture, vector: Any, by_async: bool
+    open_cache: Open,
+    caplog: pytest.LogCaptureFixture,
+    vector: Any,
+    given: str,
+    by_async: bool,
 ) -> None:
     embeddings = PlannedEmbeddings(one=vector, other=vector)
     cache = open_cache(embeddings, band=(0.8, 0.98))
@@ -584,7 +597,7 @@ async def test_what_is_no_vector_is_told_and_served_to_nobody_else(
     assert await look_up(cache, _ask("other"), by_async=by_async) is None
     assert await look_up(cache, _ask("one"), by_async=by_async)
     assert cache.stats().errors == 2
-    assert "embedding failed: the embeddings must give a list of numbers" in caplog.text
+    assert f"a list of numbers for a text, gave {given}" in caplog.text
 
 
 async def test_what_are_no_generations_are_told_of(
