@@ -80,10 +80,13 @@ _NEXT_PROPERTY = (
     r"|[\[}\]{]|\.\.\.|\Z|```)"
 )
 _NEXT_ITEM = rf"(?:{_Q}|[\w$\[{{(}}\]+.-]|\Z|```)"
+_LITERAL = (
+    r"(?:(?:true|false|null|True|False|None)\s*+(?:[,}\]]|\Z)|[tfnTFN][a-z]{0,3}+\Z)"
+)
 # A closing bracket ends a text only where what follows it is no text either.
 _CLOSED = (
-    rf"(?:\}}(?:\s*+,[ \t]*+(?:\n|{_Q}|[\[{{}}\]]|[\w$]++\s*+:|-?\d|\Z)|(?!\s*+,))"
-    r"|\](?=\s*+(?:[,}\]]|```|\Z)))"
+    rf"(?:\}}(?:\s*+,[ \t]*+(?:\n|{_Q}|[\[{{}}\]]|[\w$]++\s*+:|-?\d|{_LITERAL}|\Z)"
+    r"|(?!\s*+,))|\](?=\s*+(?:[,}\]]|```|\Z)))"
 )
 _AFTER_TEXT = {
     Place.ROOT: re.compile(rf"{_SPACES}(?:\Z|[,+}}\]]|```)|\s*+\n"),
@@ -342,9 +345,10 @@ class TextReader:
     def _likely_end(self, start: int, place: Place) -> int | None:
         """Return where a text ends whose quote is missing, if more follows on it.
 
-        That is before the next key, or before the brackets at the very end.
+        That is before the next key, or before the brackets at the very end. A key that
+        never ends has no value: where that stops does not matter.
         """
-        if self._cut or place is Place.ROOT:
+        if self._cut or place in {Place.ROOT, Place.KEY}:
             return None
         key = _KEY_AHEAD.search(self._text, start) if place is Place.FIELD else None
         if key:

@@ -144,6 +144,23 @@ def test_refuses_what_has_no_one_meaning(text: str) -> None:
         forgive(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "data"),
+    [
+        # What the last text ends with is its own.
+        ('{"a": 1, "b}', {"a": 1}),
+        ('[1, {"}', [1, {}]),
+        ('[[{"a": "b"}, false, 1], {"c": 2', [[{"a": "b"}, False, 1], {"c": 2}]),
+        ('[{"a": "b"}, nul', [{"a": "b"}, None]),
+        ('[{"a": "b"}, None, {"c": "', [{"a": "b"}, None, {"c": ""}]),
+    ],
+)
+def test_a_text_that_breaks_off_is_read_to_its_end(text: str, data: Any) -> None:
+    read = forgive(text)
+
+    assert (read.data, read.broken_off) == (data, True)
+
+
 @settings(deadline=None)
 @given(CONTAINERS, st.data())
 def test_a_beginning_of_json_breaks_off(value: Any, data: st.DataObject) -> None:
