@@ -45,7 +45,12 @@ from langchain_prodpatterns.cache.values import (
     answer_text,
     unpack,
 )
-from langchain_prodpatterns.judging import BoundJudge, Judgement, YesNoVerdict
+from langchain_prodpatterns.judging import (
+    BoundJudge,
+    JudgeFailure,
+    Judgement,
+    YesNoVerdict,
+)
 from langchain_prodpatterns.usage import NO_USAGE, Usage
 
 logger = logging.getLogger(__name__)
@@ -75,6 +80,7 @@ class Tiers:
         self.background: Background = Background()
         """Where the judge is asked when nobody waits for it."""
         self._stray_told = False
+        self._failures_told: set[str] = set()
         self._store = store
         self._policy = policy
         self._judge = judge
@@ -276,6 +282,7 @@ class Tiers:
         self._policy.costs.note_verdict(used)
         if judgement.failure is not None:
             self._counters.count("judge failure")
+            self._tell_once(judgement.failure)
             return
         identity, entry = question.identity, question.entry
         if question.decision.audit:
@@ -295,6 +302,16 @@ class Tiers:
                 self._store.add_alias(
                     identity.exact, identity.asked, entry.key, nearness
                 )
+
+    def _tell_once(self, failure: JudgeFailure) -> None:
+        """Log the first failure of a kind: a judge that never works would not show."""
+        if failure.kind not in self._failures_told:
+            self._failures_told.add(failure.kind)
+            logger.warning(
+                "the judge gave no verdict (%s: %s): a miss (told once of this kind)",
+                failure.kind,
+                failure.detail,
+            )
 
     def _read(self, entry: Entry, part: Part, *, noted: bool) -> Steps[Any]:
         """Read a stored value, and note it as served; a damaged one is put aside."""

@@ -155,12 +155,19 @@ async def test_a_rejection_is_remembered(
     "answer", ["garbage", None, {"yes": "perhaps"}, LookupError("secret")]
 )
 async def test_no_verdict_is_a_miss_and_is_not_remembered(
-    cache: SemanticJudgeCache, judge: ScriptedJudge, answer: Any, by_async: bool
+    cache: SemanticJudgeCache,
+    judge: ScriptedJudge,
+    answer: Any,
+    by_async: bool,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     await update(cache, RESET, ANSWER, by_async=by_async)
     judge.answer = answer
-    assert await look_up(cache, TYPO, by_async=by_async) is None
-    assert cache.stats().judge_failures == 1
+    for failures in (1, 2):
+        assert await look_up(cache, TYPO, by_async=by_async) is None
+        assert cache.stats().judge_failures == failures
+    assert caplog.text.count("the judge gave no verdict") == 1
+    assert "secret" not in caplog.text
 
     judge.answer = True
     assert await look_up(cache, TYPO, by_async=by_async)
