@@ -22,6 +22,7 @@
 
 # %%
 import json
+import logging
 import re
 import signal
 import subprocess
@@ -303,6 +304,10 @@ for name, value in product.best:
 def is_down(_draft: str) -> bool:
     """Stand in for a service that cannot be reached."""
     raise ConnectionError
+
+
+# That a critic gives no score is logged, once.
+logging.basicConfig(format="%(levelname)s %(message)s", stream=sys.stdout)
 
 
 def never_happy(_draft: str) -> str:

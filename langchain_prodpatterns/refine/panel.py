@@ -138,6 +138,7 @@ class Panel:
         self.tests = tests
         self._pairwise = self._pairwise_judge(criteria, model)
         self._check_tests()
+        self._told: set[tuple[str, str]] = set()
 
     @property
     def _critics(self) -> tuple[BoundVerifier | BoundCriteria, ...]:
@@ -175,12 +176,31 @@ class Panel:
                 score = critic.unscored(SKIPPED)
             else:
                 outcome = yield from making(critic.step(draft, task, facts, given))
-                score = scored(critic, outcome)
+                score = self.scored(critic, outcome)
                 used += outcome.usage
                 cut_short = cut_short or outcome.spent is not None
             scores.append(score)
             failing = failing or (score.failed and score.kind == "verifier")
         return Critique(tuple(scores), used, cut_short)
+
+    def scored(self, critic: BoundVerifier | BoundCriteria, outcome: Outcome) -> Score:
+        """Read what a critic says, and log where that is nothing, once of a kind.
+
+        Else nobody would hear of it who does not look at every round.
+
+        Args:
+            critic: Who was asked.
+            outcome: What came of asking.
+
+        Returns:
+            The score.
+        """
+        score = critic.read(outcome)
+        told = (score.critic, score.note)
+        if score.value is None and outcome.spent is None and told not in self._told:
+            self._told.add(told)
+            logger.warning("critic '%s' gave no score: %s (told once)", *told)
+        return score
 
     def gave(self, scores: Scores) -> bool:
         """Whether scores are those of these critics, so that others compare with them.
@@ -291,24 +311,6 @@ class Panel:
             )
         if problem is not None:
             raise ConfigurationError(problem)
-
-
-def scored(critic: BoundVerifier | BoundCriteria, outcome: Outcome) -> Score:
-    """Read what a critic says, and log where that is nothing.
-
-    Else nobody would hear of it who does not look at every round.
-
-    Args:
-        critic: Who was asked.
-        outcome: What came of asking.
-
-    Returns:
-        The score.
-    """
-    score = critic.read(outcome)
-    if score.value is None and outcome.spent is None:
-        logger.warning("critic '%s' gave no score: %s", score.critic, score.note)
-    return score
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from langchain_prodpatterns.refine.checkpoints import checkpointed
 from langchain_prodpatterns.refine.criteria import BoundCriteria, CriteriaRequest
 from langchain_prodpatterns.refine.drafts import Draft, read_draft
 from langchain_prodpatterns.refine.objects import RevisionError, read_json
-from langchain_prodpatterns.refine.panel import Critique, Panel, scored
+from langchain_prodpatterns.refine.panel import Critique, Panel
 from langchain_prodpatterns.refine.prompts import numbered, task_text
 from langchain_prodpatterns.refine.refinement import Plan
 from langchain_prodpatterns.refine.results import (
@@ -168,7 +168,7 @@ class SinglePrompt:
             outcome = yield from making(
                 verifier.step(draft, "", self.plan.writers.facts(number), self.value)
             )
-            scores.append(scored(verifier, outcome))
+            scores.append(self.plan.panel.scored(verifier, outcome))
         return (*scores, *marks)
 
     def _unjudged(self) -> Scores:

@@ -165,7 +165,6 @@ async def _late(request: Any) -> str:
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        ({"when": date(2026, 1, 2)}, "date is not JSON serializable"),
         (lambda _: {"when": date(2026, 1, 2)}, "date is not JSON serializable"),
         (_late, "'_late' is async"),
     ],

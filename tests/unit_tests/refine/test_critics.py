@@ -179,9 +179,11 @@ def test_a_critic_without_a_score_is_logged(
 ) -> None:
     model = ScriptedChatModel(default={"draft": "a", "revision": "b"})
     broken = Verifier(raising(KeyError("secret")), name="broken")
-    RefineChain(model, critics=[broken], mode=mode, max_rounds=1).invoke("x")
+    chain = RefineChain(model, critics=[broken], mode=mode, max_rounds=1)
+    for _ in range(2):
+        chain.invoke("x")
     assert "WARNING" in caplog.text
-    assert "critic 'broken' gave no score: KeyError" in caplog.text
+    assert caplog.text.count("critic 'broken' gave no score: KeyError") == 1
     assert "secret" not in caplog.text
 
 
