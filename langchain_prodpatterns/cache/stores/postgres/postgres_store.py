@@ -371,8 +371,8 @@ class PostgresStore(Methods, AsyncMethods):
     def reindex(self) -> int:
         """Give all vectors of large partitions to the index at once, and make it anew.
 
-        By the way they are given to it by some hundred a minute. This is for after a
-        `warm` or an import of very many. Until it is done lookups of near answers are
+        By the way about a hundred a second are given to it. This is for after a `warm`
+        or an import of very many. Until it is done lookups of near answers are
         misses, and nothing is stored: a million takes minutes, many more where the
         server's `maintenance_work_mem` does not hold them.
 
