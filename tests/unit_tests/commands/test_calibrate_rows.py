@@ -98,7 +98,9 @@ def test_two_bytes_a_character_are_refused_by_name(
 
 
 @pytest.mark.parametrize(
-    "packed", [b"text,label\na,1\n", gzip.compress(b"text,label\na,1\n")[:-9]]
+    "packed",
+    [b"text,label\na,1\n", gzip.compress(b"text,label\na,1\n")[:-9]],
+    ids=["not packed", "torn"],
 )
 def test_what_is_not_packed_or_torn_is_refused(tmp_path: Path, packed: bytes) -> None:
     path = tmp_path / "rows.csv.gz"
