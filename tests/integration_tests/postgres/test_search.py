@@ -199,6 +199,21 @@ def test_all_of_a_large_partition_is_given_to_the_index_at_once(
         assert found.entry.key == f"k{partition}-{n}"
 
 
+def test_where_they_lay_before_nothing_is_left_for_a_search_to_go_over(
+    filled: PostgresStore, dsn: str
+) -> None:
+    looked = r"vectors_side_by_side.*\n(?:(?!->).*\n)*?.*hit=(\d+)"
+
+    def is_clean() -> bool:
+        # A transaction that is open at that moment may still see what is gone.
+        filled.reindex()
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            plan = _plan(connection, "large", 100, analyze=True)
+        return int(re.findall(looked, plan)[0]) < 5
+
+    assert any(is_clean() for _ in range(50))
+
+
 def test_an_index_that_cannot_be_made_anew_is_there_as_it_was(
     filled: PostgresStore, dsn: str
 ) -> None:

@@ -47,7 +47,11 @@ CREATE {unlogged} TABLE {s}.vectors (
     namespace bytea NOT NULL,
     vector {v}.halfvec NOT NULL,
     indexed boolean NOT NULL DEFAULT false
-) WITH (parallel_workers = 0, autovacuum_vacuum_insert_scale_factor = 0.02);
+) WITH (
+    parallel_workers = 0,
+    autovacuum_vacuum_insert_scale_factor = 0.02,
+    autovacuum_vacuum_scale_factor = 0.02
+);
 CREATE INDEX vectors_side_by_side ON {s}.vectors (partition) INCLUDE (id, vector)
     WHERE NOT indexed AND {v}.vector_dims(vector) <= {most};
 CREATE INDEX vectors_long ON {s}.vectors (partition)
