@@ -139,12 +139,13 @@ class CacheStats:
 
 
 class Counters:
-    """Counts events, from any thread."""
+    """Counts events, and tells of some once; from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         guard(self, "_lock")
         self._counts: Counter[Event] = Counter()
+        self._told: set[str] = set()
 
     def __reduce__(self) -> Any:
         # A copy counts from zero.
@@ -154,6 +155,20 @@ class Counters:
         """Count an event."""
         with self._lock:
             self._counts[event] += times
+
+    def tell_once(self, what: str, message: str, *values: object) -> None:
+        """Log something that goes on and on, the first time.
+
+        Args:
+            what: What it is that is told once.
+            message: The message, as `logging` takes it.
+            *values: The values in it; none that a user wrote.
+        """
+        with self._lock:
+            if what in self._told:
+                return
+            self._told.add(what)
+        logger.warning(message, *values)
 
     @contextmanager
     def quiet(self, what: str) -> Iterator[None]:

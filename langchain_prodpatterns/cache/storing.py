@@ -1,6 +1,5 @@
 """What becomes of an answer: stored, or passed through if it is not worth it."""
 
-import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -21,8 +20,6 @@ from langchain_prodpatterns.cache.stores.base import Vector
 from langchain_prodpatterns.cache.values import Unstorable, answer_in, pack
 from langchain_prodpatterns.cache.warming import Warmed
 from langchain_prodpatterns.usage import Usage
-
-logger = logging.getLogger(__name__)
 
 
 class Storing:
@@ -48,8 +45,6 @@ class Storing:
         self._counters = counters
         self._recalls = recalls
         self._ttl = ttl
-        self._told: set[Event] = set()
-        self._misfit_told = False
 
     def keep(
         self,
@@ -113,14 +108,13 @@ class Storing:
         if vector is None or known is None or known.dimensions in {None, vector.size}:
             return vector
         self._counters.count("error")
-        if not self._misfit_told:
-            self._misfit_told = True
-            logger.warning(
-                "the embeddings give %d dimensions, the stored vectors have %d: "
-                "answers are kept for equal requests only (told once)",
-                vector.size,
-                known.dimensions,
-            )
+        self._counters.tell_once(
+            "misfit",
+            "the embeddings give %d dimensions, the stored vectors have %d: answers "
+            "are kept for equal requests only (told once)",
+            vector.size,
+            known.dimensions,
+        )
         return None
 
     def _entry(
@@ -174,6 +168,6 @@ class Storing:
     def _refuse(self, event: Event, error: Exception) -> None:
         """Count an answer that is passed through unstored, and tell of the first."""
         self._counters.count(event)
-        if event not in self._told:
-            self._told.add(event)
-            logger.warning("an answer is not cached (told once): %s", error)
+        self._counters.tell_once(
+            event, "an answer is not cached (told once): %s", error
+        )

@@ -45,12 +45,7 @@ from langchain_prodpatterns.cache.values import (
     answer_text,
     unpack,
 )
-from langchain_prodpatterns.judging import (
-    BoundJudge,
-    JudgeFailure,
-    Judgement,
-    YesNoVerdict,
-)
+from langchain_prodpatterns.judging import BoundJudge, Judgement, YesNoVerdict
 from langchain_prodpatterns.usage import NO_USAGE, Usage
 
 logger = logging.getLogger(__name__)
@@ -79,8 +74,6 @@ class Tiers:
         """
         self.background: Background = Background()
         """Where the judge is asked when nobody waits for it."""
-        self._stray_told = False
-        self._failures_told: set[str] = set()
         self._store = store
         self._policy = policy
         self._judge = judge
@@ -147,7 +140,11 @@ class Tiers:
             reason = "no text in it is compared by meaning, unless `key` names one"
             return missed(identity, f"not asked before, and {reason}")
         if identity.is_stray:
-            self._tell_of_stray_text()
+            self._counters.tell_once(
+                "stray text",
+                "what `key` gives does not stand in the request as it is written, so "
+                "all of the request has to be equal: give a part of it (told once)",
+            )
         vector = yield from vector_of(identity.text, self._counters.quiet)
         if vector is None:
             return missed(
@@ -157,14 +154,6 @@ class Tiers:
         if decision.action == "miss":
             return missed(identity, decision.reason, sight)
         return (yield from self._offer(identity, sight, decision, part, dry=dry))
-
-    def _tell_of_stray_text(self) -> None:
-        if not self._stray_told:
-            self._stray_told = True
-            logger.warning(
-                "what `key` gives does not stand in the request as it is written, so "
-                "all of the request has to be equal: give a part of it (told once)"
-            )
 
     def _nearest(
         self, identity: Identity, vector: Vector
@@ -282,7 +271,14 @@ class Tiers:
         self._policy.costs.note_verdict(used)
         if judgement.failure is not None:
             self._counters.count("judge failure")
-            self._tell_once(judgement.failure)
+            # A judge that never works would not show.
+            kind, detail = judgement.failure.kind, judgement.failure.detail
+            self._counters.tell_once(
+                f"no verdict: {kind}",
+                "the judge gave no verdict (%s: %s): a miss (told once of this kind)",
+                kind,
+                detail,
+            )
             return
         identity, entry = question.identity, question.entry
         if question.decision.audit:
@@ -302,16 +298,6 @@ class Tiers:
                 self._store.add_alias(
                     identity.exact, identity.asked, entry.key, nearness
                 )
-
-    def _tell_once(self, failure: JudgeFailure) -> None:
-        """Log the first failure of a kind: a judge that never works would not show."""
-        if failure.kind not in self._failures_told:
-            self._failures_told.add(failure.kind)
-            logger.warning(
-                "the judge gave no verdict (%s: %s): a miss (told once of this kind)",
-                failure.kind,
-                failure.detail,
-            )
 
     def _read(self, entry: Entry, part: Part, *, noted: bool) -> Steps[Any]:
         """Read a stored value, and note it as served; a damaged one is put aside."""
