@@ -18,11 +18,11 @@ from langchain_prodpatterns.cache.lookups import parse_hit_id
 from langchain_prodpatterns.cache.metadata import TimeToLive
 from langchain_prodpatterns.cache.mistakes import MistakeError
 from langchain_prodpatterns.cache.policy import JUDGE_MODES
+from langchain_prodpatterns.cache.promise import MOST_DELTA
 from langchain_prodpatterns.cache.stores import CacheStore, Selection
 from langchain_prodpatterns.errors import ConfigurationError, StoreUnavailable
 from langchain_prodpatterns.fingerprints import check_embeddings
 
-_MOST_DELTA = 0.5
 _OF_A_STORE = tuple(name for name in vars(CacheStore) if not name.startswith("_"))
 
 
@@ -50,7 +50,7 @@ def check_arguments(
     if path is not None and not isinstance(path, str | Path):
         msg = f"path must be the path of a file or None, got {path!r}"
         raise ConfigurationError(msg)
-    check_range("delta", delta, 0, _MOST_DELTA)
+    check_range("delta", delta, 0, MOST_DELTA)
     check_ttl("ttl", ttl)
     check_seconds("judge_timeout", judge_timeout)
     check_seconds("single_flight", single_flight)

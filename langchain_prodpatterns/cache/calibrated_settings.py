@@ -7,10 +7,9 @@ from typing import Any, Self
 from langchain_prodpatterns.arguments import is_number
 from langchain_prodpatterns.cache.calibration import JudgeRecord, Measured
 from langchain_prodpatterns.cache.evidence import Cell
+from langchain_prodpatterns.cache.promise import MOST_DELTA
 from langchain_prodpatterns.calibration_file import check_setting
 from langchain_prodpatterns.errors import ConfigurationError
-
-_MOST_DELTA = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,7 @@ class CacheSettings:
         """
         delta, band, judge = (given.get(name) for name in ("delta", "band", "judge"))
         promised = float(delta) if delta is not None and is_number(delta) else -1.0
-        check_setting("delta", 0 <= promised <= _MOST_DELTA)
+        check_setting("delta", 0 <= promised <= MOST_DELTA)
         check_setting("band", band is None or _is_pair(band, is_number))
         check_setting("judge", judge is None or _is_pair(judge, _is_count))
         check_setting("as_traffic", isinstance(given.get("as_traffic"), bool))

@@ -47,6 +47,8 @@ from langchain_prodpatterns.cache.evidence import EDGES, Evidence
 
 _Counts: TypeAlias = npt.NDArray[np.float64]
 
+MOST_DELTA = 0.5
+"""The greatest share of wrong answers that may be promised."""
 _USED = 0.5
 """The share of `delta` that is used. In streams of shuffled questions the share of
 wrong answers moves by about as much between what is learned and what comes."""
