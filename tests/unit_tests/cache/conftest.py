@@ -1,5 +1,6 @@
 """What the tests of the cache share."""
 
+import asyncio
 import copy
 import pickle
 import threading
@@ -13,6 +14,7 @@ from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGeneration
 
 from langchain_prodpatterns.cache import SemanticJudgeCache
+from langchain_prodpatterns.cache.flights import Flights, Place
 from langchain_prodpatterns.cache.questions import SameAnswerRequest
 from langchain_prodpatterns.testing import LexicalEmbeddings
 
@@ -24,6 +26,30 @@ CLONES: list[Callable[[Any], Any]] = [
 
 LLM = "[('model_name', 'm'), ('stop', None)]"
 """The `llm_string` of a model that LangChain cannot serialize."""
+
+
+class Boarding:
+    """Counts who has joined a flight, at its head or behind, to wait for them all."""
+
+    def __init__(self, flights: Flights) -> None:
+        self._joined = 0
+        self._told = threading.Condition()
+        self._join = flights.join
+        flights.join = self._count  # type: ignore[method-assign]  # counts
+
+    def _count(self, key: str) -> Place:
+        place = self._join(key)
+        with self._told:
+            self._joined += 1
+            self._told.notify_all()
+        return place
+
+    def wait_for(self, count: int) -> None:
+        with self._told:
+            assert self._told.wait_for(lambda: self._joined >= count, 60), self._joined
+
+    async def await_for(self, count: int) -> None:
+        await asyncio.to_thread(self.wait_for, count)
 
 
 class CountingEmbeddings(Embeddings):

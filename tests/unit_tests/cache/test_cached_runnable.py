@@ -34,7 +34,12 @@ from langchain_prodpatterns import track
 from langchain_prodpatterns.cache import CachedRunnable, SemanticJudgeCache, flights
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.testing import Reply, ScriptedChatModel, ToolCall
-from tests.unit_tests.cache.conftest import CLONES, CountingEmbeddings, ScriptedJudge
+from tests.unit_tests.cache.conftest import (
+    CLONES,
+    Boarding,
+    CountingEmbeddings,
+    ScriptedJudge,
+)
 
 Open = Callable[..., SemanticJudgeCache]
 Run = Callable[..., Any]
@@ -641,11 +646,13 @@ def test_followers_of_what_is_not_stored_run_side_by_side(
             meeting.wait(30)  # breaks unless all three are here at once
         return {"x": object()}
 
+    boarded = Boarding(cache.core.flights)
     chain = cache.wrap(RunnableLambda(work))
     with ThreadPoolExecutor(4) as pool:
         first = pool.submit(chain.invoke, "Why?")
         assert leading.wait(30)
         others = [pool.submit(chain.invoke, "Why?") for _ in range(3)]
+        boarded.wait_for(4)
         go.set()
         assert all(f.result(30) for f in [first, *others])
 
@@ -817,13 +824,18 @@ async def test_where_all_calls_fail_nobody_waits_for_all_of_them(
 ) -> None:
     calls = 0
     together = asyncio.Barrier(4)
+    boarded = Boarding(cache.core.flights)
 
     async def fail(_: str) -> str:
         nonlocal calls
         calls += 1
-        if calls > 2:
+        if calls == 1:
+            await boarded.await_for(6)
+        elif calls == 2:
+            await boarded.await_for(6 + 5)
+        else:
             # All who are left fail at the same time, not one behind the other.
-            await asyncio.wait_for(together.wait(), 20)
+            await asyncio.wait_for(together.wait(), 60)
         raise ConnectionError
 
     chain = cache.wrap(RunnableLambda(lambda _: "", fail))

@@ -13,7 +13,7 @@ from langchain_core.outputs import Generation
 
 from langchain_prodpatterns.cache import SemanticJudgeCache
 from langchain_prodpatterns.testing import ScriptedChatModel
-from tests.unit_tests.cache.conftest import LLM, CountingEmbeddings
+from tests.unit_tests.cache.conftest import LLM, Boarding, CountingEmbeddings
 
 Open = Callable[..., SemanticJudgeCache]
 ANSWER = [Generation(text="because")]
@@ -44,31 +44,21 @@ class Gate:
         return "because"
 
 
-def waiting(cache: SemanticJudgeCache) -> Callable[[], int]:
+def boarding(cache: SemanticJudgeCache) -> Boarding:
     """Count the callers that have missed and are about to wait."""
-    flights = cache._flight._flights  # type: ignore[union-attr]  # opened with one
-    joined: list[str] = []
-    join = flights.join
-
-    def noted(key: str) -> Any:
-        joined.append(key)
-        return join(key)
-
-    flights.join = noted  # type: ignore[method-assign]  # counts
-    return lambda: len(joined)
+    return Boarding(cache._flight._flights)  # type: ignore[union-attr]  # opened with one
 
 
 def test_sixteen_threads_make_one_call(open_cache: Open) -> None:
     cache = open_cache(band=(0.8, 0.99), single_flight=LONG)
     set_llm_cache(cache)
-    joined, gate = waiting(cache), Gate()
+    boarded, gate = boarding(cache), Gate()
     model = ScriptedChatModel(respond=gate)
 
     with ThreadPoolExecutor(16) as pool:
         calls = [pool.submit(model.invoke, "Why is it so?") for _ in range(16)]
         assert gate.begun.wait(LONG)
-        while joined() < 16:
-            threading.Event().wait(0.001)
+        boarded.wait_for(16)
         gate.go.set()
         answers = [call.result() for call in calls]
 
@@ -120,12 +110,11 @@ def test_who_leads_is_never_made_to_wait(open_cache: Open) -> None:
 def test_an_answer_not_worth_storing_ends_the_wait(open_cache: Open) -> None:
     cache = open_cache(band=(0.8, 0.99), single_flight=LONG)
     assert cache.lookup("Why?", LLM) is None
-    joined = waiting(cache)
+    boarded = boarding(cache)
 
     with ThreadPoolExecutor(1) as pool:
         other = pool.submit(cache.lookup, "Why?", LLM)
-        while not joined():
-            threading.Event().wait(0.001)
+        boarded.wait_for(1)
         cache.update("Why?", LLM, [Generation(text="")])
 
         assert other.result(LONG) is None
@@ -195,13 +184,12 @@ def test_sixteen_near_questions_make_one_verdict(open_cache: Open, yes: bool) ->
     set_llm_cache(cache)
     model = ScriptedChatModel(respond=lambda _: "because")
     model.invoke("Why is it so?")
-    joined = waiting(cache)
+    boarded = boarding(cache)
 
     with ThreadPoolExecutor(16) as pool:
         calls = [pool.submit(model.invoke, "Why is it so") for _ in range(16)]
         assert begun.wait(LONG)
-        while joined() < 16:
-            threading.Event().wait(0.001)
+        boarded.wait_for(16)
         go.set()
         assert {call.result().text for call in calls} == {"because"}
 
