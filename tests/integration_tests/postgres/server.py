@@ -73,14 +73,17 @@ class OwnServer:
     Its port stays the same. It ends with the process, however that ends.
     """
 
-    def __init__(self, parent: Path | None = None) -> None:
+    def __init__(
+        self, parent: Path | None = None, *, primary: "OwnServer | None" = None
+    ) -> None:
         """Start it.
 
         Args:
             parent: Where its folder is made, by default where temporary files are.
+            primary: The server that it is a standby of, until it is promoted.
         """
         self._user = _unprivileged()
-        self._password = secrets.token_hex(16)
+        self._password: str = primary._password if primary else secrets.token_hex(16)
         parent = parent or folder_of_others()
         self.folder = Path(tempfile.mkdtemp(prefix="postgres-", dir=parent))
         self._data = self.folder / "data"
@@ -94,7 +97,13 @@ class OwnServer:
         self.port = free_port()
         try:
             self._programs = self._runnable()
-            self._create()
+            self._data.mkdir(mode=stat.S_IRWXU)
+            for path in (self.folder, self._data):
+                self._give(path)
+            if primary is None:
+                self._create()
+            else:
+                self._copy(primary)
             self.start()
         except BaseException:
             self.close()
@@ -141,6 +150,13 @@ class OwnServer:
         for (pid,) in rows:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+
+    def promote(self) -> None:
+        """Have a standby take over; return when it writes."""
+        with connected(self) as connection:
+            connection.execute(
+                "SELECT pg_promote(wait_seconds => %s)", (int(PATIENCE),)
+            )
 
     def restart(self, **settings: str) -> None:
         """Stop it and start it, maybe with other settings."""
@@ -194,10 +210,7 @@ class OwnServer:
         secret = self.folder / "password"
         secret.write_text(self._password, "utf-8")
         secret.chmod(stat.S_IRUSR)
-        self._data.mkdir(mode=stat.S_IRWXU)
-        for path in (self.folder, self._data, secret):
-            if self._user:
-                shutil.chown(path, self._user)
+        self._give(secret)
         options = ["--username", USER, "--pwfile", str(secret), "--pgdata"]
         made = self._run(
             "initdb",
@@ -205,10 +218,22 @@ class OwnServer:
             # A password costs milliseconds at each connection by default.
             *("--auth=scram-sha-256", "--set", "scram_iterations=1"),
         )
+        self._expect(made)
+        secret.unlink()
+
+    def _copy(self, primary: "OwnServer") -> None:
+        where = ["--dbname", primary.dsn(), "--pgdata", str(self._data)]
+        how = ("--write-recovery-conf", "--checkpoint=fast", "--no-sync")
+        self._expect(self._run("pg_basebackup", *where, *how))
+
+    def _give(self, path: Path) -> None:
+        if self._user:
+            shutil.chown(path, self._user)
+
+    def _expect(self, made: subprocess.Popen[bytes]) -> None:
         if made.wait(PATIENCE) != 0:
             msg = f"no database could be made: {self.log()[-2_000:]}"
             raise RuntimeError(msg)
-        secret.unlink()
 
     def _spawn(self, settings: dict[str, str]) -> None:
         given = {**_SETTINGS, "port": str(self.port), **settings}

@@ -214,6 +214,42 @@ def test_a_restart_under_load_serves_nothing_wrong(
         assert user.count("error") == 0
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_a_standby_serves_and_once_it_is_promoted_it_stores(
+    way: Way, proxied_dsn: str, proxy: Proxy, own_server: OwnServer, own_database: str
+) -> None:
+    with using(proxied_dsn, way, local_entries=8) as user, using(proxied_dsn) as other:
+        user.fill()
+        with OwnServer(primary=own_server) as standby:
+            user.store(NEW)
+            eventually(lambda: _entries(standby, own_database) == len(QUESTIONS) + 1)
+
+            own_server.kill()
+            assert other.sees_nothing()
+
+            proxy.to(standby.port)
+            eventually(user.sees_everything)
+            eventually(other.sees_everything)
+            before = user.count("unavailable")
+            user.store("Why not yet")
+            assert user.count("unavailable") == before + 1
+
+            standby.promote()
+            eventually(lambda: user.keeps("Why later"))
+            assert other.look_up(NEW)
+            other.cache.clear()
+            eventually(lambda: not user.look_up(NEW))
+            assert user.count("error") == other.count("error") == 0
+        proxy.to(own_server.port)
+
+
+def _entries(server: OwnServer, database: str) -> int:
+    with connected(server, database) as connection:
+        counted = connection.execute("SELECT count(*) FROM prodpatterns.entries")
+        (entries,) = counted.fetchone() or (0,)
+    return int(entries)
+
+
 def test_a_server_that_only_reads_serves_and_stores_nothing(
     user: User, own_server: OwnServer, own_database: str
 ) -> None:

@@ -125,6 +125,24 @@ def test_a_removal_is_told_without_notifications(
     heard.wait_for(Selection(key="ka"))
 
 
+def test_a_removal_is_told_by_a_database_that_has_gone_back(
+    open_store: OpenStore, dsn: str
+) -> None:
+    mine = open_store()
+    for _ in range(3):
+        mine.remove(MARK)
+    ask(dsn, "UPDATE prodpatterns.recalls SET at = at - interval '2 minutes'")
+    heard = _begin_to_hear(mine, open_store(hear_seconds=NEVER))
+    # It is restored from a backup of before all of them.
+    ask(dsn, "DELETE FROM prodpatterns.recalls")
+    ask(dsn, "ALTER TABLE prodpatterns.recalls ALTER COLUMN id RESTART WITH 1")
+
+    mine.remove(Selection(key="ka"))
+    heard.wait_for(Selection())
+    mine.remove(Selection(key="kb"))
+    heard.wait_for(Selection(key="kb"))
+
+
 def test_who_removes_is_not_told(open_store: OpenStore) -> None:
     mine = open_store()
     heard = Heard(mine)

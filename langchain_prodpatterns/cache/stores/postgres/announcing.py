@@ -6,8 +6,9 @@ is missed by who was not connected, or is behind a pooler that hands none on.
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from langchain_prodpatterns.cache.stores.base import Selection
 from langchain_prodpatterns.cache.stores.postgres.statements import (
@@ -23,13 +24,16 @@ KEPT_SECONDS = 600
 """How long a row of `recalls` is kept: who has not read it by then has read nothing."""
 
 _LATE_SECONDS = 60.0
+# The greatest number is always there, whether there is news or not.
 _NEWS = """
-SELECT id, origin, selection, extract(epoch FROM clock_timestamp() - at)::float8
-FROM {s}.recalls WHERE id > %(low)s
+SELECT r.id, extract(epoch FROM r.at)::float8, r.origin, r.selection,
+    extract(epoch FROM clock_timestamp() - r.at)::float8, greatest.top
+FROM (SELECT coalesce(max(id), 0) AS top FROM {s}.recalls) greatest
+LEFT JOIN {s}.recalls r ON r.id > %(low)s
 """
 # Not beyond the greatest: lower ones may be on their way.
 _FIRST = """
-SELECT r.id, r.origin, r.selection,
+SELECT r.id, extract(epoch FROM r.at)::float8, r.origin, r.selection,
     extract(epoch FROM clock_timestamp() - r.at)::float8, old.low
 FROM (
     SELECT coalesce(max(id), 0) AS low FROM {s}.recalls
@@ -86,7 +90,8 @@ class Hearing:
     """Seconds, from any point in time."""
     low: int | None = None
     """The number beyond which announcements are read; `None` before the first time."""
-    _heard: dict[int, float] = field(default_factory=dict, init=False)
+    _heard: dict[tuple[int, float], float] = field(default_factory=dict, init=False)
+    """When the announcement of a number and a time was read."""
     _began_at: float = field(init=False)
     _asked_at: float = field(init=False)
 
@@ -108,8 +113,9 @@ class Hearing:
         """Return what others removed, of what the batch has read.
 
         What was removed before this process began is none: nothing that it has could
-        be of before. What was removed while it could not ask for long is not known:
-        then it may be anything.
+        be of before. What was removed while it could not ask for long is not known, nor
+        is it where the database has gone back to a backup or to a standby that lacked
+        the last: then it may be anything.
 
         Args:
             low: What it was asked with.
@@ -119,30 +125,35 @@ class Hearing:
         kept = _LATE_SECONDS if low is None else KEPT_SECONDS / 2
         missed = now - self._asked_at > kept
         self._asked_at = now
+        bound = int(result.rows[0][-1])
         if low is None and self.low is None:
-            self.low = int(result.rows[0][-1])
-        fresh = [
-            row
-            for row in result.rows
-            if row[0] is not None and row[0] not in self._heard
-        ]
-        self._heard.update((row[0], now) for row in fresh)
+            self.low = bound
+        elif low is not None and 0 < bound < low:
+            # Numbers begin anew below those that were read: so does the hearing.
+            self.low, self._heard = None, {}
+            return [Selection()]
+        fresh = [row for row in result.rows if self._is_new(row)]
+        self._heard.update(((row[0], row[1]), now) for row in fresh)
         self._forget(now)
         if missed:
             return [Selection()]
         lived = now - self._began_at
         return [
             selection_of(selection)
-            for _, origin, selection, age, *_ in fresh
+            for _, _, origin, selection, age, _ in fresh
             if origin != self.origin and age <= lived
         ]
+
+    def _is_new(self, row: Sequence[Any]) -> bool:
+        # A number may come again, at another time, after the database has gone back.
+        id_, at, *_ = row
+        return id_ is not None and (id_, at) not in self._heard
 
     def _forget(self, now: float) -> None:
         """Read no more what was read long ago: until then a lower number may come.
 
         Numbers are drawn before a transaction is committed, so they come in any order.
         """
-        old = [id_ for id_, at in self._heard.items() if now - at > _LATE_SECONDS]
-        self.low = max([self.low or 0, *old])
-        for id_ in [id_ for id_ in self._heard if id_ <= self.low]:
-            del self._heard[id_]
+        old = [one for one, at in self._heard.items() if now - at > _LATE_SECONDS]
+        low = self.low = max([self.low or 0, *(id_ for id_, _ in old)])
+        self._heard = {one: at for one, at in self._heard.items() if one[0] > low}

@@ -20,15 +20,24 @@ OWN, OTHER = "own", "other"
 TEXTS = st.text(st.characters(), max_size=20)
 
 
-def _rows(*ids: int, origin: str = OTHER, age: float = 0.0) -> Result:
-    rows = [(id_, origin, json.dumps({"key": f"k{id_}"}), age) for id_ in ids]
-    return Result(rows, len(rows))
+def _rows(
+    *ids: int,
+    origin: str = OTHER,
+    at: float = 0.0,
+    age: float = 0.0,
+    bound: int | None = None,
+) -> Result:
+    """Return what asking gives: one row without an announcement, if need be.
+
+    Its last column is the greatest number that there is, where none is given.
+    """
+    last = max(ids, default=0) if bound is None else bound
+    rows = [(i, at, origin, json.dumps({"key": f"k{i}"}), age, last) for i in ids]
+    return Result(rows or [(None,) * 5 + (last,)], len(rows))
 
 
 def _first(low: int, *ids: int, age: float = 0.0) -> Result:
-    """Return what the first time gives: one row without an announcement, if need be."""
-    rows = _rows(*ids, age=age).rows or [(None, None, None, None)]
-    return Result([(*row, low) for row in rows], len(rows))
+    return _rows(*ids, age=age, bound=low)
 
 
 def _keys(selections: list[Selection]) -> list[str | None]:
@@ -95,6 +104,31 @@ def test_what_is_new_is_asked_for() -> None:
     assert "id > %(low)s" in statement.text
 
 
+def test_who_reads_a_database_of_before_hears_from_there_on(hearing: Hearing) -> None:
+    assert hearing.news(10, _rows(bound=0)) == []
+    assert hearing.news(10, _rows(bound=10)) == []
+
+    assert hearing.news(10, _rows(bound=9)) == [Selection()]
+
+    assert hearing.low is None
+    assert _keys(hearing.news(None, _first(8, 9))) == ["k9"]
+    assert _keys(hearing.news(8, _rows(9, 10))) == ["k10"]
+
+
+def test_two_that_read_a_database_of_before_at_once_hear_from_there_on(
+    hearing: Hearing,
+) -> None:
+    assert hearing.news(10, _rows(bound=9)) == [Selection()]
+    assert hearing.news(10, _rows(bound=9)) == [Selection()]
+    assert _keys(hearing.news(None, _first(8, 9))) == ["k9"]
+
+
+def test_a_number_that_comes_again_at_another_time_is_heard(hearing: Hearing) -> None:
+    assert _keys(hearing.news(10, _rows(11))) == ["k11"]
+    assert _keys(hearing.news(10, _rows(11, at=1.0))) == ["k11"]
+    assert hearing.news(10, _rows(11, at=1.0)) == []
+
+
 def test_what_others_say_is_heard_once(hearing: Hearing) -> None:
     assert _keys(hearing.news(10, _rows(11, 12))) == ["k11", "k12"]
     assert hearing.news(10, _rows(11, 12)) == []
@@ -153,7 +187,8 @@ def test_each_is_heard_exactly_once_in_whatever_order_they_come(
         visible = order[: len(visible) + data.draw(st.integers(1, 5))]
         low = hearing.low
         assert low is not None
-        heard += _keys(hearing.news(low, _rows(*(i for i in visible if i > low))))
+        shown = _rows(*(i for i in visible if i > low), bound=max(visible))
+        heard += _keys(hearing.news(low, shown))
 
     assert sorted(heard, key=str) == sorted((f"k{id_}" for id_ in order), key=str)
 

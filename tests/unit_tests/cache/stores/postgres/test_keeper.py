@@ -240,9 +240,9 @@ def test_a_listener_is_told_of_what_others_removed() -> None:
 
     def answer(batch: Batch) -> list[Result] | None:
         if "low" in batch.statements[0].values:
-            theirs = (6, "other", '{"key": "k"}', 0.0)
-            return [Result([theirs, (7, keeper.origin, "{}", 0.0)], 2)]
-        return [Result([(None, None, None, None, 5)], 1)]
+            theirs = (6, 0.0, "other", '{"key": "k"}', 0.0, 7)
+            return [Result([theirs, (7, 0.0, keeper.origin, "{}", 0.0, 7)], 2)]
+        return [Result([(None, None, None, None, None, 5)], 1)]
 
     _run(keeper.hear(), answer)
     assert told == []
@@ -256,6 +256,6 @@ def test_what_was_all_removed_may_be_of_another_model_now() -> None:
     keeper = _keeper()
     keeper.known = Fingerprint("m", 2)
 
-    _run(keeper.hear(), lambda _: [Result([(6, "other", "{}", 0.0, 5)], 1)])
+    _run(keeper.hear(), lambda _: [Result([(6, 0.0, "other", "{}", 0.0, 5)], 1)])
 
     assert keeper.known is None
