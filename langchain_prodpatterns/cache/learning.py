@@ -20,6 +20,8 @@ _JUDGE = "judge"
 _HINT = "hint:"
 _LABELED = f"{LASTING}labeled pairs"
 _TESTED = f"{LASTING}the judge"
+LASTING_PARTITIONS = (_LABELED, _TESTED)
+"""What is counted under a name of its own, since it is of no partition."""
 _MAX_PARTITIONS = 1024
 _STALE_SECONDS = 30.0
 _NEW_VERDICTS = 8

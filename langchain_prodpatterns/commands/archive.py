@@ -5,6 +5,8 @@
 {"key": "...", "partition": "...", "exact": "...", "text": "...", "vector": "...", ...}
 ```
 
+What was learned follows (`commands.learned`).
+
 A vector is the base64 of its float32 numbers, little endian. Times are seconds since
 the epoch: an answer goes on to age while it is in a file. What is in a file is data: it
 is checked field by field, and what is not of this form is refused by its line number,
@@ -71,7 +73,7 @@ def read_header(line: str) -> Header:
     Raises:
         BadLine: When it is no header, or of a version that is not known here.
     """
-    given = _read_object(line)
+    given = read_fields(line)
     if given.get("format") != FORMAT:
         msg = "no export of `prodpatterns cache export`"
         raise BadLine(msg)
@@ -108,11 +110,26 @@ def entry_line(entry: Entry, vector: Vector | None) -> str:
     )
 
 
-def read_entry(line: str, header: Header, now: float) -> tuple[Entry, Vector | None]:
+def read_fields(line: str) -> Mapping[str, Any]:
+    """Read the fields of a line.
+
+    Raises:
+        BadLine: When it is no JSON object.
+    """
+    given = read_object(line)
+    if given is None:
+        msg = "no JSON object"
+        raise BadLine(msg)
+    return given
+
+
+def read_entry(
+    given: Mapping[str, Any], header: Header, now: float
+) -> tuple[Entry, Vector | None]:
     """Read an entry.
 
     Args:
-        line: The line.
+        given: The fields of its line.
         header: The first line of the file.
         now: Seconds since the epoch: the time to live is what is left of it then, and
             not above zero where it is over.
@@ -120,7 +137,6 @@ def read_entry(line: str, header: Header, now: float) -> tuple[Entry, Vector | N
     Raises:
         BadLine: When it is no entry.
     """
-    given = _read_object(line)
     key, partition, exact, namespace, value = (
         _read_text(given, name) for name in _TEXTS
     )
@@ -148,7 +164,7 @@ def key_of(line: str) -> str:
     Raises:
         BadLine: When it is none.
     """
-    return _read_text(_read_object(line), "key")
+    return _read_text(read_fields(line), "key")
 
 
 def _check(name: str, is_good: object) -> None:
@@ -156,14 +172,6 @@ def _check(name: str, is_good: object) -> None:
     if not is_good:
         msg = f"no {name!r}, or one that is none"
         raise BadLine(msg)
-
-
-def _read_object(line: str) -> Mapping[str, Any]:
-    given = read_object(line)
-    if given is None:
-        msg = "no JSON object"
-        raise BadLine(msg)
-    return given
 
 
 def _read_text(given: Mapping[str, Any], name: str) -> str:

@@ -1,5 +1,7 @@
 """`prodpatterns cache export`: every entry as a line, in a file that is whole or none.
 
+What was learned follows: the counters of verdicts, of all partitions that have entries.
+
 What is being written is `FILE.part`, which only its owner can read; it becomes `FILE`
 when all is there.
 """
@@ -10,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
@@ -23,6 +26,7 @@ from langchain_prodpatterns.commands.archive import (
     key_of,
     read_header,
 )
+from langchain_prodpatterns.commands.learned import learned_of
 from langchain_prodpatterns.commands.output import Advance, Output, progress, tell
 from langchain_prodpatterns.commands.parsing import add_where
 from langchain_prodpatterns.commands.targets import check_targets
@@ -54,16 +58,15 @@ def run(options: argparse.Namespace, store: CacheStore, output: Output) -> int:
         ConfigurationError: When the arguments do not go together.
         StoreError: When the file cannot be gone on from.
     """
-    selection = Selection(namespace=options.namespace, partition=options.partition)
     counts = store.counts()
     header = Header(store.fingerprint, counts.entries)
     with progress("export", counts.entries) as advance:
         if options.file == STANDARD:
             require(not options.resume, "--resume needs a FILE, not -")
             sys.stdout.write(f"{header_line(header)}\n")
-            written = _write(store, selection, sys.stdout.write, set(), advance)
+            writing = _Writing(sys.stdout.write, advance)
+            writing.run(store, options)
             sys.stdout.flush()
-            resumed = 0
         else:
             target = Path(options.file)
             source = parse_url(options.store)
@@ -71,29 +74,47 @@ def run(options: argparse.Namespace, store: CacheStore, output: Output) -> int:
             read = [source.path] if isinstance(source, SqliteFile) else []
             check_targets({"FILE": options.file}, read)
             with _part(target, header, resume=options.resume) as (page, known):
-                resumed = len(known)
-                advance(resumed)
-                written = _write(store, selection, page.write, known, advance)
-    text = f"{written + resumed} entries exported to {options.file}"
-    record = {"entries": written + resumed, "resumed": resumed, "file": options.file}
+                advance(len(known))
+                writing = _Writing(page.write, advance, known)
+                writing.run(store, options)
+    entries, resumed = writing.entries, len(writing.known)
+    record = {
+        "entries": entries,
+        "resumed": resumed,
+        "learned": writing.learned,
+        "file": options.file,
+    }
+    text = f"{entries} entries exported to {options.file}"
     output.show(record, f"{text}, {resumed} of them earlier" if resumed else text)
     return 0
 
 
-def _write(
-    store: CacheStore,
-    selection: Selection,
-    write: Callable[[str], object],
-    known: AbstractSet[str],
-    advance: Advance,
-) -> int:
-    written = 0
-    for entry, vector in store.scan(selection):
-        if entry.key not in known:
-            write(f"{entry_line(entry, vector)}\n")
-            written += 1
-            advance()
-    return written
+@dataclass(slots=True)
+class _Writing:
+    """Writes the lines that follow the header."""
+
+    write: Callable[[str], object]
+    advance: Advance
+    known: AbstractSet[str] = frozenset()
+    """The keys of the entries that are written already."""
+    entries: int = 0
+    """How many entries are written, earlier ones too."""
+    learned: int = 0
+    """Of how many partitions the counters are written."""
+
+    def run(self, store: CacheStore, options: argparse.Namespace) -> None:
+        selection = Selection(namespace=options.namespace, partition=options.partition)
+        self.entries = len(self.known)
+        partitions = dict[str, None]()
+        for entry, vector in store.scan(selection):
+            partitions[entry.partition] = None
+            if entry.key not in self.known:
+                self.write(f"{entry_line(entry, vector)}\n")
+                self.entries += 1
+                self.advance()
+        for one in learned_of(store, partitions, whole=selection == Selection()):
+            self.write(f"{one.line()}\n")
+            self.learned += 1
 
 
 @contextmanager

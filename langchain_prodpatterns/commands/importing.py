@@ -1,4 +1,6 @@
-"""`prodpatterns cache import`: the entries of an export that are not there yet.
+"""`prodpatterns cache import`: what of an export is not there yet.
+
+What was learned of a partition is taken over where nothing was learned of it so far.
 
 What is stored stays so, whatever comes after; to run it again goes on where it ended.
 """
@@ -9,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 from langchain_prodpatterns.cache.stores import CacheStore, Entry
 from langchain_prodpatterns.cache.stores.base import Vector
@@ -17,9 +19,11 @@ from langchain_prodpatterns.commands.archive import (
     BadLine,
     Header,
     read_entry,
+    read_fields,
     read_header,
 )
 from langchain_prodpatterns.commands.exporting import STANDARD
+from langchain_prodpatterns.commands.learned import Learned, read_learned
 from langchain_prodpatterns.commands.output import (
     Advance,
     Output,
@@ -31,6 +35,9 @@ from langchain_prodpatterns.errors import StoreError
 from langchain_prodpatterns.fingerprints import Fingerprint
 
 _AT_ONCE = 500
+
+Item: TypeAlias = tuple[Entry, Vector | None]
+"""An entry and its vector."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,13 +60,20 @@ class Report:
     """Entries whose request is answered there already; that answer is kept."""
     expired: int = 0
     """Entries whose time is over."""
+    learned: int = 0
+    """Partitions whose counters of verdicts are taken over."""
     bad: list[tuple[int, str]] = field(default_factory=list)
-    """Line number and reason of what is no entry."""
+    """Line number and reason of what is no line of an export."""
 
     def __str__(self) -> str:
-        return (
+        text = (
             f"{self.stored} entries imported; {self.present} were there, "
             f"{self.expired} are past, {len(self.bad)} lines are bad"
+        )
+        if not self.learned:
+            return text
+        return (
+            f"{text}; what was learned is taken over: {self.learned} sets of counters"
         )
 
 
@@ -84,6 +98,7 @@ def run(options: argparse.Namespace, store: CacheStore, output: Output) -> int:
         "stored": report.stored,
         "present": report.present,
         "expired": report.expired,
+        "learned": report.learned,
         "bad": [{"line": line, "reason": reason} for line, reason in report.bad],
     }
     output.show(record, str(report))
@@ -102,10 +117,9 @@ def _opened(file: str) -> Iterator[BinaryIO]:
 def _begin(page: BinaryIO, file: str, store: CacheStore) -> Header:
     """Read the header, and have the store take note of the embedding model."""
     try:
-        header = read_header(page.readline().decode())
-    except (BadLine, UnicodeDecodeError) as error:
-        reason = error if isinstance(error, BadLine) else "no text"
-        msg = f"cannot import {file}: {reason}"
+        header = read_header(_text(page.readline()))
+    except BadLine as error:
+        msg = f"cannot import {file}: {error}"
         raise StoreError(msg) from error
     if header.embedder is not None:
         _check_embedder(header.embedder, store.fingerprint, file)
@@ -135,34 +149,53 @@ def _load(
     *,
     strict: bool,
 ) -> None:
-    batch: list[tuple[Entry, Vector | None]] = []
-    for number, line in enumerate(page, 2):
-        advance()
-        if not line.strip():
-            continue
-        try:
-            item = read_entry(line.decode(), header, time.time())
-        except (BadLine, UnicodeDecodeError) as error:
-            reason = str(error) if isinstance(error, BadLine) else "no text"
-            report.bad.append((number, reason))
-            if strict:
-                _store(batch, store, report)
-                msg = f"line {number} is no entry: {reason}. So far: {report}"
-                raise StoreError(msg) from error
-            continue
-        if item[0].ttl is not None and item[0].ttl <= 0:
-            report.expired += 1
-            continue
-        batch.append(item)
+    batch: list[Item] = []
+    for item in _items(page, header, report, advance):
+        if isinstance(item, BadLine) and strict:
+            _store(batch, store, report)
+            number, reason = report.bad[-1]
+            msg = f"line {number} is no entry: {reason}. So far: {report}"
+            raise StoreError(msg) from item
+        if isinstance(item, Learned):
+            report.learned += item.add_to(store)
+        elif isinstance(item, tuple):
+            batch.append(item)
         if len(batch) == _AT_ONCE:
             _store(batch, store, report)
             batch = []
     _store(batch, store, report)
 
 
-def _store(
-    batch: list[tuple[Entry, Vector | None]], store: CacheStore, report: Report
-) -> None:
+def _items(
+    page: BinaryIO, header: Header, report: Report, advance: Advance
+) -> Iterator[Item | Learned | BadLine]:
+    """Yield what is in the lines; bad ones and what is past are reported."""
+    for number, line in enumerate(page, 2):
+        advance()
+        if not line.strip():
+            continue
+        try:
+            given = read_fields(_text(line))
+            item = read_learned(given) or read_entry(given, header, time.time())
+        except BadLine as error:
+            report.bad.append((number, str(error)))
+            yield error
+            continue
+        if isinstance(item, tuple) and item[0].ttl is not None and item[0].ttl <= 0:
+            report.expired += 1
+            continue
+        yield item
+
+
+def _text(line: bytes) -> str:
+    try:
+        return line.decode()
+    except UnicodeDecodeError as error:
+        msg = "no text"
+        raise BadLine(msg) from error
+
+
+def _store(batch: list[Item], store: CacheStore, report: Report) -> None:
     """Store those whose request has no answer of its own yet."""
     new = [item for item in batch if not _is_answered(item[0], store)]
     report.present += len(batch) - len(new)

@@ -41,6 +41,8 @@ def file(tmp_path: Path) -> Path:
             vector = np.zeros(8, np.float32)
             vector[number % 8] = 1.0
             store.add(_entry(number, text), None if text is None else vector)
+        for number in range(4):
+            store.tally(f"{number:032x}", "3c", right=number + 1, wrong=1)
     return path
 
 
@@ -70,7 +72,7 @@ def contents(store: CacheStore) -> list[Any]:
         )
         for entry, vector in store.scan()
     ]
-    return sorted(found, key=lambda one: one[0])
+    return [store.tallies(None), *sorted(found, key=lambda one: one[0])]
 
 
 def test_there_and_back_again(run: Run, file: Path, dsn: str, tmp_path: Path) -> None:
@@ -86,7 +88,13 @@ def test_there_and_back_again(run: Run, file: Path, dsn: str, tmp_path: Path) ->
         assert (code, told) == (0, "")
     _, second, _ = run("import", there, "--store", dsn, "--json")
 
-    assert json.loads(second) == {"stored": 0, "present": 120, "expired": 0, "bad": []}
+    assert json.loads(second) == {
+        "stored": 0,
+        "present": 120,
+        "expired": 0,
+        "learned": 0,
+        "bad": [],
+    }
     with (
         closing(LocalStore(file)) as first,
         closing(open_store(dsn)) as database,

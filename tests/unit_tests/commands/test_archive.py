@@ -17,6 +17,7 @@ from langchain_prodpatterns.commands.archive import (
     header_line,
     key_of,
     read_entry,
+    read_fields,
     read_header,
 )
 from langchain_prodpatterns.fingerprints import Fingerprint
@@ -76,7 +77,7 @@ def test_an_entry_comes_back_whole(
     )
     written = entry_line(given, EAST)
 
-    found, vector = read_entry(written, HEADER, now=0.0)
+    found, vector = read_entry(read_fields(written), HEADER, now=0.0)
 
     assert found == given
     assert vector is not None
@@ -90,10 +91,15 @@ def test_an_entry_comes_back_whole(
 def test_what_an_answer_has_left_to_live_is_counted_from_when_it_was_stored() -> None:
     written = entry_line(entry(created=100.0, ttl=60.0), None)
 
-    ages = [read_entry(written, HEADER, now)[0].ttl for now in (110.0, 160.0, 200.0)]
+    ages = [
+        read_entry(read_fields(written), HEADER, now)[0].ttl
+        for now in (110.0, 160.0, 200.0)
+    ]
 
     assert ages == [50.0, 0.0, -40.0]
-    assert read_entry(entry_line(entry(), None), HEADER, 9.0)[0].ttl is None
+    assert (
+        read_entry(read_fields(entry_line(entry(), None)), HEADER, 9.0)[0].ttl is None
+    )
 
 
 @pytest.mark.parametrize(
@@ -144,22 +150,22 @@ def test_a_field_of_another_form_is_refused_by_its_name(
     changed: dict[str, Any], reason: str
 ) -> None:
     with pytest.raises(BadLine, match=reason):
-        read_entry(line(**changed), HEADER, 0.0)
+        read_entry(read_fields(line(**changed)), HEADER, 0.0)
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
 def test_what_only_python_takes_for_json_is_refused(number: str) -> None:
     with pytest.raises(BadLine, match="no JSON object"):
-        read_entry(f'{{"metadata": {number}}}', HEADER, 0.0)
+        read_entry(read_fields(f'{{"metadata": {number}}}'), HEADER, 0.0)
 
 
 def test_without_an_embedding_model_there_is_no_vector() -> None:
-    assert read_entry(line(vector=None), Header(None), 0.0)[1] is None
+    assert read_entry(read_fields(line(vector=None)), Header(None), 0.0)[1] is None
     with pytest.raises(BadLine, match="'vector'"):
-        read_entry(line(), Header(None), 0.0)
+        read_entry(read_fields(line()), Header(None), 0.0)
 
 
 @given(st.sampled_from(list(json.loads(line()))), JSON)
 def test_whatever_is_in_a_field_is_read_or_refused(name: str, value: Any) -> None:
     with suppress(BadLine):
-        read_entry(line(**{name: value}), HEADER, 0.0)
+        read_entry(read_fields(line(**{name: value})), HEADER, 0.0)

@@ -74,7 +74,12 @@ def test_every_entry_is_a_line(run: Run, filled: Path, target: Path) -> None:
 def test_a_part_may_be_exported(run: Run, filled: Path, target: Path) -> None:
     ran = run("export", target, "--store", filled, "--namespace", "other", "--json")
 
-    assert ran.record == {"entries": 1, "resumed": 0, "file": str(target)}
+    assert ran.record == {
+        "entries": 1,
+        "resumed": 0,
+        "learned": 0,
+        "file": str(target),
+    }
     assert [one["key"] for one in lines_in(target)[1:]] == ["b"]
     run("export", target, "--store", filled, "--partition", "p")
     assert [one["key"] for one in lines_in(target)[1:]] == ["a", "c"]
@@ -114,7 +119,15 @@ def test_an_interrupted_export_says_how_to_go_on(
 
 
 @pytest.mark.usefixtures("interrupted")
-@pytest.mark.parametrize("torn", ["", '{"key": "b", "par', "\0\xff garbage\n"])
+@pytest.mark.parametrize(
+    "torn",
+    [
+        "",
+        '{"key": "b", "par',
+        "\0\xff garbage\n",
+        '{"partition": "p", "tallies": {}}\n',
+    ],
+)
 def test_it_goes_on_where_it_ended(
     run: Run, filled: Path, target: Path, part: Path, torn: str
 ) -> None:
@@ -123,7 +136,12 @@ def test_it_goes_on_where_it_ended(
 
     ran = run("export", target, "--store", filled, "--resume", "--json")
 
-    assert ran.record == {"entries": 3, "resumed": 1, "file": str(target)}
+    assert ran.record == {
+        "entries": 3,
+        "resumed": 1,
+        "learned": 0,
+        "file": str(target),
+    }
     assert [one.get("key") for one in lines_in(target)] == [None, "a", "b", "c"]
     assert not part.exists()
 

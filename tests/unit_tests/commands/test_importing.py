@@ -15,7 +15,7 @@ from langchain_prodpatterns.commands import importing
 from langchain_prodpatterns.fingerprints import Fingerprint
 from tests.unit_tests.commands.conftest import Run, entry, fill, keys_in
 
-NOTHING = {"stored": 0, "present": 0, "expired": 0, "bad": []}
+NOTHING = {"stored": 0, "present": 0, "expired": 0, "learned": 0, "bad": []}
 
 
 @pytest.fixture

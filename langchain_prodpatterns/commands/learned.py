@@ -1,0 +1,121 @@
+"""What a cache has learned, in an export: the counters of verdicts of each partition.
+
+```
+{"partition": "...", "tallies": {"0.93": [12, 1], ...}}
+```
+
+They follow the entries. A store keeps the counters of so many partitions only, and the
+sums over all: what only the sums still have is written under a name of its own.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_prodpatterns.cache.learning import LASTING_PARTITIONS
+from langchain_prodpatterns.cache.stores import CacheStore
+from langchain_prodpatterns.cache.stores.base import LASTING
+from langchain_prodpatterns.commands.archive import BadLine
+
+_REST = f"{LASTING}imported"
+_FIELD = "tallies"
+_MOST = 2**53
+
+Tallies = Mapping[str, tuple[int, int]]
+"""What was right and wrong, a cell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """The counters of a partition."""
+
+    partition: str
+    """The partition, or the name of what is no partition's."""
+    tallies: Tallies
+    """What was right and wrong, a cell."""
+
+    def line(self) -> str:
+        """Write them as a line, without its end."""
+        return json.dumps({"partition": self.partition, _FIELD: dict(self.tallies)})
+
+    def add_to(self, store: CacheStore) -> bool:
+        """Add them to a store, unless it has learned of this partition already.
+
+        Returns:
+            Whether they are added.
+        """
+        if store.tallies(self.partition):
+            return False
+        try:
+            for cell, (right, wrong) in self.tallies.items():
+                store.tally(self.partition, cell, right, wrong)
+        except BaseException:
+            # Half of them would stand for all when it is tried again.
+            store.reset_tallies(self.partition)
+            raise
+        return True
+
+
+def learned_of(
+    store: CacheStore, partitions: Iterable[str], *, whole: bool
+) -> Iterator[Learned]:
+    """Yield what a store has learned of each partition, where that is anything.
+
+    Args:
+        store: The store.
+        partitions: The partitions, each once.
+        whole: Whether these are all that have entries. Then what is of none of them
+            follows, too.
+    """
+    left = dict(store.tallies(None)) if whole else {}
+    lasting = [*LASTING_PARTITIONS, _REST] if whole else []
+    for partition in (*partitions, *lasting):
+        tallies = store.tallies(partition)
+        left = _less(left, tallies)
+        if partition == _REST:
+            tallies = _more(tallies, left)
+        if tallies:
+            yield Learned(partition, tallies)
+
+
+def read_learned(given: Mapping[str, Any]) -> Learned | None:
+    """Return the counters that a line holds; `None` for a line of something else.
+
+    Raises:
+        BadLine: When they are none.
+    """
+    if _FIELD not in given:
+        return None
+    partition, tallies = given.get("partition"), given[_FIELD]
+    if not (isinstance(partition, str) and partition and isinstance(tallies, dict)):
+        msg = f"no {_FIELD!r}, or one that is none"
+        raise BadLine(msg)
+    return Learned(partition, {cell: _pair(one) for cell, one in tallies.items()})
+
+
+def _pair(given: Any) -> tuple[int, int]:
+    counts = given if isinstance(given, list) else []
+    if len(counts) != 2 or not all(type(n) is int and abs(n) < _MOST for n in counts):  # noqa: PLR2004 - right and wrong
+        msg = f"no {_FIELD!r}, or one that is none"
+        raise BadLine(msg)
+    return counts[0], counts[1]
+
+
+def _less(all_of_them: Tallies, some: Tallies) -> dict[str, tuple[int, int]]:
+    """Return what is left; not less than nothing, of what was counted meanwhile."""
+    left = {}
+    for cell, (right, wrong) in all_of_them.items():
+        less, fewer = some.get(cell, (0, 0))
+        left[cell] = max(right - less, 0), max(wrong - fewer, 0)
+    return left
+
+
+def _more(some: Tallies, others: Tallies) -> dict[str, tuple[int, int]]:
+    """Return the sums of both, but for those of nothing."""
+    sums = {}
+    for cell in (*some, *(one for one in others if one not in some)):
+        right, wrong = some.get(cell, (0, 0))
+        more, also = others.get(cell, (0, 0))
+        sums[cell] = right + more, wrong + also
+    return {cell: pair for cell, pair in sums.items() if any(pair)}
