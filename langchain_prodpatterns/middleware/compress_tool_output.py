@@ -162,6 +162,9 @@ class CompressToolOutputMiddleware(
         """Read the texts of an output; `None` where it is left alone."""
         if not isinstance(message, ToolMessage) or message.status == "error":
             return None
+        if RECORD_KEY in message.response_metadata:
+            # A command may send what earlier tools gave to another node.
+            return None
         output = _read(message)
         size = sum(len(each.page_content) for each in output.documents)
         return None if size < self.min_characters else output

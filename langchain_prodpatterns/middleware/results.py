@@ -1,11 +1,13 @@
 """The messages in what a tool gives, and how to put others in their place."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import is_dataclass, replace
 from typing import Any, cast
 
 from langchain_core.messages import BaseMessage, ToolMessage, convert_to_messages
-from langgraph.types import Command
+from langgraph.types import Command, Send
+from pydantic import BaseModel
 
 _MESSAGES = "messages"
 
@@ -17,7 +19,8 @@ def messages_of(result: ToolResult) -> list[Any]:
     """Return the messages in a result.
 
     Args:
-        result: A message, or a command whose update may hold some.
+        result: A message, or a command whose update may hold some, or what it sends to
+            other nodes.
 
     Returns:
         The messages, in order.
@@ -27,8 +30,9 @@ def messages_of(result: ToolResult) -> list[Any]:
         return [message for each in result for message in messages_of(each)]
     if isinstance(result, BaseMessage):
         return [result]
-    found = (value for key, value in updates_of(result) if key == _MESSAGES)
-    return [message for value in found for message in _read(value)]
+    found = [value for key, value in updates_of(result) if key == _MESSAGES]
+    own = [message for value in found for message in _read(value)]
+    return own + [message for each in _sent(result) for message in _carried(each)]
 
 
 def with_messages(result: ToolResult, messages: Sequence[Any]) -> ToolResult:
@@ -59,7 +63,45 @@ def with_messages(result: ToolResult, messages: Sequence[Any]) -> ToolResult:
         for key, value in updates_of(result)
     ]
     is_dict = isinstance(result.update, dict)
-    return replace(result, update=dict(pairs) if is_dict else pairs)
+    update = dict(pairs) if is_dict else pairs or result.update
+    return replace(result, update=update, goto=_resent(result, rest))
+
+
+def _sent(command: Command[Any]) -> list[Send]:
+    """Return what a command sends to nodes, each with a state of its own."""
+    goto = command.goto if isinstance(command.goto, list | tuple) else [command.goto]
+    return [each for each in goto if isinstance(each, Send)]
+
+
+def _carried(send: Send) -> list[Any]:
+    return messages_of(Command(update=send.arg))
+
+
+def _resent(command: Command[Any], messages: Iterator[Any]) -> Any:
+    """Put other messages in the place of those that are sent to nodes."""
+
+    def resent(each: Any) -> Any:
+        if not isinstance(each, Send):
+            return each
+        taken = [next(messages) for _ in _carried(each)]
+        state = _stating(each.arg, taken) if taken else each.arg
+        return Send(each.node, state, timeout=each.timeout)
+
+    goto = command.goto
+    return [*map(resent, goto)] if isinstance(goto, list | tuple) else resent(goto)
+
+
+def _stating(state: Any, messages: list[Any]) -> Any:
+    """Put other messages in a state: a dict, a model, a dataclass or any object."""
+    if isinstance(state, Mapping):
+        return {**state, _MESSAGES: messages}
+    if isinstance(state, BaseModel):
+        return state.model_copy(update={_MESSAGES: messages})
+    if is_dataclass(state) and not isinstance(state, type):
+        return replace(state, **{_MESSAGES: messages})
+    stated = copy(state)
+    stated.messages = messages
+    return stated
 
 
 def updates_of(command: Command[Any]) -> Sequence[tuple[str, Any]]:

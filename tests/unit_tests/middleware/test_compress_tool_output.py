@@ -98,6 +98,16 @@ def test_what_a_command_brings_is_quoted(run: Turn) -> None:
     assert len(made.text) < len(TEXT) / 5
 
 
+@both_ways
+def test_what_is_quoted_already_is_left_alone(run: Turn) -> None:
+    once = _result(run, _search(TEXT), _middleware())
+    again: Command[Any] = Command(update={"messages": [once]})
+    dropping = ContextCompressor(token_budget=40, min_score=0.9, on_empty="drop")
+    middleware = _middleware(dropping, min_characters=1)
+    made = _result(run, _search(again), middleware, said("Where is the river?"))
+    assert made.text == once.text
+
+
 class Failing(Scorer):
     """Fails, and says on what."""
 

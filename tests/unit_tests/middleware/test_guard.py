@@ -16,7 +16,8 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, Too
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.tools import BaseTool, StructuredTool
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.types import Command
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.types import Command, Send
 
 from langchain_prodpatterns.errors import ConfigurationError, GuardBlocked
 from langchain_prodpatterns.guard import GuardRunnable, Rule, Vault
@@ -547,6 +548,28 @@ def test_every_form_of_a_result_is_guarded(run: Turn, give: Any) -> None:
     for stored in (_stored(saver), _prompts(model)):
         assert HIDDEN in stored
         assert OTHER not in stored
+
+
+@both_ways
+def test_what_a_command_sends_to_another_agent_is_guarded(run: Turn) -> None:
+    def hand_over() -> Command[Any]:
+        """Hand over."""
+        state = {"messages": [HumanMessage(f"write to {OTHER}")]}
+        return Command(goto=[Send("other", state)], graph=Command.PARENT)
+
+    tools = [StructuredTool.from_function(hand_over)]
+    agent, _ = agent_of([calling("hand_over"), "fine"], tools, GuardMiddleware())
+    heard: list[str] = []
+
+    def listen(state: MessagesState) -> None:
+        heard.extend(message.text for message in state["messages"])
+
+    graph = StateGraph(MessagesState)
+    graph.add_node("agent", agent, destinations=("other",))
+    graph.add_node("other", listen)
+    graph.add_edge(START, "agent")
+    run(graph.compile(), said("hello"))
+    assert heard == [f"write to {HIDDEN}"]
 
 
 @both_ways
