@@ -123,7 +123,8 @@ _UNQUOTED = {
         rf"(?:{_IN_PARENTHESES}|[^,\n\[\]{{}}/\"`\u201c]|/(?![/*])"
         rf"|,(?!{_SPACES}(?:{_NEXT_PROPERTY}|,|\n))"
         rf"|\"(?!\s*+(?:[,:}}\]\n]|\Z))(?![\w$ .-]{{1,60}}+\"\s*+:)"
-        rf"|\n(?!\s*+(?:[}}\],/`]|{_Q}?+[\w$ .-]{{1,60}}+{_Q}?+\s*+:|\Z)))*+"
+        # What comes after a line break is the same for all those that follow on it.
+        rf"|\n(?!\s*+(?:[}}\],/`]|{_Q}?+[\w$ .-]{{1,60}}+{_Q}?+\s*+:|\Z))\s*+)*+"
     ),
     Place.ITEM: re.compile(
         r"(?:[^,\n\[\]{}/\"`\u201c:()]|:(?=\S)|/(?![/*])|\([^()\n]{0,200}+\))*+"

@@ -216,3 +216,11 @@ def test_the_work_grows_with_the_length(piece: str, before: str) -> None:
 
     # Calls made, of Python and of C: a quadratic pass would need millions.
     assert work < 75 * len(text) + 1_000
+
+
+@pytest.mark.parametrize("gap", ["\n", "\n ", " \n\t"])
+def test_a_long_gap_in_a_text_without_quotes_is_gone_over_once(gap: str) -> None:
+    # To look past each line break anew would take hours.
+    inside = "x" + gap * 600_000 + "y"
+
+    assert forgive(f"{{a: {inside}, b: 2}}").data == {"a": inside, "b": 2}
