@@ -89,17 +89,17 @@ _CLOSED = (
     r"|(?!\s*+,))|\](?=\s*+(?:[,}\]]|```|\Z)))"
 )
 _AFTER_TEXT = {
-    Place.ROOT: re.compile(rf"{_SPACES}(?:\Z|[,+}}\]]|```)|\s*+\n"),
+    Place.ROOT: re.compile(rf"{_SPACES}(?:\Z|[,+}}\]]|```)"),
     Place.KEY: re.compile(
         rf"\s*+(?:=?:|=|{_Q}|[\[{{}}]|-?\d|\Z|,|(?:true|false|null)\b)"
     ),
     Place.FIELD: re.compile(
         rf"{_SPACES}(?:\Z|```|{_CLOSED}|\+\s*+{_Q}|{_COMMAS}{_NEXT_PROPERTY})"
-        rf"|\s*+\n\s*+(?:{_Q}|\w++\s*+:)|\s++(?:{_Q}[\w$ .-]{{1,60}}+{_Q}|[\w$]++)\s*+:"
+        rf"|\s++(?:{_Q}[\w$ .-]{{1,60}}+{_Q}|[\w$]++)\s*+:"
         rf"|(?={_Q}[\w$ .-]{{1,60}}+{_Q}\s*+:)"
     ),
     Place.ITEM: re.compile(
-        rf"{_SPACES}(?:\Z|```|[:}}\])]|\+\s*+{_Q}|{_COMMAS}{_NEXT_ITEM})|\s*+\n"
+        rf"{_SPACES}(?:\Z|```|[:}}\])]|\+\s*+{_Q}|{_COMMAS}{_NEXT_ITEM})"
         rf"|\s++(?:{_Q}|\d|\{{)|{_Q}(?!{_Q}{{0,8}}+\s*+[,\]}}])"
     ),
 }
@@ -121,8 +121,8 @@ _UNQUOTED = {
     Place.KEY: re.compile(r"[^\n\[\]{},:=\"'`\u2018\u2019\u201c\u201d]*+"),
     Place.FIELD: re.compile(
         rf"(?:{_IN_PARENTHESES}|[^,\n\[\]{{}}/\"`\u201c]|/(?![/*])"
-        rf"|,(?!{_SPACES}(?:{_NEXT_PROPERTY}|,|\n))"
-        rf"|\"(?!\s*+(?:[,:}}\]\n]|\Z))(?![\w$ .-]{{1,60}}+\"\s*+:)"
+        rf"|,(?!{_SPACES}(?:{_NEXT_PROPERTY}|,))"
+        rf"|\"(?!\s*+(?:[,:}}\]]|\Z))(?![\w$ .-]{{1,60}}+\"\s*+:)"
         # What comes after a line break is the same for all those that follow on it.
         rf"|\n(?!\s*+(?:[}}\],/`]|{_Q}?+[\w$ .-]{{1,60}}+{_Q}?+\s*+:|\Z))\s*+)*+"
     ),
