@@ -20,6 +20,7 @@ from langchain_prodpatterns.structured.matching import (
     FOUND,
     as_boolean,
     as_number,
+    as_whole,
     match_word,
 )
 from langchain_prodpatterns.structured.naming import meant_keys, meant_properties
@@ -354,9 +355,9 @@ def _number(data: Any, kind: str) -> Fit:
         is_whole = isinstance(data, int) or data.is_integer()
         return Fit(data, fits=is_whole or not whole_only)
     number = as_number(data) if isinstance(data, str) else None
-    if number is None or (whole_only and not float(number).is_integer()):
-        return Fit(data, fits=False)
-    return Fit(int(number) if whole_only else number).then(AS_NUMBER)
+    if number is not None and whole_only:
+        number = as_whole(number)
+    return Fit(data, fits=False) if number is None else Fit(number).then(AS_NUMBER)
 
 
 def _json_in(text: str) -> Any:

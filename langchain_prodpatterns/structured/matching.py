@@ -1,5 +1,6 @@
 """What a word, or a sentence with one, means where the schema knows the words."""
 
+import math
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -32,7 +33,7 @@ _SCALE = (
 _NO_NUMBER_AFTER = rf"(?![\w/]|[.,]\d|-\d)(?!\s?{_SCALE})"
 _NUMBER = re.compile(
     rf"{_NO_NUMBER_BEFORE}([+{_MINUS}]?)\s?[$\u20ac\u00a3\u00a5\u20b9]?\s?([+{_MINUS}]?)"
-    rf"({_NUMBER_CORE}(?:[eE][+-]?\d{{1,3}})?|\.\d+)(?:\s?/\s?(\d+))?{_NO_NUMBER_AFTER}"
+    rf"({_NUMBER_CORE}(?:[eE][+-]?\d{{1,3}})?|\.\d+)(?:\s?/\s?(\d{{1,100}}))?{_NO_NUMBER_AFTER}"
 )
 # `1 000` is one number.
 _NO_GROUP_BEFORE = r"(?<!\d[ '\u00a0\u202f\u2019])"
@@ -44,6 +45,7 @@ _NUMBER_WITH_UNIT = re.compile(
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _GROUPED_BY_DOTS = re.compile(r"\d{1,3}(?:\.\d{3})+,\d+|\d{1,3}(?:\.\d{3}){2,}")
 _LONGEST = 400
+_LARGEST_EXACT = 2**53
 _LONGEST_SENTENCE = 20_000
 _TRUE, _FALSE = {"true", "yes", "y", "on", "1"}, {"false", "no", "n", "off", "0"}
 _FIRST_WORD = re.compile(
@@ -213,6 +215,22 @@ def number_in(text: str) -> int | float | None:
     return found.pop() if len(found) == 1 else None
 
 
+def as_whole(number: float) -> int | None:
+    """Return the integer that a number is.
+
+    Args:
+        number: An integer or a float.
+
+    Returns:
+        The integer; `None` where it is none, or where a float that large stands for
+        several: `1e23` is not what `int` makes of it.
+    """
+    if isinstance(number, int):
+        return number
+    exact = number.is_integer() and abs(number) <= _LARGEST_EXACT
+    return int(number) if exact else None
+
+
 def _value(match: re.Match[str]) -> int | float | None:
     sign, inner_sign, digits, divisor = match.groups()
     negative = any(mark in sign + inner_sign for mark in _MINUS)
@@ -220,7 +238,7 @@ def _value(match: re.Match[str]) -> int | float | None:
     if divisor is not None:
         if not int(divisor) or number is None:
             return None
-        number = float(Fraction(str(number)) / int(divisor))
+        number = _finite(Fraction(str(number)) / int(divisor))
     if number is None:
         return None
     return -number if negative else number
@@ -236,6 +254,15 @@ def _plain(digits: str) -> int | float | None:
     elif digits.count(",") == 1 and "." not in digits:
         digits = digits.replace(",", ".")
     try:
-        return int(digits) if digits.isdigit() else float(digits)
+        return int(digits) if digits.isdigit() else _finite(digits)
     except ValueError:
         return None
+
+
+def _finite(number: str | Fraction) -> float | None:
+    """Return a number as a float; `None` where it is too large for one."""
+    try:
+        value = float(number)
+    except OverflowError:
+        return None
+    return value if math.isfinite(value) else None

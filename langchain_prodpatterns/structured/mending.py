@@ -78,7 +78,8 @@ def _is_taken_from(span: str, data: Any) -> bool:
 def _lost(span: str, scalars: list[Any]) -> bool:
     """Whether a word or a number of a span stands nowhere in the data."""
     kept = set(_WORD.findall(" ".join(one for one in scalars if isinstance(one, str))))
-    numbers = {float(one) for one in scalars if isinstance(one, int | float)}
+    # By its text: of an integer that is too large for a float, it is infinite.
+    numbers = {float(str(one)) for one in scalars if isinstance(one, int | float)}
     # A number is the same in another notation: `1.50` is 1.5.
     rest = _NUMBER.sub(
         lambda match: " " if float(match.group()) in numbers else match.group(), span

@@ -9,6 +9,7 @@ from langchain_prodpatterns.structured.matching import (
     EXACT,
     FOUND,
     Meaning,
+    as_whole,
     boolean_in,
     match_word,
     normalized,
@@ -55,10 +56,11 @@ def _as_kind(text: str, kind: str) -> Meaning | None:
         return Meaning(None, EXACT) if normalized(text) in {"null", "none"} else None
     if kind not in {"integer", "number"}:
         return None
-    number = number_in(text)
-    if number is None or (kind == "integer" and not float(number).is_integer()):
+    value = number_in(text)
+    if value is not None and kind == "integer":
+        value = as_whole(value)
+    if value is None:
         return None
-    value = int(number) if kind == "integer" else number
     return Meaning(value, AS_NUMBER if text.strip() == str(value) else FOUND)
 
 

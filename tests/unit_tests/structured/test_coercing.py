@@ -38,6 +38,7 @@ BY_SIZE = {
     ("data", "schema", "wanted", "rules"),
     [
         ("1,200", INT, 1200, [AS_NUMBER]),
+        ("7" * 350, INT, int("7" * 350), [AS_NUMBER]),
         ("$1,200.50", {"type": "number"}, 1200.5, [AS_NUMBER]),
         ("yes", BOOL, True, [AS_BOOLEAN]),
         (0, BOOL, False, [AS_BOOLEAN]),
@@ -96,6 +97,7 @@ def test_corrects_the_form(
     [
         ("about 5", INT),
         ("5.5", INT),
+        ("1e23", INT),
         ("maybe", BOOL),
         (True, INT),
         (None, TEXT),

@@ -8,6 +8,7 @@ from langchain_prodpatterns.structured.matching import (
     RECASED,
     as_boolean,
     as_number,
+    as_whole,
     boolean_in,
     match_word,
     number_in,
@@ -127,6 +128,10 @@ def test_reads_a_number(text: str, number: float) -> None:
         "v2",
         "2024-01-02",
         "1" * 500,
+        "1e999",
+        "1e999/2",
+        "7" * 350 + "/2",
+        "1/" + "9" * 150,
     ],
 )
 def test_reads_no_number_where_it_is_not_sure(text: str) -> None:
@@ -142,6 +147,8 @@ def test_reads_no_number_where_it_is_not_sure(text: str) -> None:
         ("3 or 4", None),
         ("about 3 million of them", None),
         ("none", None),
+        ("1/" + "9" * 5_000, None),
+        ("It is 1e999.", None),
     ],
 )
 def test_finds_the_one_number_in_a_sentence(text: str, number: int | None) -> None:
@@ -168,3 +175,18 @@ def test_reads_yes_and_no(text: str, truth: bool | None) -> None:
 )
 def test_finds_yes_and_no_in_a_sentence(text: str, truth: bool | None) -> None:
     assert boolean_in(text) is truth
+
+
+@pytest.mark.parametrize(
+    ("number", "whole"),
+    [
+        (3, 3),
+        (3.0, 3),
+        (3.5, None),
+        (10**400, 10**400),
+        (2.0**53, 2**53),
+        (1e23, None),
+    ],
+)
+def test_a_whole_number_is_exact(number: float, whole: int | None) -> None:
+    assert as_whole(number) == whole

@@ -16,6 +16,7 @@ from langchain_prodpatterns.structured.mending import (
         ('["a": 1]', [{"a": 1}]),
         ('{ "a" : "{ b": {} }" }', {"a": "{ b"}),
         ('["a": 1.50, "b": null]', [{"a": 1.5, "b": None}]),
+        (f'["a": {"7" * 350}]', [{"a": int("7" * 350)}]),
     ],
 )
 def test_mends(span: str, data: object) -> None:

@@ -20,6 +20,7 @@ SIZE = {"type": "string", "enum": ["LOW", "HIGH"]}
         ("yes", {"type": ["boolean", "null"]}, True),
         ("None", {"type": ["boolean", "null"]}, None),
         (" any text ", {"type": ["string", "null"]}, "any text"),
+        ("It is " + "7" * 350, {"type": "integer"}, int("7" * 350)),
     ],
 )
 def test_the_value(text: str, schema: dict[str, Any], value: Any) -> None:
@@ -35,6 +36,7 @@ def test_the_value(text: str, schema: dict[str, Any], value: Any) -> None:
         ("2 or 3", {"anyOf": [{"const": 2}, {"const": 3}]}),
         ("low or high", SIZE),
         ("3.5", {"type": "integer"}),
+        ("It is 1e23.", {"type": "integer"}),
         ("1", {"type": ["boolean", "integer"]}),
         ("", {"type": "string"}),
         ("prose", {"type": "object"}),
