@@ -27,13 +27,17 @@ _MINUS = "\u2212-"
 _NO_NUMBER_BEFORE = rf"(?<![\w.,/{_MINUS}])"
 # What follows makes it another number: `50%`, `1.5 million`.
 _SCALE = (
-    r"(?:%|[KMB]\b|(?i:percent|dozen|mn|bn"
+    r"(?:%|[KkMB]\b|(?i:per\s?cent|dozen|mn|bn|lakh|crore"
     r"|(?:hundred|thousand|million|billion|trillion)s?+)\b)"
 )
 _NO_NUMBER_AFTER = rf"(?![\w/]|[.,]\d|-\d)(?!\s?{_SCALE})"
 _NUMBER = re.compile(
     rf"{_NO_NUMBER_BEFORE}([+{_MINUS}]?)\s?[$\u20ac\u00a3\u00a5\u20b9]?\s?([+{_MINUS}]?)"
     rf"({_NUMBER_CORE}(?:[eE][+-]?\d{{1,3}})?|\.\d+)(?:\s?/\s?(\d{{1,100}}))?{_NO_NUMBER_AFTER}"
+)
+# A sign in words, or one that may as well be the mark of a list's item.
+_UNCLEAR_SIGN = re.compile(
+    rf"(?:\b(?i:minus|negative)\s++|\n[ \t]*+[+{_MINUS}][ \t]++)[^\w\s]?\d"
 )
 # `1 000` is one number.
 _NO_GROUP_BEFORE = r"(?<!\d[ '\u00a0\u202f\u2019])"
@@ -208,8 +212,11 @@ def number_in(text: str) -> int | float | None:
 
     Args:
         text: The sentence.
+
+    Returns:
+        The number; also `None` where it is not clear whether it is below zero.
     """
-    if len(text) > _LONGEST_SENTENCE:
+    if len(text) > _LONGEST_SENTENCE or _UNCLEAR_SIGN.search(text):
         return None
     found = {_value(match) for match in _NUMBER.finditer(text)}
     return found.pop() if len(found) == 1 else None

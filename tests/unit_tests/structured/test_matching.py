@@ -120,6 +120,8 @@ def test_reads_a_number(text: str, number: float) -> None:
         "2 K",
         "3 Bn",
         "5 percent",
+        "5 per cent",
+        "5 crore",
         "1-2",
         "5 or 6",
         "50%",
@@ -149,6 +151,14 @@ def test_reads_no_number_where_it_is_not_sure(text: str) -> None:
         ("none", None),
         ("1/" + "9" * 5_000, None),
         ("It is 1e999.", None),
+        ("about 5 k of them", None),
+        ("It is minus 5 degrees", None),
+        ("Negative $5", None),
+        ("10 minus 3", None),
+        ("The answer:\n- 5", None),
+        ("The answer:\n-5", -5),
+        ("- 5", -5),
+        ("- one\n- two: 5", 5),
     ],
 )
 def test_finds_the_one_number_in_a_sentence(text: str, number: int | None) -> None:
