@@ -54,6 +54,19 @@ _JSON_AHEAD = re.compile(r"\s*+(?:```\w*\s*+)?[{\[]")
 _FENCED = re.compile(r"\s*+```\w*+\s(.*)```\s*+", re.DOTALL)
 _NULLS = {"null", "none", "nil", "n/a", ""}
 _ABSENT: Final = object()
+_COMBINED = {"$ref", "allOf", "anyOf", "oneOf"}
+# Keywords that speak of properties which the schema does not name one by one.
+_OF_OTHERS = {
+    "additionalProperties",
+    "patternProperties",
+    "unevaluatedProperties",
+    "propertyNames",
+    "minProperties",
+    "dependentRequired",
+    "dependentSchemas",
+    "dependencies",
+}
+_OF_PROPERTIES = {"properties", "required", *_OF_OTHERS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +145,8 @@ class _Coercer:
     def fit(self, data: Any, schema: Any, depth: int) -> Fit:
         if not isinstance(schema, dict) or depth > _MAX_DEPTH:
             return Fit(data, fits=schema is not False)
+        if "$ref" in schema and _is_composed(schema):
+            return Fit(data)
         node = resolve(schema, self.root)
         key = (id(data), id(node))
         if key not in self.known:
@@ -285,7 +300,8 @@ class _Coercer:
         fits = True
         for key, value in data.items():
             name = names.get(key, key)
-            if self.named_only and properties and _is_unnamed(name, node):
+            unnamed = properties and name not in required and _is_unnamed(name, node)
+            if self.named_only and unnamed:
                 corrections.append(Correction((name,), UNNAMED))
                 continue
             schema = properties.get(name, node.get("additionalProperties", True))
@@ -400,14 +416,14 @@ def _is_same(one: Any, other: Any) -> bool:
 
 def _is_composed(node: dict[str, Any]) -> bool:
     """Whether several schemas speak of the same value together."""
-    parts = [key for key in ("properties", "allOf", "anyOf", "oneOf") if key in node]
-    together = len(parts) > 1 or len(node.get("allOf", ())) > 1
+    parts = _COMBINED & node.keys()
+    more = parts and not _OF_PROPERTIES.isdisjoint(node)
+    together = len(parts) > 1 or more or len(node.get("allOf", ())) > 1
     return together or any(key in node for key in ("if", "$dynamicRef", "not"))
 
 
 def _is_unnamed(name: str, node: dict[str, Any]) -> bool:
-    rules = ("additionalProperties", "patternProperties", "unevaluatedProperties")
-    return name not in node["properties"] and not any(rule in node for rule in rules)
+    return name not in node["properties"] and _OF_OTHERS.isdisjoint(node)
 
 
 def _implied_type(node: dict[str, Any]) -> str | None:

@@ -250,3 +250,39 @@ def test_too_much_to_look_at_is_left_as_it_is() -> None:
 @given(VALUES)
 def test_what_demands_nothing_changes_nothing(value: Any) -> None:
     assert coerce(value, {}).data == value
+
+
+BASE = {"type": "object", "properties": {"a": INT}, "required": ["a"]}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$ref": "#/$defs/base", "properties": {"b": TEXT}, "$defs": {"base": BASE}},
+        {"$ref": "#/$defs/base", "required": ["b"], "$defs": {"base": BASE}},
+        {"allOf": [BASE], "required": ["b"]},
+        {"allOf": [BASE], "additionalProperties": True},
+        {"anyOf": [BASE, TEXT], "required": ["b"]},
+        {**BASE, "required": ["a", "b"]},
+        {**BASE, "minProperties": 2},
+        {**BASE, "propertyNames": {"pattern": "^[ab]$"}},
+        {**BASE, "dependentRequired": {"a": ["b"]}},
+        {**BASE, "dependentSchemas": {"a": {"properties": {"b": TEXT}}}},
+    ],
+)
+def test_a_property_of_which_another_keyword_speaks_is_kept(
+    schema: dict[str, Any],
+) -> None:
+    data = {"a": 1, "b": "x"}
+
+    assert coerce(data, schema, named_only=True).data == data
+
+
+def test_words_beside_a_reference_change_nothing() -> None:
+    schema = {
+        "$ref": "#/$defs/base",
+        "description": "Of a",
+        "$defs": {"base": BASE},
+    }
+
+    assert coerce({"a": "1"}, schema, named_only=True).data == {"a": 1}
