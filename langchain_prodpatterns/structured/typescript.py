@@ -7,6 +7,7 @@ type that is used more than once, or in itself, is declared once and called by n
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, count
 from typing import Any
 
 from langchain_prodpatterns.structured.schemas import subschemas
@@ -46,6 +47,8 @@ _UNSAID = {
     "dependencies",
     "unevaluatedItems",
     "unevaluatedProperties",
+    "$dynamicRef",
+    "$recursiveRef",
 }
 _POINTERS = ("#/$defs/", "#/definitions/")
 _COMBINED = ("allOf", "anyOf", "oneOf")
@@ -68,7 +71,10 @@ def is_opaque(schema: Mapping[str, Any]) -> bool:
     """
     if any(_UNSAID & set(node) for node in subschemas(schema)):
         return True
-    unsaid = declare(schema, "Answer").endswith("= unknown")
+    declarations = _Declarations(schema, "Answer")
+    if not all(map(declarations.knows, _references(schema))):
+        return True
+    unsaid = declarations.text().endswith("= unknown")
     return unsaid and not _SILENT.issuperset(schema)
 
 
@@ -98,17 +104,21 @@ class _Declarations:
             if isinstance(node, Mapping)
         }
         self._shared = self._find_shared()
+        self._names = self._find_names()
         self._tags = dict(_tags(schema))
 
     def text(self) -> str:
         """All declarations, the shared ones first."""
-        root = self._declaration(self._name, self._root())
+        root = self._declaration(_type_name(self._name), self._root())
         shared = [
-            self._declaration(*self._defs[target])
-            for target in self._defs
-            if target in self._shared and self._root() is not self._defs[target][1]
+            self._declaration(name, self._defs[target][1])
+            for target, name in self._names.items()
         ]
         return "\n".join([*shared, root])
+
+    def knows(self, target: str) -> bool:
+        """Whether a reference leads to a type that is declared."""
+        return target == "#" or target in self._defs
 
     def _root(self) -> Mapping[str, Any]:
         """The schema itself, or the definition that it is only a name of."""
@@ -122,6 +132,19 @@ class _Declarations:
         uses = Counter(_references(self._schema))
         recursive = {target for target in self._defs if self._reaches(target, target)}
         return {target for target, count in uses.items() if count > 1} | recursive
+
+    def _find_names(self) -> dict[str, str]:
+        """Give each shared definition a name of its own: two may be called alike."""
+        taken = {_type_name(self._name)}
+        names = {}
+        for target, (key, node) in self._defs.items():
+            if target not in self._shared or node is self._root():
+                continue
+            name = _type_name(key)
+            free = (f"{name}_{number}" for number in count(2))
+            names[target] = next(one for one in chain([name], free) if one not in taken)
+            taken.add(names[target])
+        return names
 
     def _reaches(self, start: str, goal: str) -> bool:
         seen: set[str] = set()
@@ -138,7 +161,7 @@ class _Declarations:
     def _declaration(self, name: str, node: Mapping[str, Any]) -> str:
         comment = "; ".join(self._comments(node))
         head = f"// {comment}\n" if comment else ""
-        return f"{head}type {_type_name(name)} = {self._type(node, 0)}"
+        return f"{head}type {name} = {self._type(node, 0)}"
 
     def _type(self, node: Any, level: int) -> str:
         """Write one type: all that a schema demands, joined by `&`."""
@@ -172,10 +195,11 @@ class _Declarations:
     def _reference(self, target: str, level: int) -> str:
         if target not in self._defs:
             return _type_name(self._name) if target == "#" else "unknown"
-        name, node = self._defs[target]
+        node = self._defs[target][1]
         if node is self._root():
             return _type_name(self._name)
-        return _type_name(name) if target in self._shared else self._type(node, level)
+        name = self._names.get(target)
+        return self._type(node, level) if name is None else name
 
     def _plain(self, node: Mapping[str, Any], kind: Any, level: int) -> str:
         if isinstance(kind, list):

@@ -336,6 +336,32 @@ def test_a_generic_name_becomes_an_identifier() -> None:
     assert declared(Box[int], "Box[int]").startswith("type Box_int =")
 
 
+def test_types_that_are_called_alike_get_names_of_their_own() -> None:
+    parts = {"Box_int": "string", "Box[int]": "integer", "Answer": "null"}
+    schema = {
+        "properties": {
+            f"{name}{number}": {"$ref": f"#/$defs/{name}"}
+            for name in parts
+            for number in (1, 2)
+        },
+        "$defs": {name: {"type": kind} for name, kind in parts.items()},
+    }
+
+    assert declare(schema, "Answer") == (
+        "type Box_int = string\n"
+        "type Box_int_2 = integer\n"
+        "type Answer_2 = null\n"
+        "type Answer = {\n"
+        "  Box_int1?: Box_int\n"
+        "  Box_int2?: Box_int\n"
+        '  "Box[int]1"?: Box_int_2\n'
+        '  "Box[int]2"?: Box_int_2\n'
+        "  Answer1?: Answer_2\n"
+        "  Answer2?: Answer_2\n"
+        "}"
+    )
+
+
 def test_a_long_default_is_left_out() -> None:
     schema = {"properties": {"a": {"type": "string", "default": "x" * 100}}}
 
@@ -393,6 +419,8 @@ def test_limits_of_lists_and_maps(schema: dict[str, Any], comment: str) -> None:
         {"not": {"const": 1}},
         {"if": {"const": 1}, "then": {}},
         {"dependentRequired": {"a": ["b"]}},
+        {"$dynamicRef": "#node"},
+        {"$ref": "#/components/schemas/A", "components": {"schemas": {"A": {}}}},
     ],
 )
 def test_what_no_declaration_says_is_opaque(part: dict[str, Any]) -> None:
