@@ -14,6 +14,7 @@ from typing import (
     Annotated,
     Any,
     Literal,
+    TypeVar,
     Union,
     get_args,
     get_origin,
@@ -117,9 +118,9 @@ class PartialShapes:
         origin = get_origin(annotation)
         if origin in (Union, types.UnionType):
             return self._union(annotation)
-        if is_typeddict(annotation):
-            return self._mapping(_hints(annotation), lambda fields: fields)
         kind = annotation if origin is None else origin
+        if is_typeddict(kind):
+            return self._mapping(_hints(annotation), lambda fields: fields)
         if not isinstance(kind, type) or annotation is Any:
             return _leaf(annotation)
         return self._make_of_class(annotation, kind)
@@ -128,7 +129,7 @@ class PartialShapes:
         if issubclass(kind, BaseModel):
             return self._model(kind)
         if dataclasses.is_dataclass(kind):
-            return self._dataclass(kind)
+            return self._dataclass(annotation, kind)
         if issubclass(kind, str):
             return _text if kind is str else _leaf(annotation)
         given = get_args(annotation)
@@ -223,16 +224,11 @@ class PartialShapes:
                 return MISSING if root is MISSING else wrap({"root": root})
 
             return build
-        names = {
-            key: name
-            for name, field in kind.model_fields.items()
-            for key in (name, *_aliases(field))
-        }
-        return self._mapping(hints, wrap, names)
+        return self._mapping(hints, wrap, _keys(kind.model_fields))
 
-    def _dataclass(self, kind: type) -> Build:
+    def _dataclass(self, annotation: Any, kind: type) -> Build:
         names = [field.name for field in dataclasses.fields(kind)]
-        hints = _hints(kind)
+        hints = _hints(annotation)
         partial = _partial_class(kind)
         if partial is None:
             return _leaf(kind)
@@ -243,7 +239,9 @@ class PartialShapes:
                 object.__setattr__(value, name, fields.get(name))
             return value
 
-        return self._mapping({name: hints.get(name, Any) for name in names}, wrap)
+        types_of = {name: hints.get(name, Any) for name in names}
+        keys = {name: name for name in names} | _keys(_pydantic_fields(kind))
+        return self._mapping(types_of, wrap, keys)
 
     def _union(self, annotation: Any) -> Build:
         options = [_plain(option) for option in _options(annotation)]
@@ -330,21 +328,49 @@ def _is_other_tag(value: Any, annotation: Any) -> bool:
 def _fields(kind: type) -> Mapping[str, Any] | None:
     """Return the keys of an object and their types; `None` where it has none."""
     if issubclass(kind, BaseModel):
-        return {
-            key: field.annotation
-            for name, field in kind.model_fields.items()
-            for key in (name, *_aliases(field))
-        }
-    known = is_typeddict(kind) or dataclasses.is_dataclass(kind)
-    return _hints(kind) if known else None
+        fields = kind.model_fields
+        return {key: fields[name].annotation for key, name in _keys(fields).items()}
+    if not is_typeddict(kind) and not dataclasses.is_dataclass(kind):
+        return None
+    hints = _hints(kind)
+    aliases = _keys(_pydantic_fields(kind))
+    return hints | {key: hints.get(name, Any) for key, name in aliases.items()}
 
 
-def _hints(kind: Any) -> dict[str, Any]:
+def _pydantic_fields(kind: type) -> Mapping[str, FieldInfo]:
+    """Return what pydantic knows of a dataclass; nothing of one that is not its own."""
+    fields: Mapping[str, FieldInfo] = getattr(kind, "__pydantic_fields__", {})
+    return fields
+
+
+def _hints(annotation: Any) -> dict[str, Any]:
+    """Return the types of the fields, with what a generic one was given."""
+    kind = get_origin(annotation) or annotation
     try:
-        return get_type_hints(kind)
+        hints = get_type_hints(kind)
     except NameError:
         # It refers to a local type, which only pydantic has found.
         return dict.fromkeys(getattr(kind, "__annotations__", ()), Any)
+    free = getattr(kind, "__parameters__", ())
+    given = dict(zip(free, get_args(annotation), strict=False))
+    return {name: _given(hint, given) for name, hint in hints.items()}
+
+
+def _given(hint: Any, given: Mapping[Any, Any]) -> Any:
+    """Put types in the place of type variables."""
+    if isinstance(hint, TypeVar):
+        return given.get(hint, hint)
+    free = getattr(hint, "__parameters__", ()) if get_origin(hint) else ()
+    if not given or not all(isinstance(one, TypeVar) for one in free):
+        return hint
+    return hint[tuple(given.get(one, one) for one in free)] if free else hint
+
+
+def _keys(fields: Mapping[str, FieldInfo]) -> dict[str, str]:
+    """Return the field that each key of the data is of."""
+    return {
+        key: name for name, field in fields.items() for key in (name, *_aliases(field))
+    }
 
 
 def _aliases(field: FieldInfo) -> list[str]:

@@ -21,6 +21,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.dataclasses import dataclass as pydantic_dataclass
 from typing_extensions import TypeAliasType, TypedDict
 
 from langchain_prodpatterns.structured.partial_shapes import (
@@ -32,6 +33,7 @@ from langchain_prodpatterns.structured.partial_shapes import (
 from tests.unit_tests.structured.doubles import Color, Node, Ticket
 
 T = TypeVar("T")
+U = TypeVar("U")
 Named = TypeAliasType("Named", Annotated[str, Field(min_length=9)])
 
 
@@ -71,6 +73,23 @@ class Drawing(BaseModel):
 
 class Box(BaseModel, Generic[T]):
     content: T
+
+
+class Pair(TypedDict, Generic[T, U]):
+    first: T
+    others: list[U | None]
+
+
+@dataclasses.dataclass
+class Crate(Generic[T]):
+    content: T
+    label: str = ""
+
+
+@pydantic_dataclass
+class Labeled:
+    label: str = Field(alias="Label")
+    count: int = 0
 
 
 class Tags(RootModel[list[str]]):
@@ -312,3 +331,24 @@ def test_a_list_pickles() -> None:
     value = partial(list[str], ["a"])
 
     assert pickle.loads(pickle.dumps(value)) == ["a"]  # noqa: S301 - our own bytes
+
+
+def test_a_generic_type_that_is_no_model_has_the_types_it_was_given() -> None:
+    data = {"first": 1, "others": ["2020-01-02", None, "2020-01"]}
+    shown = {"first": 1, "others": [date(2020, 1, 2), None]}
+
+    assert partial(Pair[int, date], data, grows=True) == shown
+    crate = partial(Crate[date], {"content": "2020-01-02", "label": "a"}, grows=True)
+    assert (crate.content, crate.label) == (date(2020, 1, 2), "a")
+    assert partial(Crate[date], {"content": "2020"}, grows=True).content is None
+    inside = partial(list[Crate[Pair[int, str]]], [{"content": {"first": 1}}])
+    assert inside[0].content == {"first": 1}
+
+
+def test_a_dataclass_is_read_by_its_aliases() -> None:
+    data = {"Label": "a", "count": 1}
+
+    for annotation in (Labeled, Labeled | Circle):
+        value = partial(annotation, data)
+        assert (value.label, value.count) == ("a", 1)
+    assert partial(Labeled, {"label": "b"}).label == "b"
