@@ -15,7 +15,8 @@ AS_BOOLEAN = "read as true or false"
 
 _MARKS = " \t\r\n\"'`*_.,:;!?()[]\u201c\u201d\u2018\u2019"
 _NEGATED = re.compile(
-    r"(?:\b(?:not|no|non|never|neither|nor|isn't|without|except|instead of|rather than)"
+    r"(?:\b(?:not|no|non|never|neither|nor|isn't|without|except|instead of|rather than"
+    r"|hardly|barely|far from|anything but|other than)"
     r"|n't)(?:\s+(?:a|an|the|at all|really|exactly|necessarily))?[\s\-\"'*`]*+\Z",
     re.IGNORECASE,
 )
@@ -126,6 +127,11 @@ def _most_named(
         for name in names
         if name.strip()
     ]
+    if not fold:
+        names = {name for name, _ in named}
+        begun = [(name[0].upper() + name[1:], known) for name, known in named]
+        # A word without capitals has one where it begins a sentence.
+        named += [one for one in begun if one[0] not in names]
     counts: dict[str, int] = {}
     taken = [False] * len(text)
     for name, known in sorted(named, key=lambda pair: -len(pair[0])):

@@ -48,11 +48,23 @@ def test_finds_the_word(text: str, word: str, rule: str) -> None:
         "highest",
         "it is not LOW",
         "isn't high",
+        "anything but HIGH",
+        "far from high",
         "x" * 30_000,
     ],
 )
 def test_finds_no_word_where_none_or_two_are_meant(text: str) -> None:
     assert match_word(text, SIZES) is None
+
+
+def test_a_word_may_begin_a_sentence() -> None:
+    labels = {"yes": ["yes"], "no": ["no"]}
+
+    assert match_word("No, yes would be wrong.", labels) is None
+    found = match_word("No. A yes is wrong, so no.", labels)
+    assert (found.value if found else None) == "no"
+    other = match_word("Red, I say.", {"red": ["red"], "Red": ["Red"]})
+    assert (other.value if other else None) == "Red"
 
 
 def test_a_word_that_is_another_one_in_another_case_is_none() -> None:
