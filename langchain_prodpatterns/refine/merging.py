@@ -87,12 +87,15 @@ def _shows_all(known: _Known) -> bool:
 
 
 def _entries(known: _Known) -> dict[str, _Known] | None:
-    """Return the entries of a mapping by their keys in JSON, or nothing."""
+    """Return the entries of a mapping by their keys in JSON, or nothing.
+
+    Nothing either where two keys are one in JSON, such as `1` and `"1"`.
+    """
     value, shown = known.value, known.shown
     if not (isinstance(value, dict) and isinstance(shown, dict)):
         return None
     keys = dict(zip(_json_keys(value), value, strict=True))
-    if keys.keys() != shown.keys():
+    if keys.keys() != shown.keys() or len(keys) < len(value):
         return None
     return {name: _Known(value[key], shown[name]) for name, key in keys.items()}
 

@@ -106,6 +106,17 @@ def test_a_mapping_knows_its_records_by_their_keys() -> None:
         revised(records, by_key={"3": shown(1, "A"), "2": shown(2, "b")})
 
 
+def test_a_mapping_with_keys_that_are_one_in_json_is_not_revised_in_part() -> None:
+    class Mixed(BaseModel):
+        title: str = ""
+        by_key: dict[int | str, SecretStr]
+
+    mixed = Mixed(by_key={1: SecretStr("a"), "1": SecretStr("b")})
+    assert revised(mixed, title="better").by_key == mixed.by_key
+    with pytest.raises(RevisionError, match="cannot be revised in part"):
+        revised(mixed, by_key={"1": "**********", "2": "new"})
+
+
 def test_true_is_not_one() -> None:
     opened = Open.model_validate({"token": "s3cret", "flag": True})
     assert revised(opened, flag=1).model_extra["flag"] is not True
