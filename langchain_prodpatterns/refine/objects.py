@@ -27,10 +27,13 @@ def read_json(text: str) -> Any:
         RevisionError: When it is none.
     """
     try:
-        return json.loads(text, strict=False)
+        data = json.loads(text, strict=False)
+        # Half of a surrogate pair makes a text that nobody can send on.
+        json.dumps(data, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         msg = "the revision is not JSON"
         raise RevisionError(msg) from None
+    return data
 
 
 def model_json(value: BaseModel) -> str:

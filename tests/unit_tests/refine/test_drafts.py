@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from langchain_core.prompt_values import StringPromptValue
-from pydantic import BaseModel, Field, RootModel
+from pydantic import BaseModel, Field, RootModel, SecretStr
 
 from langchain_prodpatterns.refine.drafts import (
     Draft,
@@ -197,6 +197,19 @@ def test_a_reply_that_is_no_json_is_called_that() -> None:
             read_reply(read_draft(value), "Sure!")
     with pytest.raises(RevisionError, match=r"^revision: model_type$"):
         read_reply(read_draft("good"), "[]")
+
+
+def test_half_of_a_surrogate_pair_is_refused() -> None:
+    class Login(BaseModel):
+        user: str
+        password: SecretStr
+
+    login = Login(user="ann", password=SecretStr("s3cret"))
+    for value in (login, {"user": "ann"}):
+        with pytest.raises(RevisionError, match=r"^the revision is not JSON$"):
+            read_reply(read_draft(value), '{"user": "\\ud800"}')
+    new = read_reply(read_draft(login), '{"user": "\\ud83d\\ude00", "password": "*"}')
+    assert new.value == Login(user="\U0001f600", password=SecretStr("*"))
 
 
 @given(st.text())
