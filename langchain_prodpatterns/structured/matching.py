@@ -134,6 +134,8 @@ def _most_named(
         named += [one for one in begun if one[0] not in names]
     counts: dict[str, int] = {}
     taken = [False] * len(text)
+    # Patterns of many words are dear: each is made only where the word can be.
+    named = [pair for pair in named if _JOINT.split(pair[0])[0] in text]
     for name, known in sorted(named, key=lambda pair: -len(pair[0])):
         for match in re.finditer(_bounded(name, fold=fold), text):
             begin, end = match.span()
