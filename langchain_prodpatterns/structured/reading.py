@@ -379,7 +379,12 @@ def _problem(target: Target, message: str) -> FieldError:
 
 
 def encodable(text: str) -> str:
-    """Replace lone surrogates, which no JSON parser takes."""
+    """Join the halves of surrogate pairs, and replace lone ones: no parser takes them.
+
+    Halves stand apart where a provider cut a pair in two between its chunks.
+    """
     if text.isascii():
         return text
+    joined = text.encode("utf-16-le", "surrogatepass")
+    text = joined.decode("utf-16-le", "surrogatepass")
     return text.encode("utf-8", "replace").decode()

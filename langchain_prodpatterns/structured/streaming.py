@@ -16,7 +16,7 @@ from pydantic_core import from_json
 
 from langchain_prodpatterns.structured.answers import text_of
 from langchain_prodpatterns.structured.partial_shapes import MISSING, PartialShapes
-from langchain_prodpatterns.structured.reading import Prefer
+from langchain_prodpatterns.structured.reading import Prefer, encodable
 from langchain_prodpatterns.structured.target import Target
 
 EACH_CHUNK = 2_000
@@ -35,6 +35,7 @@ _UNDECIDED = re.compile(r"[{\[]\s*+[a-z]{0,5}\Z")
 _TOKEN = re.compile(r'["{}\[\]]')
 _STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _NUMBER = "0123456789+-.eE"
+_HALF_AT_END = re.compile("[\ud800-\udbff]\\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +188,8 @@ class PartialReader:
 
     def _partial(self, text: str, found: Growing) -> Any:
         span = text[found.start : found.end]
+        # The other half of a surrogate pair may come yet.
+        span = encodable(_HALF_AT_END.sub("", span))
         if not found.in_string:
             # The rest of a number may come yet.
             span = span.rstrip(_NUMBER)

@@ -483,6 +483,12 @@ def test_what_is_valid_is_read_as_it_is(left: str, right: str) -> None:
         assert read(text, target).value == pair
 
 
+def test_the_halves_of_a_surrogate_pair_are_joined() -> None:
+    text = '{"title": "\ud83d' + '\ude00", "priority": "low"}'
+
+    assert read(text, TARGET).value.title == "\U0001f600"
+
+
 @pytest.mark.parametrize("target", [TARGET, ANYTHING])
 def test_half_a_surrogate_pair_is_no_json(target: Target) -> None:
     assert read('{"title": "\\ud800", "priority": "low"}', target).kind == "syntax"

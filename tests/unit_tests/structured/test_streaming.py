@@ -357,3 +357,15 @@ def test_work_is_linear(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
     short = streaming.EACH_CHUNK**2 // 8
     assert read <= 20 * len(text) + short + streaming.EACH_CHUNK * 20
+
+
+def test_a_surrogate_pair_may_be_cut_between_chunks() -> None:
+    values = stream(Line, ['{"text": "a\ud83d', '\ude00b", "amount": 1}'])
+
+    assert [value.text for value in values] == ["a", "a\U0001f600b"]
+
+
+def test_half_of_a_surrogate_pair_ends_no_stream() -> None:
+    values = stream(Line, ['{"text": "a', "\ud83d", 'b", "amount"', ": 1}"])
+
+    assert [value.text for value in values] == ["a", "a?b", "a?b"]
