@@ -47,6 +47,7 @@ _NUMERAL = re.compile(r"-?\d{1,100}(?:\.\d{1,100})?")
 _NUMBER_WITH_UNIT = re.compile(
     r"(?:(?:USD|EUR|GBP|CHF|JPY|INR|US\$)\s?)?" + _NUMBER.pattern, re.IGNORECASE
 )
+_PART_ENDS = r"(?=[\"'`*_]?[,.;:!?])"
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _GROUPED_BY_DOTS = re.compile(r"\d{1,3}(?:\.\d{3})+,\d+|\d{1,3}(?:\.\d{3}){2,}")
 _LONGEST = 400
@@ -122,22 +123,22 @@ def _most_named(
     """Return the word that a text names most often, if none is named as often."""
     text = _folded(text) if fold else text
     named = [
-        (_folded(name) if fold else name, known)
+        (_folded(name) if fold else name, known, "")
         for known, names in labels.items()
         for name in names
         if name.strip()
     ]
     if not fold:
-        names = {name for name, _ in named}
-        begun = [(name[0].upper() + name[1:], known) for name, known in named]
-        # A word without capitals has one where it begins a sentence.
+        names = {name for name, *_ in named}
+        # A word without capitals has one where it is a sentence's first part: `No, ..`.
+        begun = [(n[0].upper() + n[1:], known, _PART_ENDS) for n, known, _ in named]
         named += [one for one in begun if one[0] not in names]
     counts: dict[str, int] = {}
     taken = [False] * len(text)
     # Patterns of many words are dear: each is made only where the word can be.
-    named = [pair for pair in named if _JOINT.split(pair[0])[0] in text]
-    for name, known in sorted(named, key=lambda pair: -len(pair[0])):
-        for match in re.finditer(_bounded(name, fold=fold), text):
+    named = [one for one in named if _JOINT.split(one[0])[0] in text]
+    for name, known, end_of_part in sorted(named, key=lambda one: -len(one[0])):
+        for match in re.finditer(_bounded(name, fold=fold) + end_of_part, text):
             begin, end = match.span()
             if taken[begin] or taken[end - 1]:
                 continue

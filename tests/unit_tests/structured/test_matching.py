@@ -70,6 +70,15 @@ def test_a_word_may_begin_a_sentence() -> None:
     assert (other.value if other else None) == "Red"
 
 
+@pytest.mark.parametrize("word", ["a", "it", "in"])
+def test_a_word_of_every_day_that_begins_a_sentence_is_no_answer(word: str) -> None:
+    labels = {word: [word], "b": ["b"]}
+
+    found = match_word(f"{word.capitalize()} closer look says b.", labels)
+
+    assert (found.value if found else None) == "b"
+
+
 def test_a_word_that_is_another_one_in_another_case_is_none() -> None:
     labels = {"Yes": ["Yes"], "YES": ["YES"]}
 
