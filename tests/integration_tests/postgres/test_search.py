@@ -1,7 +1,8 @@
 """The nearest are found, by the way that is fast for a partition's size."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import psycopg
@@ -62,6 +63,16 @@ def _index(store: PostgresStore, *partitions: str) -> None:
         """There is more."""
 
 
+def _asked(partition: str, breadth: int | None) -> tuple[bytes, Mapping[str, Any]]:
+    """Return the statement of a search, and the values in it."""
+    search = searching.Search(partition, _vectors(1)[0], "q", 1)
+    batch: Batch = next(
+        searching.nearest(search, breadth or 200, indexed=breadth is not None)
+    )
+    (statement,) = batch.statements
+    return Names("prodpatterns", "public").query(statement), statement.values
+
+
 def _plan(
     connection: psycopg.Connection[tuple[object, ...]],
     partition: str,
@@ -70,14 +81,9 @@ def _plan(
     analyze: bool = False,
 ) -> str:
     """Return the plan of a search."""
-    search = searching.Search(partition, _vectors(1)[0], "q", 1)
-    batch: Batch = next(
-        searching.nearest(search, breadth or 200, indexed=breadth is not None)
-    )
-    (statement,) = batch.statements
-    query = Names("prodpatterns", "public").query(statement)
+    query, values = _asked(partition, breadth)
     explain = b"EXPLAIN (ANALYZE, BUFFERS) " if analyze else b"EXPLAIN "
-    rows = connection.execute(explain + query, statement.values).fetchall()
+    rows = connection.execute(explain + query, values).fetchall()
     return "\n".join(str(row[0]) for row in rows)
 
 
@@ -138,6 +144,27 @@ def test_the_plan_stays_after_many_executions(filled: PostgresStore, dsn: str) -
         for _ in range(12):
             plan = _plan(connection, "small", None, analyze=True)
         assert NEAREST not in plan
+
+
+def test_a_small_partition_among_large_ones_is_not_planned_at_each_search(
+    open_store: OpenStore, dsn: str
+) -> None:
+    store = open_store()
+    store.bind(MODEL)
+    _fill(store, "large", _vectors(LARGE))
+    _fill(store, "small", _vectors(10))
+    store.vacuum()
+    query, values = _asked("small", None)
+
+    with psycopg.connect(dsn, autocommit=True, prepare_threshold=0) as connection:
+        for _ in range(12):
+            connection.execute(query, values)
+        planned = connection.execute(
+            "SELECT custom_plans FROM pg_prepared_statements", prepare=False
+        ).fetchall()
+
+    # As often as the server tries, before it keeps a plan.
+    assert planned == [(5,)]
 
 
 def test_a_search_says_how_far_the_index_looks_and_leaves_the_session_as_it_was(
