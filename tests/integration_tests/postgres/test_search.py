@@ -30,6 +30,7 @@ from tests.integration_tests.postgres.cases import (
 SIZE = 32
 LARGE = 1_500
 NEAREST = f"vectors_nearest_{SIZE}"
+_KNOWS_ORDER_OF_NAMED = 170_000
 
 
 @pytest.fixture
@@ -165,6 +166,17 @@ def test_a_small_partition_among_large_ones_is_not_planned_at_each_search(
 
     # As often as the server tries, before it keeps a plan.
     assert planned == [(5,)]
+
+
+def test_what_was_sorted_to_be_compared_is_not_sorted_again(
+    filled: PostgresStore, dsn: str
+) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        if connection.info.server_version < _KNOWS_ORDER_OF_NAMED:
+            pytest.skip("this server forgets the order of a named query's rows")
+        plan = _plan(connection, "small", None)
+
+    assert plan.count("Sort Key") == 1
 
 
 def test_a_search_says_how_far_the_index_looks_and_leaves_the_session_as_it_was(

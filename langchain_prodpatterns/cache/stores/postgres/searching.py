@@ -48,7 +48,7 @@ _COMPARED = """(
     SELECT id, vector OPERATOR({v}.<=>) %(vector)s::{v}.halfvec AS distance
     FROM {s}.vectors
     WHERE partition = (SELECT %(partition)s::text) AND NOT indexed AND <fitting>
-    ORDER BY distance LIMIT {looked}
+    ORDER BY distance, id LIMIT {looked}
 )"""
 
 # The index is told how far to look by what has to be known before it is: a transaction
@@ -78,7 +78,7 @@ LEFT JOIN LATERAL (
     WHERE {LIVE} AND NOT EXISTS (
         SELECT FROM {{s}}.rejected r WHERE r.exact = %(exact)s AND r.key = e.key
     )
-    ORDER BY n.distance, e.id LIMIT {{limit}}
+    ORDER BY n.distance, n.id LIMIT {{limit}}
 ) live ON true
 """  # noqa: S608 - our own columns
 
