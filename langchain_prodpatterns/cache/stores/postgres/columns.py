@@ -56,6 +56,7 @@ GIVEN = (
 """The names of the columns that `given` writes."""
 
 _HALF_LIMIT = 65_504  # the greatest number of half precision
+_HALF_NONE = 2.0**-25  # the greatest that half precision rounds to none
 MAX_DIMENSIONS = 4_000
 """Of a vector that an index of half-precision ones takes."""
 
@@ -105,9 +106,7 @@ def size_of_item(entry: Entry, vector: Vector | None) -> int:
 def has_direction(vector: Vector) -> bool:
     """Whether a vector has one, also in half precision."""
     # Never true of what is not a number.
-    return bool(
-        (np.abs(vector) < _HALF_LIMIT).all() and vector.astype(np.float16).any()
-    )
+    return bool(_HALF_NONE < np.abs(vector).max(initial=0.0) < _HALF_LIMIT)
 
 
 def as_literal(vector: Vector) -> str:

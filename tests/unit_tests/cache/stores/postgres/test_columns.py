@@ -182,6 +182,8 @@ def test_a_vector_to_compare_with_is_sent_as_halves(vector: Vector) -> None:
         [-1e30, 1.0],
         # Too small for a half: it would have no direction there.
         [1e-9, -1e-9],
+        [LEAST_HALF / 2, 0.0],
+        [],
     ],
     ids=str,
 )
@@ -191,6 +193,13 @@ def test_what_half_precision_cannot_hold_is_refused(vector: list[float]) -> None
     assert not has_direction(array)
     with pytest.raises(StoreError, match="numbers that half precision can hold"):
         as_literal(array)
+
+
+@pytest.mark.parametrize("number", [LEAST_HALF, 65_503.0, 0.0])
+def test_what_half_precision_can_just_hold_is_taken(number: float) -> None:
+    array = np.array([0.0, np.nextafter(np.float32(LEAST_HALF / 2), 1), -number])
+
+    assert has_direction(array.astype(np.float32))
 
 
 def test_more_dimensions_than_can_be_indexed_are_refused() -> None:
