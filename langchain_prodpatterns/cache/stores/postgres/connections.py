@@ -233,12 +233,14 @@ class OwnPools:
     def lend(self, deadline: float) -> Iterator[SyncConnection]:
         """Lend a connection to a thread."""
         pool = self._sync_pool()
-        with pool.connection(timeout=_left(deadline)) as connection:
-            connection.deadline = deadline
-            try:
-                yield connection
-            finally:
-                connection.deadline = math.inf
+        # Not by its context manager: there is no transaction to end.
+        connection = pool.getconn(timeout=_left(deadline))
+        connection.deadline = deadline
+        try:
+            yield connection
+        finally:
+            connection.deadline = math.inf
+            pool.putconn(connection)
 
     native = True
     timely = True
@@ -247,14 +249,15 @@ class OwnPools:
     @contextlib.asynccontextmanager
     async def alend(self, deadline: float) -> AsyncIterator[AsyncConnection]:
         """Lend a connection to the running event loop."""
-        of_loop = self._async_pool()
-        await of_loop.pool.open()
-        async with of_loop.pool.connection(timeout=_left(deadline)) as connection:
-            connection.deadline = deadline
-            try:
-                yield connection
-            finally:
-                connection.deadline = math.inf
+        pool = self._async_pool().pool
+        await pool.open()
+        connection = await pool.getconn(timeout=_left(deadline))
+        connection.deadline = deadline
+        try:
+            yield connection
+        finally:
+            connection.deadline = math.inf
+            await pool.putconn(connection)
 
     def _async_pool(self) -> "_OfLoop":
         self._check()
