@@ -20,6 +20,9 @@ from langchain_prodpatterns.guard.stand_ins import PROCESS_KEY, digest_of
 Write = Callable[[str, str, Handling], str]
 """Takes a value, its type and what is done with it; returns what to write instead."""
 
+_ROOM = 256
+"""Characters for each change below which a text is looked at as a whole: many small
+parts would cost more."""
 _NEXT_WORD = re.compile("(?<=[a-z0-9])(?=[A-Z])|[_-]")
 
 
@@ -149,7 +152,7 @@ class Scanner:
     def _seen_in(self, view: View, record: Record, label: str) -> Iterator[Span]:
         """Find what is seen only where looks do not matter: near what they change."""
         whole = [(0, len(view.text))]
-        seams = self._seams
+        seams = None if len(view.changes) * _ROOM > len(view.text) else self._seams
         parts = whole if seams is None else seams.around(view.text, view.changes)
         for start, end in parts:
             lead = max(0, start - LOOKBACK)

@@ -61,7 +61,7 @@ def matches_near(
         position = last + 1
 
 
-def words_in(text: str, words: Iterable[str]) -> Iterable[int]:
+def words_in(text: str, words: Iterable[str]) -> list[int]:
     """Return where any of some words begin in a text, in order.
 
     Args:

@@ -1,6 +1,7 @@
 """Numbers that states give to persons, checked by `python-stdnum`."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -10,6 +11,8 @@ from typing import Any
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.guard.detectors.base import PatternDetector, Place
 from langchain_prodpatterns.guard.detectors.cues import mention
+from langchain_prodpatterns.guard.detectors.hints import words_in
+from langchain_prodpatterns.guard.detectors.patterns import LOOKBACK
 from langchain_prodpatterns.guard.detectors.surroundings import (
     GAPS,
     before,
@@ -125,17 +128,26 @@ class NationalIdDetector(PatternDetector):
         super().__init__(name, _PATTERN)
         self._shape = replace(self._shape, calm=_FEWEST_LETTERS)
 
+    def matches(self, text: str) -> Iterator[Place]:
+        """Leave out what needs a word that is not near: most texts have none."""
+        words: list[int] | None = None
+        for start, end in super().matches(text):
+            words = words_in(text, _HINTS) if words is None else words
+            near = bisect_left(words, start - LOOKBACK) < bisect_left(words, start)
+            if near or _ALONE.match(plain(text[start:end])):
+                yield start, end
+
     def refine(self, text: str, start: int, end: int) -> Iterator[Place]:
         """Try the ends of the last groups, the longest first."""
         value = plain(text[start:end])
-        named = _named(before(text, start), self._numbers)
-        if not (named or _ALONE.match(value)):
-            return
-        for stop in _stops(value):
-            part = value[:stop]
-            if not goes_on(text, start + stop) and any(
-                _is_number(part, each, named=each in named) for each in self._numbers
-            ):
+        stops = [
+            stop
+            for stop in _stops(value)
+            if _ANY.fullmatch(value, 0, stop) and not goes_on(text, start + stop)
+        ]
+        may_be = _may_be(before(text, start), self._numbers) if stops else []
+        for stop in stops:
+            if any(_is_number(value[:stop], each) for each in may_be):
                 yield start, start + stop
                 return
 
@@ -146,18 +158,15 @@ def _stops(value: str) -> list[int]:
     return ends[: -_MOST_ENDS - 1 : -1]
 
 
-def _named(context: str, numbers: Iterable[str]) -> frozenset[str]:
-    """Return the numbers of which a word is near."""
-    # Nothing is lower case where there are no letters.
-    if not context.islower() or _ALL_WORDS.search(context) is None:
-        return frozenset()
-    return frozenset(each for each in numbers if _words(each).search(context))
+def _may_be(context: str, numbers: Iterable[str]) -> list[str]:
+    """Return the numbers that need no word or of which one is near."""
+    return [
+        each for each in numbers if _NUMBERS[each].alone or _words(each).search(context)
+    ]
 
 
-def _is_number(value: str, name: str, *, named: bool) -> bool:
-    if not (named or _NUMBERS[name].alone) or not _layout(name).fullmatch(value):
-        return False
-    return bool(_module(name).is_valid(value))
+def _is_number(value: str, name: str) -> bool:
+    return bool(_layout(name).fullmatch(value) and _module(name).is_valid(value))
 
 
 @cache
@@ -178,7 +187,13 @@ def _module(name: str) -> Any:
     return import_module(f"stdnum.{country}.{number}")
 
 
-_ALL_WORDS = re.compile("|".join(_words(each).pattern for each in KNOWN))
+# The longest run of letters of each word: where one is, a word may be near.
+_HINTS = frozenset(
+    max(re.findall("[a-z]+", word), key=len)
+    for each in _NUMBERS.values()
+    for word in each.words.split()
+)
+_ANY = re.compile("|".join(each.layout for each in _NUMBERS.values()), re.ASCII)
 _ALONE = re.compile(
     "|".join(each.layout for each in _NUMBERS.values() if each.alone), re.ASCII
 )
