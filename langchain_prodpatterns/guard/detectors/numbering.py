@@ -5,6 +5,14 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
+from langchain_prodpatterns.guard.detectors.grouping import groups_of
+
+_KINDS = (
+    "premium_rate", "toll_free", "shared_cost", "voip", "personal_number", "pager",
+    "uan", "voicemail", "fixed_line", "mobile",
+)  # fmt: skip
+_LONGEST_CODE = 3
+
 
 class NumberingPlans:
     """Says of one text's numbers whether they are telephone numbers.
@@ -41,6 +49,7 @@ class NumberingPlans:
         if known is None:
             known = self._usual[value] = any(
                 _digits(region)[1].fullmatch(digits)
+                and _may_be_grouped(value, region)
                 and self._parse(value, region)
                 and _is_grouped_as_usual(value, region)
                 for region in self._regions
@@ -50,7 +59,7 @@ class NumberingPlans:
     def _parse(self, value: str, region: str | None) -> Any:
         """Return the number if it is valid, by its digits: few texts have many."""
         digits = re.sub("[^+0-9]", "", value)
-        if region is not None and not _digits(region)[0].fullmatch(digits):
+        if not (_digits(region)[0].fullmatch(digits) if region else _may_be(digits)):
             return None
         key = digits, region
         if key not in self._parsed:
@@ -70,7 +79,8 @@ def _digits(region: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
     if plan.national_prefix_transform_rule:
         anything = re.compile("[0-9]+")  # it is not dialed as it is spelled
         return anything, anything
-    number = f"(?:{plan.general_desc.national_number_pattern})"
+    general = plan.general_desc.national_number_pattern
+    number = rf"(?=(?:{general})\Z){_number(plan.country_code)}"
     prefix = f"(?:{plan.national_prefix_for_parsing or ''})"
     code = f"(?:{plan.country_code})"
     abroad = f"(?:{plan.international_prefix or code})[0-9]+"
@@ -97,6 +107,50 @@ def _written_bare(plan: Any) -> Iterator[str]:
         if not prefixed or written.national_prefix_optional_when_formatting:
             yield (written.leading_digits_pattern or [""])[0]
     yield "(?!)" if plan.number_format else ""
+
+
+def _number(code: int) -> str:
+    """Return what the numbers of all kinds behind a country code look like."""
+    from phonenumbers import PhoneMetadata, region_codes_for_country_code
+
+    regions = region_codes_for_country_code(code)
+    plans: Any = map(PhoneMetadata.metadata_for_region, regions)
+    kinds = [getattr(each, kind) for each in plans for kind in _KINDS]
+    patterns = dict.fromkeys(
+        kind.national_number_pattern
+        for kind in kinds
+        if kind is not None and kind.national_number_pattern
+    )
+    return f"(?:{'|'.join(patterns)})"
+
+
+def _may_be(digits: str) -> bool:
+    """Whether a number that begins with `+` may be valid."""
+    for end in range(2, _LONGEST_CODE + 2):
+        rest = _abroad(digits[1:end])
+        if rest is not None:
+            return rest.fullmatch(digits, end) is not None
+    return False
+
+
+@cache
+def _abroad(code: str) -> re.Pattern[str] | None:
+    """Return what follows a country code, or nothing where it is none."""
+    from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata
+
+    number = int(code) if code.isdigit() else 0
+    if number not in COUNTRY_CODE_TO_REGION_CODE:
+        return None
+    region = COUNTRY_CODE_TO_REGION_CODE[number][0]
+    plan: Any = PhoneMetadata.metadata_for_region(region)
+    if plan is None or plan.national_prefix_transform_rule:
+        return re.compile("[0-9]+")  # of no country, or not dialed as it is spelled
+    return re.compile(f"(?:{plan.national_prefix_for_parsing or ''})?{_number(number)}")
+
+
+def _may_be_grouped(value: str, region: str) -> bool:
+    groups = groups_of(region)
+    return groups is None or groups.may_be(value)
 
 
 def _valid(value: str, region: str | None) -> Any:
