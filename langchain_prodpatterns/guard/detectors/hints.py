@@ -6,7 +6,10 @@ pattern is then tried only where a match could have it.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+
+from langchain_prodpatterns.guard.detectors.patterns import LOOKBACK
 
 _STRIDE = 64
 """Characters beyond a hint that are searched too, so that a text full of hints is not
@@ -66,7 +69,7 @@ def words_in(text: str, words: Iterable[str]) -> list[int]:
 
     Args:
         text: The text, in which case does not matter.
-        words: The words in lower case, of ASCII letters.
+        words: The words in lower case.
 
     Returns:
         The places.
@@ -81,3 +84,26 @@ def words_in(text: str, words: Iterable[str]) -> list[int]:
             found.append(at)
             at = lowered.find(word, at + 1)
     return sorted(found)
+
+
+def beginnings(words: str) -> frozenset[str]:
+    """Return what words begin with, to look for it in a text.
+
+    Args:
+        words: As for `cues.mention`: what stands for a blank, or joins two words, may
+            be written in several ways.
+
+    Returns:
+        The first part of each.
+    """
+    return frozenset(re.split("[_-]", word)[0] for word in words.split())
+
+
+def is_behind(start: int, places: Sequence[int]) -> bool:
+    """Whether one of some places is in the `LOOKBACK` characters before a value.
+
+    Args:
+        start: Where the value starts.
+        places: What `words_in` gives.
+    """
+    return bisect_left(places, start - LOOKBACK) < bisect_left(places, start)

@@ -1,7 +1,6 @@
 """Numbers that states give to persons, checked by `python-stdnum`."""
 
 import re
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -11,8 +10,11 @@ from typing import Any
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.guard.detectors.base import PatternDetector, Place
 from langchain_prodpatterns.guard.detectors.cues import mention
-from langchain_prodpatterns.guard.detectors.hints import words_in
-from langchain_prodpatterns.guard.detectors.patterns import LOOKBACK
+from langchain_prodpatterns.guard.detectors.hints import (
+    beginnings,
+    is_behind,
+    words_in,
+)
 from langchain_prodpatterns.guard.detectors.surroundings import (
     GAPS,
     before,
@@ -133,8 +135,7 @@ class NationalIdDetector(PatternDetector):
         words: list[int] | None = None
         for start, end in super().matches(text):
             words = words_in(text, _HINTS) if words is None else words
-            near = bisect_left(words, start - LOOKBACK) < bisect_left(words, start)
-            if near or _ALONE.match(plain(text[start:end])):
+            if is_behind(start, words) or _ALONE.match(plain(text[start:end])):
                 yield start, end
 
     def refine(self, text: str, start: int, end: int) -> Iterator[Place]:
@@ -187,12 +188,7 @@ def _module(name: str) -> Any:
     return import_module(f"stdnum.{country}.{number}")
 
 
-# The longest run of letters of each word: where one is, a word may be near.
-_HINTS = frozenset(
-    max(re.findall("[a-z]+", word), key=len)
-    for each in _NUMBERS.values()
-    for word in each.words.split()
-)
+_HINTS = beginnings(" ".join(each.words for each in _NUMBERS.values()))
 _ANY = re.compile("|".join(each.layout for each in _NUMBERS.values()), re.ASCII)
 _ALONE = re.compile(
     "|".join(each.layout for each in _NUMBERS.values() if each.alone), re.ASCII

@@ -12,6 +12,9 @@ _KINDS = (
     "uan", "voicemail", "fixed_line", "mobile",
 )  # fmt: skip
 _LONGEST_CODE = 3
+_ANYTHING = re.compile("[0-9]+")
+_NO_DIGITS = re.compile("[^0-9]+")
+_NOT_DIALED = re.compile("[^+0-9]+")
 
 
 class NumberingPlans:
@@ -42,7 +45,7 @@ class NumberingPlans:
 
     def is_usual(self, value: str) -> bool:
         """Whether it is also written in the groups that the region uses."""
-        digits = re.sub("[^0-9]", "", value)
+        digits = _NO_DIGITS.sub("", value)
         if not self._written.fullmatch(digits):
             return False
         known = self._usual.get(value)
@@ -58,12 +61,13 @@ class NumberingPlans:
 
     def _parse(self, value: str, region: str | None) -> Any:
         """Return the number if it is valid, by its digits: few texts have many."""
-        digits = re.sub("[^+0-9]", "", value)
-        if not (_digits(region)[0].fullmatch(digits) if region else _may_be(digits)):
+        digits = _NOT_DIALED.sub("", value)
+        if region is not None and not _digits(region)[0].fullmatch(digits):
             return None
         key = digits, region
         if key not in self._parsed:
-            self._parsed[key] = _valid(digits, region)
+            may_be = _may_be_here(digits, region) if region else _may_be_there(digits)
+            self._parsed[key] = _valid(digits, region) if may_be else None
         return self._parsed[key]
 
 
@@ -77,10 +81,8 @@ def _digits(region: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
 
     plan: Any = PhoneMetadata.metadata_for_region(region)
     if plan.national_prefix_transform_rule:
-        anything = re.compile("[0-9]+")  # it is not dialed as it is spelled
-        return anything, anything
-    general = plan.general_desc.national_number_pattern
-    number = rf"(?=(?:{general})\Z){_number(plan.country_code)}"
+        return _ANYTHING, _ANYTHING  # it is not dialed as it is spelled
+    number = f"(?:{plan.general_desc.national_number_pattern})"
     prefix = f"(?:{plan.national_prefix_for_parsing or ''})"
     code = f"(?:{plan.country_code})"
     abroad = f"(?:{plan.international_prefix or code})[0-9]+"
@@ -124,7 +126,25 @@ def _number(code: int) -> str:
     return f"(?:{'|'.join(patterns)})"
 
 
-def _may_be(digits: str) -> bool:
+def _may_be_here(digits: str, region: str) -> bool:
+    """Whether a number that is dialed in a region may be valid."""
+    return _dialed(region).fullmatch(digits) is not None
+
+
+@cache
+def _dialed(region: str) -> re.Pattern[str]:
+    from phonenumbers import PhoneMetadata
+
+    plan: Any = PhoneMetadata.metadata_for_region(region)
+    if plan.national_prefix_transform_rule:
+        return _ANYTHING
+    prefix = f"(?:{plan.national_prefix_for_parsing or ''})"
+    code = f"(?:{plan.country_code})"
+    abroad = f"(?:{plan.international_prefix or code})[0-9]+"
+    return re.compile(f"{abroad}|{code}?{prefix}?{_number(plan.country_code)}")
+
+
+def _may_be_there(digits: str) -> bool:
     """Whether a number that begins with `+` may be valid."""
     for end in range(2, _LONGEST_CODE + 2):
         rest = _abroad(digits[1:end])
@@ -144,7 +164,7 @@ def _abroad(code: str) -> re.Pattern[str] | None:
     region = COUNTRY_CODE_TO_REGION_CODE[number][0]
     plan: Any = PhoneMetadata.metadata_for_region(region)
     if plan is None or plan.national_prefix_transform_rule:
-        return re.compile("[0-9]+")  # of no country, or not dialed as it is spelled
+        return _ANYTHING  # of no country, or not dialed as it is spelled
     return re.compile(f"(?:{plan.national_prefix_for_parsing or ''})?{_number(number)}")
 
 

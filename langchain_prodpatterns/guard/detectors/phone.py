@@ -6,6 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.guard.detectors.base import PatternDetector, Place
 from langchain_prodpatterns.guard.detectors.cues import ORDERS, label, mention
+from langchain_prodpatterns.guard.detectors.hints import (
+    beginnings,
+    is_behind,
+    words_in,
+)
 from langchain_prodpatterns.guard.detectors.numbering import NumberingPlans
 from langchain_prodpatterns.guard.detectors.surroundings import (
     GAPS,
@@ -28,6 +33,7 @@ _NAMES = (
     "telefonnummer rufnummer handy handynummer mobil t\u00e9l t\u00e9l\u00e9phone"
 )
 _CALLS = "call calling dial ring voicemail reach text_me answering message"
+_HINTS = beginnings(f"{_NAMES} {_CALLS}")
 _LABELED = label(_NAMES)
 _ANNOUNCED = re.compile(mention(f"{_NAMES} {_CALLS}") + r"[^\n]{0,40}$")
 _OTHER = label(
@@ -119,20 +125,29 @@ class PhoneDetector(PatternDetector):
             Where they are.
         """
         plans = NumberingPlans(self._regions)
+        words: list[int] | None = None
         for start, end in self.matches(text):
-            yield from _narrow(text, start, end, plans)
+            words = words_in(text, _HINTS) if words is None else words
+            near = is_behind(start, words)
+            yield from _narrow(text, start, end, plans, near=near)
 
     def refine(self, text: str, start: int, end: int) -> Iterable[Place]:
         """Take the longest group of groups that is a number."""
-        return _narrow(text, start, end, NumberingPlans(self._regions))
+        return _narrow(text, start, end, NumberingPlans(self._regions), near=True)
 
 
-def _narrow(text: str, start: int, end: int, plans: NumberingPlans) -> Iterable[Place]:
+def _narrow(
+    text: str, start: int, end: int, plans: NumberingPlans, *, near: bool
+) -> Iterable[Place]:
+    """Find the number in a match; a word may announce it only if one is near."""
     context = before(text, start)
     if _SIGNED.search(context[-2:]) and at(text, start) not in ("+", "("):
         return []  # it was tried from the sign on
     if text.startswith("((", start):
         start += 1  # the outer one is the sentence's
+    abroad = "+" in text[start : start + 2]
+    if not abroad and _is_inside(context):
+        return []
     value = plain(text[start:end])
     # The longest match may end within a group of digits that are another value's.
     whole = [] if goes_on(text, end) else [len(value)]
@@ -141,10 +156,10 @@ def _narrow(text: str, start: int, end: int, plans: NumberingPlans) -> Iterable[
         stops = [stop for stop in stops if _has_one_pair(value[:stop])]
     if not stops:
         return []
-    if "+" in value[:2]:
+    if abroad:
         stop = _international(value, stops, plans)
     else:
-        stop = _national(value, context, stops, plans)
+        stop = _national(value, context, stops, plans, near=near)
     return [(start, start + stop)] if stop else []
 
 
@@ -168,17 +183,22 @@ def _international(value: str, stops: Iterable[int], plans: NumberingPlans) -> i
 
 
 def _national(
-    value: str, context: str, stops: Sequence[int], plans: NumberingPlans
+    value: str,
+    context: str,
+    stops: Sequence[int],
+    plans: NumberingPlans,
+    *,
+    near: bool,
 ) -> int:
     """Return where a number without a country code ends, 0 if there is none."""
-    labeled = _LABELED.heads(context)
+    labeled = near and _LABELED.heads(context)
     # Nothing is lower case where there are no letters.
     announced = labeled or (
-        context.islower() and _ANNOUNCED.search(context) is not None
+        near and context.islower() and _ANNOUNCED.search(context) is not None
     )
     if not announced:
         stops = _in_groups(value, stops)
-    if not stops or _is_inside(context) or _DATE.fullmatch(value):
+    if not stops or _DATE.fullmatch(value):
         return 0
     if not labeled and _is_other(value, context):
         return 0

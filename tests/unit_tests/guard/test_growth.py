@@ -110,7 +110,7 @@ def test_a_character_costs_few_calls(kind: str) -> None:
     unit, guard = WORST[kind], scanner()
     guard.find(unit * 50, Record())
     size = 6_000
-    assert work(lambda: guard.find(unit * (size // len(unit)), Record())) <= 45 * size
+    assert work(lambda: guard.find(unit * (size // len(unit)), Record())) <= 40 * size
 
 
 @pytest.mark.parametrize(

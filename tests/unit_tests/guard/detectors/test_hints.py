@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_prodpatterns.guard.detectors.hints import (
+    beginnings,
+    is_behind,
     matches_near,
     places_of,
     words_in,
@@ -69,3 +71,16 @@ def test_hints_that_lie_close_are_searched_once() -> None:
 )
 def test_words_are_found_in_any_case(text: str, places: list[int]) -> None:
     assert words_in(text, ["key", "pass"]) == places
+
+
+def test_a_word_is_looked_for_by_what_all_ways_to_write_it_begin_with() -> None:
+    assert beginnings("tel tax_id cpr-nr") == {"tel", "tax", "cpr"}
+
+
+@pytest.mark.parametrize(
+    ("start", "behind"), [(5, False), (6, True), (69, True), (70, False), (106, True)]
+)
+def test_a_value_is_behind_what_begins_in_the_characters_before_it(
+    start: int, *, behind: bool
+) -> None:
+    assert is_behind(start, [5, 105]) is behind
