@@ -146,10 +146,11 @@ def _dialed(region: str) -> re.Pattern[str]:
 
 def _may_be_there(digits: str) -> bool:
     """Whether a number that begins with `+` may be valid."""
-    for end in range(2, _LONGEST_CODE + 2):
-        rest = _abroad(digits[1:end])
+    number = digits.lstrip("+")
+    for end in range(1, _LONGEST_CODE + 1):
+        rest = _abroad(number[:end])
         if rest is not None:
-            return rest.fullmatch(digits, end) is not None
+            return rest.fullmatch(number, end) is not None
     return False
 
 

@@ -72,6 +72,10 @@ def test_the_plans_have_the_last_word(drawn: tuple[str, str]) -> None:
     assert plans.is_international(f"+{digits}") is _is_valid(f"+{digits}", None)
 
 
+def test_one_plus_too_many_hides_no_number() -> None:
+    assert NumberingPlans([]).is_international("++44 121 234 7786")
+
+
 def test_numbers_that_are_none_are_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(numbering, "_valid", lambda value, region: 1 / 0)
     plans = NumberingPlans(["US", "DE"])
