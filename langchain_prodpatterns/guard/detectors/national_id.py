@@ -167,7 +167,12 @@ def _may_be(context: str, numbers: Iterable[str]) -> list[str]:
 
 
 def _is_number(value: str, name: str) -> bool:
-    return bool(_layout(name).fullmatch(value) and _module(name).is_valid(value))
+    if not _layout(name).fullmatch(value):
+        return False
+    try:
+        return bool(_module(name).is_valid(value))
+    except LookupError:  # a place that its tables know in part
+        return False
 
 
 @cache

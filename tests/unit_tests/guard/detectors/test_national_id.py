@@ -74,6 +74,12 @@ def test_what_follows_a_number_does_not_hide_it() -> None:
     assert found("NHS number 943 476 5919 2024 A", ["gb.nhs"]) == ["943 476 5919"]
 
 
+def test_a_place_that_the_tables_know_in_part_hides_no_other_number() -> None:
+    # The province of this one is known, its county is not.
+    text = "part 120416199309109612, BSN 111222333"
+    assert found(text) == ["111222333"]
+
+
 def test_only_the_numbers_that_are_given_are_found() -> None:
     text = "BSN 111222333, PESEL 44051401359"
     assert found(text, ["nl.bsn"]) == ["111222333"]
