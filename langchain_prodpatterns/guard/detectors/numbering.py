@@ -66,8 +66,8 @@ class NumberingPlans:
             return None
         key = digits, region
         if key not in self._parsed:
-            may_be = _may_be_here(digits, region) if region else _may_be_there(digits)
-            self._parsed[key] = _valid(digits, region) if may_be else None
+            dialed = _dialed(region).fullmatch if region else _may_be_abroad
+            self._parsed[key] = _valid(digits, region) if dialed(digits) else None
         return self._parsed[key]
 
 
@@ -126,13 +126,9 @@ def _number(code: int) -> str:
     return f"(?:{'|'.join(patterns)})"
 
 
-def _may_be_here(digits: str, region: str) -> bool:
-    """Whether a number that is dialed in a region may be valid."""
-    return _dialed(region).fullmatch(digits) is not None
-
-
 @cache
 def _dialed(region: str) -> re.Pattern[str]:
+    """Return what numbers of every kind look like as dialed in a region."""
     from phonenumbers import PhoneMetadata
 
     plan: Any = PhoneMetadata.metadata_for_region(region)
@@ -144,7 +140,7 @@ def _dialed(region: str) -> re.Pattern[str]:
     return re.compile(f"{abroad}|{code}?{prefix}?{_number(plan.country_code)}")
 
 
-def _may_be_there(digits: str) -> bool:
+def _may_be_abroad(digits: str) -> bool:
     """Whether a number that begins with `+` may be valid."""
     number = digits.lstrip("+")
     for end in range(1, _LONGEST_CODE + 1):
