@@ -5,6 +5,11 @@ from collections.abc import Iterator
 
 from langchain_prodpatterns.guard.detectors.base import PatternDetector, Place
 from langchain_prodpatterns.guard.detectors.cues import ORDERS, label, mention
+from langchain_prodpatterns.guard.detectors.hints import (
+    beginnings,
+    is_behind,
+    words_in,
+)
 from langchain_prodpatterns.guard.detectors.iban import passes_mod97
 from langchain_prodpatterns.guard.detectors.surroundings import (
     GAPS,
@@ -32,12 +37,11 @@ _NETWORKS = re.compile(
     r"|(?:5[0678]|6[0-9])[0-9]{11,17}"
 )
 _OTHER = label(f"{ORDERS} timestamp isbn part ean upc gtin barcode")
-_CARD = re.compile(
-    mention(
-        "card credit debit visa mastercard maestro amex american_express karte "
-        "kreditkarte carte tarjeta"
-    )
+_NAMES = (
+    "card credit debit visa mastercard maestro amex american_express karte "
+    "kreditkarte carte tarjeta"
 )
+_CARD, _HINTS = re.compile(mention(_NAMES)), beginnings(_NAMES)
 # The head of an IBAN in groups of four, of which the digits are the rest.
 _IBAN_HEAD = re.compile(r"(?<![0-9a-z])[a-z]{2}[0-9]{2}(?:[ -][0-9a-z]{4}){1,7}[ -]$")
 _SHORTEST, _LONGEST = 13, 19
@@ -65,6 +69,14 @@ class CardDetector(PatternDetector):
 
     def __init__(self) -> None:
         super().__init__("card", _PATTERN)
+
+    def matches(self, text: str) -> Iterator[Place]:
+        """Leave out digits in other groups than cards where no word is near."""
+        words: list[int] | None = None
+        for start, end in super().matches(text):
+            words = words_in(text, _HINTS) if words is None else words
+            if _BEGINS_PRINTED.match(text, start, end) or is_behind(start, words):
+                yield start, end
 
     def refine(self, text: str, start: int, end: int) -> Iterator[Place]:
         """Try every length that ends with a group of digits."""
