@@ -117,14 +117,17 @@ def groups_of(region: str) -> Groups | None:
     Args:
         region: The country (ISO 3166).
     """
-    from phonenumbers import PhoneMetadata, region_code_for_country_code
-    from phonenumbers.data import _ALT_NUMBER_FORMATS
+    from phonenumbers import PhoneMetadata, data, region_code_for_country_code
 
+    # Only its own matcher is meant to read them: it is asked itself without them.
+    alternatives = getattr(data, "_ALT_NUMBER_FORMATS", None)
+    if alternatives is None:
+        return None
     plan: Any = PhoneMetadata.metadata_for_region(region)
     code = plan.country_code
     main: Any = PhoneMetadata.metadata_for_region(region_code_for_country_code(code))
     usual = main.intl_number_format or main.number_format
-    others = _ALT_NUMBER_FORMATS.get(code, ())
+    others = alternatives.get(code, ())
     if plan.national_prefix_transform_rule or not all(
         _IN_ORDER.fullmatch(each.format) for each in (*usual, *others)
     ):

@@ -123,3 +123,11 @@ def test_a_number_is_parsed_once_a_text(monkeypatch: pytest.MonkeyPatch) -> None
     assert parsed == ["2127365000"]
     assert NumberingPlans(["US"]).is_national("212 736 5000")
     assert parsed == ["2127365000"] * 2, "no number stays in memory"
+
+
+def test_without_what_phonenumbers_keeps_to_itself_it_is_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr("phonenumbers.data._ALT_NUMBER_FORMATS")
+
+    assert groups_of.__wrapped__("DE") is None
