@@ -4,7 +4,6 @@ Work is counted as lines of Python and calls to C, not as seconds, so that a bus
 machine changes nothing; the patterns' own steps are bounded by their proof.
 """
 
-import sys
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from langchain_prodpatterns.guard import GuardRunnable
 from langchain_prodpatterns.guard.detectors import DEFAULT_DETECTORS, resolve_detectors
 from langchain_prodpatterns.guard.scanning import Record, Scanner
 from langchain_prodpatterns.guard.streaming import TextStream
+from tests.unit_tests.effort import effort_of
 
 WORST = {
     "letters": "a",
@@ -74,23 +74,6 @@ def scanner() -> Scanner:
     return Scanner(detectors, {each.name: "redact" for each in detectors})
 
 
-def work(call: Any) -> int:
-    """Count the calls that a call makes, into Python and into C."""
-    count = 0
-
-    def note(frame: Any, event: str, argument: Any) -> None:
-        nonlocal count
-        count += event in ("call", "c_call")
-
-    before = sys.getprofile()
-    sys.setprofile(note)
-    try:
-        call()
-    finally:
-        sys.setprofile(before)
-    return count
-
-
 @pytest.mark.parametrize("kind", WORST)
 def test_twice_the_text_is_at_most_twice_the_work(kind: str) -> None:
     unit, guard = WORST[kind], scanner()
@@ -100,8 +83,8 @@ def test_twice_the_text_is_at_most_twice_the_work(kind: str) -> None:
         # Links that end with a scheme are none, which would hide the first thousands.
         return (unit * (size // len(unit) + 1))[:size] + "x"
 
-    half = work(lambda: guard.find(texts(6_000), Record()))
-    whole = work(lambda: guard.find(texts(12_000), Record()))
+    half = effort_of(lambda: guard.find(texts(6_000), Record()))
+    whole = effort_of(lambda: guard.find(texts(12_000), Record()))
     assert whole <= 2.5 * half + 200
 
 
@@ -110,7 +93,9 @@ def test_a_character_costs_few_calls(kind: str) -> None:
     unit, guard = WORST[kind], scanner()
     guard.find(unit * 50, Record())
     size = 6_000
-    assert work(lambda: guard.find(unit * (size // len(unit)), Record())) <= 40 * size
+    assert (
+        effort_of(lambda: guard.find(unit * (size // len(unit)), Record())) <= 40 * size
+    )
 
 
 @pytest.mark.parametrize(
@@ -127,8 +112,8 @@ def test_a_stream_twice_as_long_is_at_most_twice_the_work(kind: str) -> None:
         flow.finish()
 
     stream(2_000)
-    half = work(lambda: stream(10_000))
-    whole = work(lambda: stream(20_000))
+    half = effort_of(lambda: stream(10_000))
+    whole = effort_of(lambda: stream(20_000))
     assert whole <= 2.6 * half + 200
 
 
@@ -145,8 +130,8 @@ def test_a_tool_call_in_twice_the_chunks_is_at_most_twice_the_work() -> None:
         list(guard.transform(iter(chunks)))
 
     stream(10)
-    half = work(lambda: stream(100))
-    whole = work(lambda: stream(200))
+    half = effort_of(lambda: stream(100))
+    whole = effort_of(lambda: stream(200))
     assert whole <= 2.6 * half + 200
 
 
@@ -155,4 +140,4 @@ def test_a_look_at_a_few_words_asks_few_patterns() -> None:
     guard = Scanner(detectors, {each.name: "redact" for each in detectors})
     words = "the quick brown fox jumps over the lazy dog"
     guard.find(words, Record())
-    assert work(lambda: guard.find(words, Record())) <= 300
+    assert effort_of(lambda: guard.find(words, Record())) <= 300

@@ -1,7 +1,6 @@
 """The finder is linear, and tells a closed span from one that breaks off."""
 
 import json
-import sys
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from langchain_prodpatterns.structured.candidates import (
     find_candidates,
 )
 from langchain_prodpatterns.structured.forgiving import MAX_DEPTH
+from tests.unit_tests.effort import effort_of
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=12)
 VALUES = st.recursive(
@@ -244,20 +244,8 @@ def test_what_is_beyond_reading_is_given_up(text: str) -> None:
     ],
 )
 def test_hostile_texts_end(text: str) -> None:
-    work = 0
-
-    def count(frame: Any, event: str, argument: Any) -> Any:
-        nonlocal work
-        work += 1
-
-    sys.setprofile(count)
-    try:
-        find_candidates(text)
-    finally:
-        sys.setprofile(None)
-
-    # Calls made, of Python and of C: a quadratic pass would need billions.
-    assert work < 40 * len(text) + 1_000
+    # A quadratic pass would need billions of calls.
+    assert effort_of(lambda: find_candidates(text)) < 20 * len(text) + 500
 
 
 @settings(deadline=None)
