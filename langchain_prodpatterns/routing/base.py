@@ -96,7 +96,13 @@ class BaseRouter(PatternRunnable[LanguageModelInput, RouteDecision]):
         return self.index.knowledge.view(matrix)
 
     def _embedded(self, text: str) -> Embedded:
-        return Embedded(self._view(), self.embeddings.embed_query(text))
+        view, vector = self._view(), self.index.undecided.take(text)
+        if vector is None:
+            vector = self.embeddings.embed_query(text)
+        return Embedded(view, vector)
 
     async def _aembedded(self, text: str) -> Embedded:
-        return Embedded(await self._aview(), await self.embeddings.aembed_query(text))
+        view, vector = await self._aview(), self.index.undecided.take(text)
+        if vector is None:
+            vector = await self.embeddings.aembed_query(text)
+        return Embedded(view, vector)

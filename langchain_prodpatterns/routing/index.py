@@ -14,6 +14,7 @@ from langchain_prodpatterns.routing.decision import DIGITS, Ranked
 from langchain_prodpatterns.routing.knowledge import Knowledge
 from langchain_prodpatterns.routing.routes import Route
 from langchain_prodpatterns.routing.scores import Known
+from langchain_prodpatterns.routing.undecided import Undecided
 from langchain_prodpatterns.turns import Turn
 
 Floats = npt.NDArray[np.float32]
@@ -188,6 +189,8 @@ class RouteIndex:
         self.embeddings = embeddings
         self.knowledge: Knowledge = Knowledge()
         """What was learned beyond the texts of the routes."""
+        self.undecided: Undecided = Undecided()
+        """Vectors of queries whose nearest tools may be asked for next."""
         self._vectors = dict(vectors or {})
         self._matrix: RouteMatrix | None = None
         self._turn = Turn()

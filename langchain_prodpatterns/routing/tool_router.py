@@ -311,6 +311,7 @@ class ToolRouter(KeptRouter):
                 decision = settle(decision, found.standing, offered, judgement)
                 if self._keep(query, decision, found):
                     self.index.knowledge.refresh()
+            self._leave_open(query, decision, found)
         run.decide(decision.decided_by, decision.reason, **self._facts(decision))
         return decision
 
@@ -333,6 +334,7 @@ class ToolRouter(KeptRouter):
                 decision = settle(decision, found.standing, offered, judgement)
                 if self._keep(query, decision, found):
                     await run_in_executor(None, self.index.knowledge.refresh)
+            self._leave_open(query, decision, found)
         await run.adecide(decision.decided_by, decision.reason, **self._facts(decision))
         return decision
 
@@ -347,6 +349,11 @@ class ToolRouter(KeptRouter):
         if decision.tool is not None or self.judge is None:
             return decision
         return self.index.knowledge.memory.recall(query) or decision
+
+    def _leave_open(self, query: str, decision: RouteDecision, found: Compared) -> None:
+        """Keep the vector where the nearest tools may be asked for next."""
+        if decision.tool is None and found.embedded is not None:
+            self.index.undecided.keep(query, found.embedded.vector)
 
     def _keep(self, query: str, decision: RouteDecision, found: Compared) -> bool:
         """Keep what the fallback decided; return whether it is time to fit again."""
