@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from langchain_prodpatterns.guard.detectors.base import PatternDetector, Place
 from langchain_prodpatterns.guard.detectors.cues import ORDERS, label, mention
 from langchain_prodpatterns.guard.detectors.hints import (
+    Announcements,
     beginnings,
-    is_behind,
-    words_in,
 )
 from langchain_prodpatterns.guard.detectors.iban import passes_mod97
 from langchain_prodpatterns.guard.detectors.surroundings import (
@@ -72,10 +71,9 @@ class CardDetector(PatternDetector):
 
     def matches(self, text: str) -> Iterator[Place]:
         """Leave out digits in other groups than cards where no word is near."""
-        words: list[int] | None = None
+        words = Announcements(text, _HINTS)
         for start, end in super().matches(text):
-            words = words_in(text, _HINTS) if words is None else words
-            if _BEGINS_PRINTED.match(text, start, end) or is_behind(start, words):
+            if _BEGINS_PRINTED.match(text, start, end) or words.near(start):
                 yield start, end
 
     def refine(self, text: str, start: int, end: int) -> Iterator[Place]:

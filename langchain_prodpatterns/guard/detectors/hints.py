@@ -7,13 +7,14 @@ pattern is then tried only where a match could have it.
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 
 from langchain_prodpatterns.guard.detectors.patterns import LOOKBACK
 
 _STRIDE = 64
 """Characters beyond a hint that are searched too, so that a text full of hints is not
 searched anew for each of them."""
+_CHARACTERS_A_LOOK = 128
 
 
 def places_of(hint: re.Pattern[str], text: str) -> Iterator[int]:
@@ -74,9 +75,7 @@ def words_in(text: str, words: Iterable[str]) -> list[int]:
     Returns:
         The places.
     """
-    lowered = text.lower()
-    if len(lowered) != len(text):  # some letters have two for one
-        lowered = "".join(char.lower()[0] for char in text)
+    lowered = _lowered(text)
     found: list[int] = []
     for word in words:
         at = lowered.find(word)
@@ -99,11 +98,48 @@ def beginnings(words: str) -> frozenset[str]:
     return frozenset(re.split("[_-]", word)[0] for word in words.split())
 
 
-def is_behind(start: int, places: Sequence[int]) -> bool:
-    """Whether one of some places is in the `LOOKBACK` characters before a value.
+class Announcements:
+    """Tells whether a word that announces a value is near, before anything is matched.
 
-    Args:
-        start: Where the value starts.
-        places: What `words_in` gives.
+    One look at a few characters costs as much as one at a text of `_CHARACTERS_A_LOOK`:
+    the whole text is searched, once, when that many were asked for.
     """
-    return bisect_left(places, start - LOOKBACK) < bisect_left(places, start)
+
+    def __init__(self, text: str, words: Collection[str]) -> None:
+        """Search nothing yet.
+
+        Args:
+            text: The text.
+            words: As for `words_in`.
+        """
+        self._text = text
+        self._words = words
+        self._looks = 0
+        self._places: list[int] | None = None
+
+    def near(self, start: int) -> bool:
+        """Whether a word begins in the `LOOKBACK` characters before a value.
+
+        Args:
+            start: Where the value starts.
+        """
+        first = max(0, start - LOOKBACK)
+        if self._places is None:
+            self._looks += 1
+            if self._looks * _CHARACTERS_A_LOOK <= len(self._text):
+                return self._is_in(first, start)
+            self._places = words_in(self._text, self._words)
+        return bisect_left(self._places, first) < bisect_left(self._places, start)
+
+    def _is_in(self, first: int, start: int) -> bool:
+        seen = _lowered(self._text[first : start + LOOKBACK])
+        last = start - first - 1
+        return any(seen.find(word, 0, last + len(word)) >= 0 for word in self._words)
+
+
+def _lowered(text: str) -> str:
+    """Return a text in lower case, character by character."""
+    lowered = text.lower()
+    if len(lowered) != len(text):  # some letters have two for one
+        return "".join(char.lower()[0] for char in text)
+    return lowered

@@ -11,9 +11,8 @@ from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.guard.detectors.base import PatternDetector, Place
 from langchain_prodpatterns.guard.detectors.cues import mention
 from langchain_prodpatterns.guard.detectors.hints import (
+    Announcements,
     beginnings,
-    is_behind,
-    words_in,
 )
 from langchain_prodpatterns.guard.detectors.surroundings import (
     GAPS,
@@ -132,10 +131,9 @@ class NationalIdDetector(PatternDetector):
 
     def matches(self, text: str) -> Iterator[Place]:
         """Leave out what needs a word that is not near: most texts have none."""
-        words: list[int] | None = None
+        words = Announcements(text, _HINTS)
         for start, end in super().matches(text):
-            words = words_in(text, _HINTS) if words is None else words
-            if is_behind(start, words) or _ALONE.match(plain(text[start:end])):
+            if words.near(start) or _ALONE.match(plain(text[start:end])):
                 yield start, end
 
     def refine(self, text: str, start: int, end: int) -> Iterator[Place]:

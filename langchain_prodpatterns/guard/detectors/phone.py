@@ -7,9 +7,8 @@ from langchain_prodpatterns.errors import ConfigurationError
 from langchain_prodpatterns.guard.detectors.base import PatternDetector, Place
 from langchain_prodpatterns.guard.detectors.cues import ORDERS, label, mention
 from langchain_prodpatterns.guard.detectors.hints import (
+    Announcements,
     beginnings,
-    is_behind,
-    words_in,
 )
 from langchain_prodpatterns.guard.detectors.numbering import NumberingPlans
 from langchain_prodpatterns.guard.detectors.surroundings import (
@@ -125,11 +124,9 @@ class PhoneDetector(PatternDetector):
             Where they are.
         """
         plans = NumberingPlans(self._regions)
-        words: list[int] | None = None
+        words = Announcements(text, _HINTS)
         for start, end in self.matches(text):
-            words = words_in(text, _HINTS) if words is None else words
-            near = is_behind(start, words)
-            yield from _narrow(text, start, end, plans, near=near)
+            yield from _narrow(text, start, end, plans, near=words.near(start))
 
     def refine(self, text: str, start: int, end: int) -> Iterable[Place]:
         """Take the longest group of groups that is a number."""

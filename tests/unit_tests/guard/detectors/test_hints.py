@@ -1,14 +1,16 @@
 """Searching beside hints finds what searching everywhere finds."""
 
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from langchain_prodpatterns.guard.detectors import hints
 from langchain_prodpatterns.guard.detectors.hints import (
+    Announcements,
     beginnings,
-    is_behind,
     matches_near,
     places_of,
     words_in,
@@ -83,4 +85,35 @@ def test_a_word_is_looked_for_by_what_all_ways_to_write_it_begin_with() -> None:
 def test_a_value_is_behind_what_begins_in_the_characters_before_it(
     start: int, *, behind: bool
 ) -> None:
-    assert is_behind(start, [5, 105]) is behind
+    text = ("." * 5 + "key").ljust(105, ".") + "key..."
+    few = Announcements(text + "." * 10_000, ["pass", "key"])
+    many = Announcements(text, ["pass", "key"])
+    assert few.near(start) is many.near(start) is behind
+
+
+@given(st.text("keypas\u0130. ", max_size=300), st.lists(st.integers(0, 300)))
+def test_many_looks_see_what_few_do(text: str, starts: list[int]) -> None:
+    words = ["key", "pass"]
+    looks = Announcements(text, words)
+    for start in starts:
+        assert looks.near(start) is Announcements(text + "." * 40_000, words).near(
+            start
+        )
+
+
+def test_the_whole_text_is_searched_once_many_looks_are_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    searched: list[str] = []
+
+    def search(text: str, words: Any) -> list[int]:
+        searched.append(text)
+        return words_in(text, words)
+
+    monkeypatch.setattr(hints, "words_in", search)
+    text = "key " * 1_000
+    looks = Announcements(text, ["key"])
+    assert all(looks.near(start) for start in range(4, 34))
+    assert searched == []
+    assert all(looks.near(start) for start in range(4, 500))
+    assert searched == [text]
