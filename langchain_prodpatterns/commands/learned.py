@@ -45,16 +45,7 @@ class Learned:
         Returns:
             Whether they are added.
         """
-        if store.tallies(self.partition):
-            return False
-        try:
-            for cell, (right, wrong) in self.tallies.items():
-                store.tally(self.partition, cell, right, wrong)
-        except BaseException:
-            # Half of them would stand for all when it is tried again.
-            store.reset_tallies(self.partition)
-            raise
-        return True
+        return store.adopt_tallies(self.partition, self.tallies)
 
 
 def learned_of(

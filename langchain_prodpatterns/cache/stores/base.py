@@ -271,6 +271,21 @@ class CacheStore(Protocol):
         """
         ...
 
+    def adopt_tallies(
+        self, partition: str, tallies: Mapping[str, tuple[int, int]]
+    ) -> bool:
+        """Take over what was counted elsewhere: all of it or nothing, and once.
+
+        Args:
+            partition: The partition; not empty.
+            tallies: What was right and wrong, a cell.
+
+        Returns:
+            Whether that is done: where something is counted of the partition, it is
+            not.
+        """
+        ...
+
     def reset_tallies(self, partition: str | None) -> None:
         """Forget the counters of a partition, in the sums too.
 

@@ -371,6 +371,13 @@ class LocalStore:
         with self._database.read() as db:
             return notes.read_tallies(db, partition)
 
+    def adopt_tallies(
+        self, partition: str, tallies: Mapping[str, tuple[int, int]]
+    ) -> bool:
+        """Take over a partition's counters, unless it has some; return whether."""
+        with self._database.write() as db:
+            return notes.adopt_tallies(db, partition, tallies)
+
     def reset_tallies(self, partition: str | None) -> None:
         """Forget the counters of a partition, in the sums too, or all of them."""
         with self._database.write() as db:

@@ -4,6 +4,7 @@ The functions run in a transaction that their caller holds.
 """
 
 import sqlite3
+from collections.abc import Mapping
 
 from langchain_prodpatterns.cache.stores.base import LASTING
 
@@ -33,6 +34,17 @@ def add_tally(
         (partition,),
     )
     _keep_latest_tallied(db)
+
+
+def adopt_tallies(
+    db: sqlite3.Connection, partition: str, tallies: Mapping[str, tuple[int, int]]
+) -> bool:
+    """Add to the cells of a partition that has none; return whether that is done."""
+    if read_tallies(db, partition):
+        return False
+    for cell, (right, wrong) in tallies.items():
+        add_tally(db, partition, cell, right, wrong)
+    return bool(tallies)
 
 
 def _keep_latest_tallied(db: sqlite3.Connection) -> None:

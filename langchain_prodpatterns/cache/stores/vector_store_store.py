@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -367,6 +367,13 @@ class VectorStoreStore:
     def tallies(self, partition: str | None) -> dict[str, tuple[int, int]]:
         """Return what was right and wrong, a cell; `None` for all partitions."""
         return self._backends.run(tallies.read(partition))
+
+    def adopt_tallies(
+        self, partition: str, tallies: Mapping[str, tuple[int, int]]
+    ) -> bool:
+        """Take over a partition's counters, unless it has some; return whether."""
+        with self._changing:
+            return self._backends.run(self._tallies.adopt(partition, tallies))
 
     def reset_tallies(self, partition: str | None) -> None:
         """Forget the counters of a partition, in the sums too, or all of them."""

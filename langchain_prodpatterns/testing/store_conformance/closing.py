@@ -10,6 +10,7 @@ import pytest
 from langchain_prodpatterns.cache.stores import CacheStore, Selection
 from langchain_prodpatterns.errors import StoreError
 from langchain_prodpatterns.testing.store_conformance.kit import (
+    ABROAD,
     EAST,
     HOME,
     StoreKit,
@@ -43,6 +44,7 @@ CALLS = {
     "remove": Call((Selection(key=key_of("a")),)),
     "tally": Call((HOME, "cell", 1, 2)),
     "tallies": Call((HOME,)),
+    "adopt_tallies": Call((ABROAD, {"cell": (1, 0), "other": (0, 2)})),
     "reset_tallies": Call((HOME,)),
     "claim": Call(("it", "a", 600.0)),
     "release": Call(("it", "b")),

@@ -51,6 +51,37 @@ class TallyTests(StoreKit):
         assert store.tallies(HOME) == {"0.9": (2, 1)}
         assert store.tallies(None) == {"0.9": (2, 1)}
 
+    def test_tallies_are_taken_over(self, store: CacheStore) -> None:
+        """What was counted elsewhere adds to the sums, too."""
+        store.tally(ABROAD, "0.9", right=1)
+
+        assert store.adopt_tallies(HOME, {"0.9": (2, 1), "0.8": (0, 3)})
+
+        assert store.tallies(HOME) == {"0.9": (2, 1), "0.8": (0, 3)}
+        assert store.tallies(None) == {"0.9": (3, 1), "0.8": (0, 3)}
+
+    def test_they_are_taken_over_once(self, store: CacheStore) -> None:
+        """Nor are they added to what a partition has counted itself."""
+        store.tally(ABROAD, "0.8", right=5)
+        store.adopt_tallies(HOME, {"0.9": (2, 1)})
+
+        for partition in (HOME, ABROAD):
+            assert not store.adopt_tallies(partition, {"0.9": (2, 1)})
+        assert not store.adopt_tallies(partition_of("unknown"), {})
+
+        assert store.tallies(ABROAD) == {"0.8": (5, 0)}
+        assert store.tallies(None) == {"0.8": (5, 0), "0.9": (2, 1)}
+
+    def test_of_many_threads_one_takes_them_over(self, store: CacheStore) -> None:
+        """To look and to add are one step."""
+        tallies = {f"0.{cell}": (1, 2) for cell in range(20)}
+        done = list[bool]()
+
+        at_once(_THREADS, lambda _: done.append(store.adopt_tallies(HOME, tallies)))
+
+        assert sorted(done) == [False] * (_THREADS - 1) + [True]
+        assert store.tallies(HOME) == store.tallies(None) == tallies
+
     def test_a_partition_is_forgotten_in_the_sums_too(self, store: CacheStore) -> None:
         """`reset_tallies(partition)` takes its share, and leaves that of others."""
         store.tally(HOME, "0.9", right=2, wrong=1)

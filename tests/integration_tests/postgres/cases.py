@@ -141,6 +141,7 @@ def use(store: PostgresStore) -> None:
     store.touch("ka")
     store.tally("p", "cell", right=1)
     assert store.tallies("p") == {"cell": (1, 0)}
+    assert store.adopt_tallies("q", {"cell": (0, 1)})
     store.reset_tallies("p")
     assert store.claim("name", "me", 60.0)
     assert not store.claim("name", "you", 60.0)

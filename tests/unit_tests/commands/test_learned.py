@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_prodpatterns.cache.learning import LASTING_PARTITIONS
-from langchain_prodpatterns.cache.stores import LocalStore
+from langchain_prodpatterns.cache.stores import LocalStore, notes
 from langchain_prodpatterns.commands.archive import BadLine
 from langchain_prodpatterns.commands.learned import Learned, learned_of, read_learned
 from tests.unit_tests.commands.conftest import Run
@@ -121,24 +121,25 @@ def test_a_part_takes_along_what_is_its_own(
     assert learned_in(new, "p", None) == [{"3c": (9, 1)}, {"3c": (9, 1)}]
 
 
-def test_an_unfinished_import_of_a_partition_is_done_again() -> None:
+def test_of_an_unfinished_import_of_a_partition_nothing_is_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     store = LocalStore()
     learned = Learned("p", {"3c": (1, 2), "4c": (3, 4)})
-    tally = store.tally
-    calls = 0
+    add = notes.add_tally
 
-    def interrupted(*counts: Any) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == 2:
+    def interrupted(db: Any, partition: str, cell: str, *counts: int) -> None:
+        if cell == "4c":
             raise KeyboardInterrupt
-        tally(*counts)
+        add(db, partition, cell, *counts)
 
-    store.tally = interrupted  # type: ignore[method-assign, assignment]  # as by Ctrl-C
-    with pytest.raises(KeyboardInterrupt):
-        learned.add_to(store)
+    with monkeypatch.context() as patched:
+        patched.setattr(notes, "add_tally", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            learned.add_to(store)
+    assert store.tallies("p") == store.tallies(None) == {}
+
     assert learned.add_to(store)
-
     assert store.tallies("p") == learned.tallies
     store.close()
 
@@ -154,7 +155,7 @@ def test_the_sums_are_those_of_before(counted: dict[str, Any]) -> None:
         fields = json.loads(one.line())
         read = read_learned(fields)
         assert read == one
-        assert read.add_to(other)
+        read.add_to(other)
 
     assert _but_nothing(other.tallies(None)) == _but_nothing(store.tallies(None))
     store.close()

@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -280,6 +280,17 @@ class OnlyAdds(LocalStore):
         super().tally(partition, cell, max(right, 0), max(wrong, 0))
 
 
+class AdoptsByHalves(LocalStore):
+    """Looks and adds, one step after another."""
+
+    def adopt_tallies(
+        self, partition: str, tallies: Mapping[str, tuple[int, int]]
+    ) -> bool:
+        for cell, (right, wrong) in tallies.items():
+            self.tally(partition, cell, right, wrong)
+        return True
+
+
 class KeepsTheSums(LocalStore):
     def reset_tallies(self, partition: str | None) -> None:
         before = self.tallies(None)
@@ -427,6 +438,8 @@ FAULTS: list[tuple[type[LocalStore], str, dict[str, Any]]] = [
     (NeverRenews, "test_the_holder_may_claim_again", {}),
     (FreesForAll, "test_only_its_holder_releases_it", {}),
     (OnlyAdds, "test_a_tally_may_be_taken_back", {}),
+    (AdoptsByHalves, "test_they_are_taken_over_once", {}),
+    (AdoptsByHalves, "test_of_many_threads_one_takes_them_over", {}),
     (KeepsTheSums, "test_a_partition_is_forgotten_in_the_sums_too", {}),
     (AddsAllOrNone, "test_what_was_stored_stays_when_the_rest_cannot_be_had", {}),
     (AddsUnderALock, "test_the_items_may_ask_the_store", {}),

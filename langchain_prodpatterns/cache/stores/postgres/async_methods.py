@@ -1,7 +1,7 @@
 """The methods of a store in PostgreSQL, for event loops."""
 
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import TypeVar
@@ -108,6 +108,12 @@ class AsyncMethods:
     async def atallies(self, partition: str | None) -> dict[str, tuple[int, int]]:
         """Do what `tallies` does, natively async."""
         return await self._arun(notes.read_tallies(partition))
+
+    async def aadopt_tallies(
+        self, partition: str, tallies: Mapping[str, tuple[int, int]]
+    ) -> bool:
+        """Do what `adopt_tallies` does, natively async."""
+        return await self._arun(notes.adopt_tallies(partition, tallies), "write")
 
     async def areset_tallies(self, partition: str | None) -> None:
         """Do what `reset_tallies` does, natively async."""

@@ -1,7 +1,7 @@
 """The methods of a store in PostgreSQL, for threads."""
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TypeVar
 
@@ -114,6 +114,12 @@ class Methods:
     def tallies(self, partition: str | None) -> dict[str, tuple[int, int]]:
         """Return what was right and wrong, a cell; `None` for all partitions."""
         return self._run(notes.read_tallies(partition))
+
+    def adopt_tallies(
+        self, partition: str, tallies: Mapping[str, tuple[int, int]]
+    ) -> bool:
+        """Take over a partition's counters, unless it has some; return whether."""
+        return self._run(notes.adopt_tallies(partition, tallies), "write")
 
     def reset_tallies(self, partition: str | None) -> None:
         """Forget the counters of a partition, in the sums too, or all of them."""

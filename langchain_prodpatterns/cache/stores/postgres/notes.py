@@ -92,6 +92,41 @@ def add_tally(partition: str, cell: str, right: int, wrong: int) -> Work[None]:
     )
 
 
+def adopt_tallies(partition: str, tallies: Mapping[str, tuple[int, int]]) -> Work[bool]:
+    """Add to the cells of a partition that has none; return whether that is done."""
+    results = yield Batch(
+        (
+            # What another adopts at this moment is seen by the next statement.
+            Statement(
+                "SELECT pg_advisory_xact_lock(hashtextextended(%(partition)s, 0))",
+                {"partition": partition},
+            ),
+            Statement(
+                "INSERT INTO {s}.tallies AS t "
+                "(partition, cell, rights, wrongs, updated) "
+                "SELECT p, cell, rights, wrongs, clock_timestamp() "
+                "FROM unnest(%(partitions)s::text[]) WITH ORDINALITY AS p(p, place), "
+                "unnest(%(cells)s::text[], %(rights)s::bigint[], %(wrongs)s::bigint[]) "
+                "AS cells(cell, rights, wrongs) WHERE NOT EXISTS "
+                "(SELECT FROM {s}.tallies WHERE partition = %(partition)s) "
+                # As in `add_tally`, and in one order for all who adopt.
+                'ORDER BY place, cell COLLATE "C" '
+                "ON CONFLICT (partition, cell) DO UPDATE SET rights = t.rights + "
+                "excluded.rights, wrongs = t.wrongs + excluded.wrongs, "
+                "updated = excluded.updated",
+                {
+                    "partition": partition,
+                    "partitions": [ALL, partition],
+                    "cells": list(tallies),
+                    "rights": [right for right, _ in tallies.values()],
+                    "wrongs": [wrong for _, wrong in tallies.values()],
+                },
+            ),
+        )
+    )
+    return results[1].count > 0
+
+
 def read_tallies(partition: str | None) -> Work[dict[str, tuple[int, int]]]:
     """Return the cells of a partition, or the sums of all."""
     results = yield Batch.of(

@@ -1,6 +1,7 @@
 """What was right and wrong, counted in one record a partition."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 from langchain_prodpatterns.cache.digests import digest
 from langchain_prodpatterns.cache.stores import notes
@@ -15,6 +16,7 @@ from langchain_prodpatterns.cache.stores.vector_store.asking import (
 from langchain_prodpatterns.cache.stores.vector_store.records import seal, unseal_note
 from langchain_prodpatterns.cache.stores.vector_store.shelf import Shelf
 
+_Cells: TypeAlias = Mapping[str, tuple[int, int]]
 _ALL = ""
 """The partition that the sums over all are kept under."""
 
@@ -38,13 +40,24 @@ class Tallies:
 
     def add(self, partition: str, cell: str, right: int, wrong: int) -> Questions[None]:
         """Add to a cell of a partition, and to the same cell of the sums."""
+        return self._add(partition, {cell: (right, wrong)})
+
+    def adopt(self, partition: str, tallies: _Cells) -> Questions[bool]:
+        """Add to the cells of a partition that has none; return whether."""
+        if not tallies or (yield from read(partition)):
+            return False
+        yield from self._add(partition, tallies)
+        return True
+
+    def _add(self, partition: str, tallies: _Cells) -> Questions[None]:
         names = [_name(partition), _name(_ALL)]
         raws = yield Read(names)
         pairs = []
         for name, raw, of in zip(names, raws, (partition, _ALL), strict=True):
             note = unseal_note(name, raw) or {"partition": of, "cells": {}}
-            rights, wrongs = note["cells"].get(cell, (0, 0))
-            note["cells"][cell] = [rights + right, wrongs + wrong]
+            for cell, (right, wrong) in tallies.items():
+                rights, wrongs = note["cells"].get(cell, (0, 0))
+                note["cells"][cell] = [rights + right, wrongs + wrong]
             note["updated"] = self._shelf.clock()
             pairs.append((name, seal(name, note)))
         yield Write(pairs)
