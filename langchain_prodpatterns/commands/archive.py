@@ -37,7 +37,8 @@ VERSION = 1
 _NUMBERS = np.dtype("<f4")
 _UNIT = 1e-3
 _USAGE = {one.name: one.default for one in fields(Usage)}
-_TEXTS = ("key", "partition", "exact", "namespace", "value")
+_NAMES = ("key", "partition", "exact")
+_TEXTS = ("namespace", "value")
 
 
 class BadLine(ProdPatternsError):
@@ -137,10 +138,10 @@ def read_entry(
     Raises:
         BadLine: When it is no entry.
     """
-    key, partition, exact, namespace, value = (
-        _read_text(given, name) for name in _TEXTS
-    )
+    key, partition, exact = (_read_name(given, name) for name in _NAMES)
+    namespace, value = (_read_text(given, name) for name in _TEXTS)
     text, metadata, expires = (given.get(n) for n in ("text", "metadata", "expires"))
+    _check("value", _is_utf8(value))
     _check("text", text is None or isinstance(text, str))
     _check("metadata", isinstance(metadata, dict))
     _check("expires", expires is None or is_number(expires))
@@ -164,7 +165,14 @@ def key_of(line: str) -> str:
     Raises:
         BadLine: When it is none.
     """
-    return _read_text(read_fields(line), "key")
+    return _read_name(read_fields(line), "key")
+
+
+def is_name(given: Any) -> bool:
+    """Whether this is a text by which every store can keep something."""
+    return (
+        isinstance(given, str) and bool(given) and "\0" not in given and _is_utf8(given)
+    )
 
 
 def _check(name: str, is_good: object) -> None:
@@ -180,6 +188,21 @@ def _read_text(given: Mapping[str, Any], name: str) -> str:
     return str(value)
 
 
+def _read_name(given: Mapping[str, Any], name: str) -> str:
+    value = given.get(name)
+    _check(name, is_name(value))
+    return str(value)
+
+
+def _is_utf8(text: str) -> bool:
+    """Tell whether no half of a surrogate pair is in a text."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
@@ -189,7 +212,7 @@ def _read_embedder(given: Any) -> Fingerprint | None:
         return None
     named = given if isinstance(given, dict) else {}
     name, size = named.get("name"), named.get("dimensions")
-    _check("embedder", isinstance(name, str) and (size is None or _is_count(size)))
+    _check("embedder", is_name(name) and (size is None or _is_count(size)))
     return Fingerprint(str(name), size)
 
 

@@ -16,11 +16,12 @@ from typing import Any
 from langchain_prodpatterns.cache.learning import LASTING_PARTITIONS
 from langchain_prodpatterns.cache.stores import CacheStore
 from langchain_prodpatterns.cache.stores.base import LASTING
-from langchain_prodpatterns.commands.archive import BadLine
+from langchain_prodpatterns.commands.archive import BadLine, is_name
 
 _REST = f"{LASTING}imported"
 _FIELD = "tallies"
-_MOST = 2**53
+# The sums of all partitions are in range, too.
+_MOST = 2**40
 
 Tallies = Mapping[str, tuple[int, int]]
 """What was right and wrong, a cell."""
@@ -79,10 +80,14 @@ def read_learned(given: Mapping[str, Any]) -> Learned | None:
     if _FIELD not in given:
         return None
     partition, tallies = given.get("partition"), given[_FIELD]
-    if not (isinstance(partition, str) and partition and isinstance(tallies, dict)):
+    if not (
+        is_name(partition)
+        and isinstance(tallies, dict)
+        and all(is_name(cell) for cell in tallies)
+    ):
         msg = f"no {_FIELD!r}, or one that is none"
         raise BadLine(msg)
-    return Learned(partition, {cell: _pair(one) for cell, one in tallies.items()})
+    return Learned(str(partition), {cell: _pair(one) for cell, one in tallies.items()})
 
 
 def _pair(given: Any) -> tuple[int, int]:

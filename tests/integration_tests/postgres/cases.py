@@ -142,7 +142,8 @@ def use(store: PostgresStore) -> None:
     store.tally("p", "cell", right=1)
     assert store.tallies("p") == {"cell": (1, 0)}
     assert store.adopt_tallies("q", {"cell": (0, 1)})
-    store.reset_tallies("p")
+    for partition in ("p", "q"):
+        store.reset_tallies(partition)
     assert store.claim("name", "me", 60.0)
     assert not store.claim("name", "you", 60.0)
     store.release("name", "me")

@@ -25,6 +25,7 @@ from langchain_prodpatterns.usage import Usage
 
 MODEL = Fingerprint("model", 3)
 HEADER = Header(MODEL, 2)
+_BEGUN = '{"format": "prodpatterns-cache", "version": 1, "embedder": '
 EAST = np.array([1, 0, 0], np.float32)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -111,9 +112,9 @@ def test_what_an_answer_has_left_to_live_is_counted_from_when_it_was_stored() ->
         ("[" * 100_000, "no JSON object"),
         ("{}", "no export"),
         ('{"format": "prodpatterns-cache", "version": 2}', "version 2"),
-        (
-            '{"format": "prodpatterns-cache", "version": 1, "embedder": {"name": 1}}',
-            "'embedder'",
+        *(
+            (f'{_BEGUN}{{"name": {name}}}}}', "'embedder'")
+            for name in ("1", '""', r'"half \ud800"', r'"\u0000"')
         ),
     ],
 )
@@ -128,6 +129,10 @@ def test_what_is_no_header_is_refused(text: str, reason: str) -> None:
         *(({name: None}, f"'{name}'") for name in ("key", "exact", "value")),
         *(({name: ""}, f"'{name}'") for name in ("partition", "namespace")),
         ({"key": 1}, "'key'"),
+        ({"key": "half \ud800"}, "'key'"),
+        ({"partition": "a\0"}, "'partition'"),
+        ({"exact": "\udc00"}, "'exact'"),
+        ({"value": '"\ud800"'}, "'value'"),
         ({"text": 1}, "'text'"),
         ({"metadata": None}, "'metadata'"),
         ({"expires": "soon"}, "'expires'"),
