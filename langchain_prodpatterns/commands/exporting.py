@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -137,7 +137,24 @@ def _part(
             raise
         page.flush()
         os.fsync(page.fileno())
+        _check_own(page, path, target)
     path.replace(target)
+
+
+def _check_own(page: TextIO, path: Path, target: Path) -> None:
+    """Refuse to make whole what another has begun anew meanwhile.
+
+    Raises:
+        StoreError: When what is at a path is not what was written.
+    """
+    with suppress(FileNotFoundError):
+        if os.path.samestat(os.fstat(page.fileno()), path.stat()):
+            return
+    msg = (
+        f"another export to {target} has begun meanwhile, and this one is gone: wait "
+        "for it, or name another file"
+    )
+    raise StoreError(msg)
 
 
 def _kept(path: Path, header: Header) -> set[str]:

@@ -146,6 +146,34 @@ def test_it_goes_on_where_it_ended(
     assert not part.exists()
 
 
+@pytest.mark.parametrize("ended", [False, True], ids=["goes on", "has ended"])
+def test_two_at_once_leave_no_half_file(
+    run: Run,
+    filled: Path,
+    target: Path,
+    part: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    ended: bool,
+) -> None:
+    target.write_text("as it was")
+
+    def other_begins(given: Any, vector: Any) -> str:
+        if given.key == "c":
+            part.unlink()
+            if not ended:
+                part.write_text("half of the other")
+        return entry_line(given, vector)
+
+    monkeypatch.setattr(exporting, "entry_line", other_begins)
+    ran = run("export", target, "--store", filled)
+
+    assert ran.code == 1
+    assert "another export to" in ran.err
+    assert target.read_text() == "as it was"
+    assert part.exists() is not ended
+
+
 @pytest.mark.usefixtures("interrupted")
 def test_without_being_told_it_begins_anew(
     run: Run, filled: Path, target: Path, part: Path
