@@ -1,6 +1,6 @@
 """The messages in what a tool gives, and how to put others in their place."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import is_dataclass, replace
 from typing import Any, cast
@@ -58,13 +58,21 @@ def with_messages(result: ToolResult, messages: Sequence[Any]) -> ToolResult:
     if not messages:
         return result
     rest = iter(messages)
-    pairs = [
-        (key, [next(rest) for _ in _read(value)] if key == _MESSAGES else value)
-        for key, value in updates_of(result)
-    ]
+    pairs = _pairing(updates_of(result), rest)
     is_dict = isinstance(result.update, dict)
     update = dict(pairs) if is_dict else pairs or result.update
     return replace(result, update=update, goto=_resent(result, rest))
+
+
+def _pairing(
+    pairs: Sequence[tuple[str, Any]], messages: Iterable[Any]
+) -> list[tuple[str, Any]]:
+    """Put other messages in pairs of a key and a value."""
+    rest = iter(messages)
+    return [
+        (key, [next(rest) for _ in _read(value)] if key == _MESSAGES else value)
+        for key, value in pairs
+    ]
 
 
 def _sent(command: Command[Any]) -> list[Send]:
@@ -74,7 +82,14 @@ def _sent(command: Command[Any]) -> list[Send]:
 
 
 def _carried(send: Send) -> list[Any]:
+    """Return the messages in the state that a node gets, or those that it gets bare."""
+    if isinstance(send.arg, BaseMessage) or _are_messages(send.arg):
+        return _read(send.arg)
     return messages_of(Command(update=send.arg))
+
+
+def _are_messages(state: Any) -> bool:
+    return isinstance(state, list) and all(isinstance(m, BaseMessage) for m in state)
 
 
 def _resent(command: Command[Any], messages: Iterator[Any]) -> Any:
@@ -92,7 +107,11 @@ def _resent(command: Command[Any], messages: Iterator[Any]) -> Any:
 
 
 def _stating(state: Any, messages: list[Any]) -> Any:
-    """Put other messages in a state: a dict, a model, a dataclass or any object."""
+    """Put other messages in a state: a dict, pairs, a model or any object."""
+    if isinstance(state, BaseMessage):
+        return messages[0]
+    if isinstance(state, list | tuple):
+        return messages if _are_messages(state) else _pairing(state, messages)
     if isinstance(state, Mapping):
         return {**state, _MESSAGES: messages}
     if isinstance(state, BaseModel):
@@ -116,4 +135,11 @@ def _read(value: Any) -> list[BaseMessage]:
     """Read messages as the state will: they may be written as dicts, or be just one."""
     if value is None:
         return []
-    return convert_to_messages(value if isinstance(value, list) else [value])
+    return convert_to_messages(value if _are_many(value) else [value])
+
+
+def _are_many(value: Any) -> bool:
+    """Tell several messages from one that is written as a pair of role and text."""
+    return isinstance(value, list) or (
+        isinstance(value, tuple) and all(isinstance(m, BaseMessage) for m in value)
+    )

@@ -89,9 +89,29 @@ def test_everything_is_replaced_in_its_place() -> None:
 
 
 @pytest.mark.parametrize(
+    ("state", "replaced"),
+    [
+        (FOUND, SEEN),
+        ([FOUND], [SEEN]),
+        ([("rest", 1), ("messages", FOUND)], [("rest", 1), ("messages", [SEEN])]),
+        ({"messages": (FOUND,)}, {"messages": [SEEN]}),
+    ],
+    ids=["a message", "messages", "pairs", "a tuple"],
+)
+def test_what_is_sent_bare_or_in_pairs_is_replaced(state: Any, replaced: Any) -> None:
+    command = sending(state)
+
+    assert messages_of(command) == [FOUND]
+    made: Any = with_messages(command, [SEEN])
+
+    assert made.goto.arg == replaced
+
+
+@pytest.mark.parametrize(
     "command",
     [
         Command(goto="somewhere"),
+        Command(goto=Send("one", [])),
         Command(goto=Send("one", None)),
         Command(update="text", goto=[]),
     ],
