@@ -143,6 +143,25 @@ def test_a_removal_is_told_by_a_database_that_has_gone_back(
     heard.wait_for(Selection(key="kb"))
 
 
+def test_it_is_told_when_the_numbers_have_passed_those_of_before(
+    open_store: OpenStore, dsn: str
+) -> None:
+    mine = open_store()
+    mine.remove(MARK)
+    ask(dsn, "UPDATE prodpatterns.recalls SET at = at - interval '2 minutes'")
+    # Nothing wakes it, as behind a pooler.
+    other = open_store(hear_seconds=NEVER)
+    heard = Heard(other)
+    other._hear()
+    ask(dsn, "DELETE FROM prodpatterns.recalls")
+    ask(dsn, "ALTER TABLE prodpatterns.recalls ALTER COLUMN id RESTART WITH 1")
+
+    mine.remove(Selection(key="ka"))
+    other._hear()
+
+    assert heard.told[-1:] == [Selection()]
+
+
 def test_who_removes_is_not_told(open_store: OpenStore) -> None:
     mine = open_store()
     heard = Heard(mine)

@@ -27,14 +27,18 @@ _LATE_SECONDS = 60.0
 # The greatest number is always there, whether there is news or not.
 _NEWS = """
 SELECT r.id, extract(epoch FROM r.at)::float8, r.origin, r.selection,
-    extract(epoch FROM clock_timestamp() - r.at)::float8, greatest.top
+    extract(epoch FROM clock_timestamp() - r.at)::float8,
+    (SELECT extract(epoch FROM at)::float8 FROM {s}.recalls WHERE id = %(low)s),
+    greatest.top
 FROM (SELECT coalesce(max(id), 0) AS top FROM {s}.recalls) greatest
 LEFT JOIN {s}.recalls r ON r.id > %(low)s
 """
 # Not beyond the greatest: lower ones may be on their way.
 _FIRST = """
 SELECT r.id, extract(epoch FROM r.at)::float8, r.origin, r.selection,
-    extract(epoch FROM clock_timestamp() - r.at)::float8, old.low
+    extract(epoch FROM clock_timestamp() - r.at)::float8,
+    (SELECT extract(epoch FROM at)::float8 FROM {s}.recalls WHERE id = old.low),
+    old.low
 FROM (
     SELECT coalesce(max(id), 0) AS low FROM {s}.recalls
     WHERE at < now() - make_interval(secs => %(late)s::float8)
@@ -92,6 +96,8 @@ class Hearing:
     """The number beyond which announcements are read; `None` before the first time."""
     _heard: dict[tuple[int, float], float] = field(default_factory=dict, init=False)
     """When the announcement of a number and a time was read."""
+    _low_at: float | None = field(default=None, init=False)
+    """The time of the announcement of the number `low`, where there was one."""
     _began_at: float = field(init=False)
     _asked_at: float = field(init=False)
 
@@ -125,12 +131,12 @@ class Hearing:
         kept = _LATE_SECONDS if low is None else KEPT_SECONDS / 2
         missed = now - self._asked_at > kept
         self._asked_at = now
-        bound = int(result.rows[0][-1])
+        *_, low_at, bound = result.rows[0]
         if low is None and self.low is None:
-            self.low = bound
-        elif low is not None and 0 < bound < low:
+            self.low, self._low_at = bound, low_at
+        elif low is not None and (0 < bound < low or self._is_other(low, low_at)):
             # Numbers begin anew below those that were read: so does the hearing.
-            self.low, self._heard = None, {}
+            self.low, self._low_at, self._heard = None, None, {}
             return [Selection()]
         fresh = [row for row in result.rows if self._is_new(row)]
         self._heard.update(((row[0], row[1]), now) for row in fresh)
@@ -140,9 +146,14 @@ class Hearing:
         lived = now - self._began_at
         return [
             selection_of(selection)
-            for _, _, origin, selection, age, _ in fresh
+            for _, _, origin, selection, age, *_ in fresh
             if origin != self.origin and age <= lived
         ]
+
+    def _is_other(self, low: int, at: float | None) -> bool:
+        """Tell whether the number has come again: numbers have passed it since."""
+        is_known = low == self.low and None not in {at, self._low_at}
+        return is_known and at != self._low_at
 
     def _is_new(self, row: Sequence[Any]) -> bool:
         # A number may come again, at another time, after the database has gone back.
@@ -155,5 +166,8 @@ class Hearing:
         Numbers are drawn before a transaction is committed, so they come in any order.
         """
         old = [one for one, at in self._heard.items() if now - at > _LATE_SECONDS]
-        low = self.low = max([self.low or 0, *(id_ for id_, _ in old)])
+        low, self._low_at = max(
+            [(self.low or 0, self._low_at), *old], key=lambda one: one[0]
+        )
+        self.low = low
         self._heard = {one: at for one, at in self._heard.items() if one[0] > low}

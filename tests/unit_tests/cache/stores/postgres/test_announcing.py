@@ -26,14 +26,18 @@ def _rows(
     at: float = 0.0,
     age: float = 0.0,
     bound: int | None = None,
+    low_at: float | None = None,
 ) -> Result:
     """Return what asking gives: one row without an announcement, if need be.
 
-    Its last column is the greatest number that there is, where none is given.
+    Its last columns are the time of the number that is asked with, and the greatest
+    number that there is, where none is given.
     """
     last = max(ids, default=0) if bound is None else bound
-    rows = [(i, at, origin, json.dumps({"key": f"k{i}"}), age, last) for i in ids]
-    return Result(rows or [(None,) * 5 + (last,)], len(rows))
+    rows = [
+        (i, at, origin, json.dumps({"key": f"k{i}"}), age, low_at, last) for i in ids
+    ]
+    return Result(rows or [(None,) * 5 + (low_at, last)], len(rows))
 
 
 def _first(low: int, *ids: int, age: float = 0.0) -> Result:
@@ -113,6 +117,32 @@ def test_who_reads_a_database_of_before_hears_from_there_on(hearing: Hearing) ->
     assert hearing.low is None
     assert _keys(hearing.news(None, _first(8, 9))) == ["k9"]
     assert _keys(hearing.news(8, _rows(9, 10))) == ["k10"]
+
+
+def test_who_reads_that_its_number_came_again_hears_from_there_on(
+    clock: Clock,
+) -> None:
+    hearing = Hearing(OWN, clock)
+    hearing.news(None, _rows(bound=10, low_at=5.0))
+    assert _keys(hearing.news(10, _rows(11, at=6.0, low_at=5.0))) == ["k11"]
+    assert hearing.news(10, _rows(bound=11)) == []  # The row was old, and is gone.
+
+    assert hearing.news(10, _rows(bound=10, low_at=7.0)) == [Selection()]
+    assert hearing.low is None
+
+
+def test_a_number_that_is_passed_is_known_with_its_time(
+    hearing: Hearing, clock: Clock
+) -> None:
+    hearing.news(10, _rows(11, at=6.0))
+    clock.now += 61
+    assert hearing.news(10, _rows(11, at=6.0)) == []
+    assert hearing.low == 11
+    assert _keys(hearing.news(11, _rows(12, low_at=6.0))) == ["k12"]
+
+    # Who has asked with an older number knows nothing of its time.
+    assert hearing.news(10, _rows(12, low_at=9.0)) == []
+    assert hearing.news(11, _rows(12, low_at=9.0)) == [Selection()]
 
 
 def test_two_that_read_a_database_of_before_at_once_hear_from_there_on(
