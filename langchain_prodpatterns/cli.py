@@ -1,8 +1,10 @@
 """The console script `prodpatterns`."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
+
+from langchain_prodpatterns.demo.interrupts import INTERRUPTED, remembered_interrupts
 
 USAGE = """usage: prodpatterns COMMAND [options]
 
@@ -36,10 +38,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     home = _HOMES.get(arguments[0]) if arguments else None
     if home is not None:
-        module, function = home
-        # Each has more to import than the others need.
-        run = getattr(import_module(f"langchain_prodpatterns.{module}"), function)
-        return int(run(arguments[1:]))
+        try:
+            return int(_loaded(*home)(arguments[1:]))
+        except KeyboardInterrupt:
+            return INTERRUPTED
     if arguments[:1] in (["-h"], ["--help"]):
         sys.stdout.write(USAGE)
         return 0
@@ -47,3 +49,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments:
         sys.stderr.write(f"\nprodpatterns: there is no command {arguments[0]!r}\n")
     return 2
+
+
+def _loaded(module: str, function: str) -> Callable[[Sequence[str]], int]:
+    """Import a command, which takes a second: each needs more than the others do."""
+    with remembered_interrupts() as interrupts:
+        try:
+            home = import_module(f"langchain_prodpatterns.{module}")
+        finally:
+            # What is being imported may make another exception of Ctrl-C.
+            interrupts.check()
+    command: Callable[[Sequence[str]], int] = getattr(home, function)
+    return command

@@ -1,11 +1,14 @@
 """The console script."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from langchain_prodpatterns import cli
 from langchain_prodpatterns.cli import USAGE, main
 
 
@@ -35,6 +38,28 @@ def test_the_process_gives_the_arguments(
 
     assert main() == 0
     assert "prodpatterns cache stats" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("becomes", [KeyboardInterrupt, TypeError, None])
+@pytest.mark.parametrize("command", ["cache", "calibrate", "report"])
+def test_ctrl_c_while_a_command_is_imported_ends_it_quietly(
+    command: str,
+    becomes: type[BaseException] | None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def importing(_: str) -> ModuleType:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            if becomes is not None:
+                raise becomes from None
+        return ModuleType("imported")
+
+    monkeypatch.setattr(cli, "import_module", importing)
+
+    assert main([command]) == 130
+    assert capsys.readouterr() == ("", "")
 
 
 def test_the_script_that_is_installed_runs_it(tmp_path: Path) -> None:
