@@ -23,7 +23,7 @@ from langchain_prodpatterns.commands.archive import (
     read_header,
 )
 from langchain_prodpatterns.commands.exporting import STANDARD
-from langchain_prodpatterns.commands.learned import Learned, read_learned
+from langchain_prodpatterns.commands.learned import Learned, Taking, read_learned
 from langchain_prodpatterns.commands.output import (
     Advance,
     Output,
@@ -150,6 +150,7 @@ def _load(
     strict: bool,
 ) -> None:
     batch: list[Item] = []
+    taking = Taking(store)
     for item in _items(page, header, report, advance):
         if isinstance(item, BadLine) and strict:
             _store(batch, store, report)
@@ -157,7 +158,7 @@ def _load(
             msg = f"line {number} is no entry: {reason}. So far: {report}"
             raise StoreError(msg) from item
         if isinstance(item, Learned):
-            report.learned += item.add_to(store)
+            report.learned += taking.take(item)
         elif isinstance(item, tuple):
             batch.append(item)
         if len(batch) == _AT_ONCE:

@@ -40,13 +40,38 @@ class Learned:
         """Write them as a line, without its end."""
         return json.dumps({"partition": self.partition, _FIELD: dict(self.tallies)})
 
-    def add_to(self, store: CacheStore) -> bool:
-        """Add them to a store, unless it has learned of this partition already.
+
+class Taking:
+    """Takes what was learned over into a store."""
+
+    def __init__(self, store: CacheStore) -> None:
+        """Take nothing yet.
+
+        Args:
+            store: The store.
+        """
+        self._store = store
+        self._partitions = set(LASTING_PARTITIONS)
+
+    def take(self, learned: Learned) -> bool:
+        """Add the counters of a partition, unless something is learned of it already.
+
+        What is of no partition might be of any: it is added if all that the store has
+        learned is of the partitions whose counters came before.
 
         Returns:
             Whether they are added.
         """
-        return store.adopt_tallies(self.partition, self.tallies)
+        if learned.partition == _REST and self._has_learned_elsewhere():
+            return False
+        self._partitions.add(learned.partition)
+        return self._store.adopt_tallies(learned.partition, learned.tallies)
+
+    def _has_learned_elsewhere(self) -> bool:
+        left: Tallies = self._store.tallies(None)
+        for partition in self._partitions:
+            left = _less(left, self._store.tallies(partition))
+        return any(map(any, left.values()))
 
 
 def learned_of(

@@ -11,7 +11,12 @@ from hypothesis import strategies as st
 from langchain_prodpatterns.cache.learning import LASTING_PARTITIONS
 from langchain_prodpatterns.cache.stores import LocalStore, notes
 from langchain_prodpatterns.commands.archive import BadLine
-from langchain_prodpatterns.commands.learned import Learned, learned_of, read_learned
+from langchain_prodpatterns.commands.learned import (
+    Learned,
+    Taking,
+    learned_of,
+    read_learned,
+)
 from tests.unit_tests.commands.conftest import Run
 
 LABELED, TESTED = LASTING_PARTITIONS
@@ -98,6 +103,43 @@ def test_it_is_taken_over_once(run: Run, taught: Path, new: Path) -> None:
     assert learned_in(new, None) == before
 
 
+def test_a_cache_takes_over_nothing_of_its_own(
+    run: Run, taught: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "backup.jsonl"
+    run("export", page, "--store", taught)
+    before = learned_in(taught, None)
+
+    ran = run("import", page, "--store", taught, "--json")
+
+    assert ran.record["learned"] == 0
+    assert learned_in(taught, None) == before
+
+
+def test_who_has_learned_elsewhere_takes_over_what_is_of_partitions_only(
+    run: Run, taught: Path, new: Path
+) -> None:
+    store = LocalStore(new)
+    store.tally("elsewhere", "3c", right=1)
+    store.tally(LABELED, "3c", right=2)
+    store.close()
+
+    assert move(run, taught, new)["learned"] == 3
+    assert learned_in(new, None) == [{"3c": (16, 1), "4g": (0, 2), "judge": (8, 1)}]
+
+
+def test_an_import_that_ended_before_the_last_counters_goes_on_there(
+    run: Run, taught: Path, new: Path, tmp_path: Path
+) -> None:
+    page, begun = tmp_path / "export.jsonl", tmp_path / "begun.jsonl"
+    run("export", page, "--store", taught)
+    begun.write_text("".join(page.read_text().splitlines(keepends=True)[:-1]))
+    assert run("import", begun, "--store", new, "--json").record["learned"] == 4
+
+    assert run("import", page, "--store", new, "--json").record["learned"] == 1
+    assert learned_in(new, None) == learned_in(taught, None)
+
+
 def test_what_is_known_of_a_partition_is_kept(
     run: Run, taught: Path, new: Path
 ) -> None:
@@ -136,10 +178,10 @@ def test_of_an_unfinished_import_of_a_partition_nothing_is_there(
     with monkeypatch.context() as patched:
         patched.setattr(notes, "add_tally", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            learned.add_to(store)
+            Taking(store).take(learned)
     assert store.tallies("p") == store.tallies(None) == {}
 
-    assert learned.add_to(store)
+    assert Taking(store).take(learned)
     assert store.tallies("p") == learned.tallies
     store.close()
 
@@ -151,11 +193,12 @@ def test_the_sums_are_those_of_before(counted: dict[str, Any]) -> None:
         for cell, (right, wrong) in tallies.items():
             store.tally(partition, cell, right, wrong)
 
+    taking = Taking(other)
     for one in learned_of(store, "abc", whole=True):
         fields = json.loads(one.line())
         read = read_learned(fields)
         assert read == one
-        read.add_to(other)
+        taking.take(read)
 
     assert _but_nothing(other.tallies(None)) == _but_nothing(store.tallies(None))
     store.close()
