@@ -58,6 +58,8 @@ def _run(options: argparse.Namespace) -> int:
         return migrate.run(options, output)
     command: Callable[..., int] = _COMMANDS[options.command][0].run
     creates = options.command == "import"
+    if creates:
+        importing.check_source(options.file)
     with closing(open_store(options.store, create=creates)) as store:
         return command(options, store, output)
 

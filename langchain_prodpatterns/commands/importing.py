@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
 from langchain_prodpatterns.cache.stores import CacheStore, Entry
@@ -103,6 +104,18 @@ def run(options: argparse.Namespace, store: CacheStore, output: Output) -> int:
     }
     output.show(record, str(report))
     return 0
+
+
+def check_source(file: str) -> None:
+    """Refuse a file that cannot be read, before a cache is made for it.
+
+    Raises:
+        OSError: When it cannot.
+    """
+    # What is in a pipe can be read once.
+    if file != STANDARD and not Path(file).is_fifo():
+        with _opened(file):
+            pass
 
 
 @contextmanager

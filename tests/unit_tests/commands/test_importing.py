@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -272,3 +273,25 @@ def test_an_export_without_vectors_goes_anywhere(
 
     assert run("import", exported, "--store", new, "--json").record["stored"] == 1
     assert contents(new) == contents(path)
+
+
+@pytest.mark.parametrize("name", ["missing.jsonl", "."])
+def test_no_cache_is_made_for_a_file_that_cannot_be_read(
+    run: Run, tmp_path: Path, name: str
+) -> None:
+    ran = run("import", tmp_path / name, "--store", tmp_path / "new.db")
+
+    assert ran.code == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no such pipes")
+def test_a_pipe_is_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(importing, "_opened", opened.append)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    importing.check_source(str(pipe))
+
+    assert opened == []
