@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
-from langchain_prodpatterns.demo.interrupts import INTERRUPTED, remembered_interrupts
+from langchain_prodpatterns.interrupts import INTERRUPTED, remembered_interrupts
 
 USAGE = """usage: prodpatterns COMMAND [options]
 

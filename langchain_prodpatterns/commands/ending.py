@@ -10,8 +10,8 @@ from functools import partial
 from langchain_prodpatterns.cache.stores.urls import masked
 from langchain_prodpatterns.commands.output import tell
 from langchain_prodpatterns.commands.parsing import WRONG_ARGUMENTS, Parser
-from langchain_prodpatterns.demo.interrupts import INTERRUPTED
 from langchain_prodpatterns.errors import ConfigurationError, ProdPatternsError
+from langchain_prodpatterns.interrupts import INTERRUPTED
 
 FAILED = 1
 """The exit code of a command that failed."""

@@ -27,15 +27,15 @@ from langchain_prodpatterns.demo.failures import (
     unjudged,
 )
 from langchain_prodpatterns.demo.figures import compare, verdict
-from langchain_prodpatterns.demo.interrupts import (
-    INTERRUPTED,
-    Interrupts,
-    remembered_interrupts,
-)
 from langchain_prodpatterns.demo.options import DATA, Options, read_options
 from langchain_prodpatterns.demo.providers import Models, open_models
 from langchain_prodpatterns.demo.tools import Orders, build_tools
 from langchain_prodpatterns.errors import GuardBlocked, StructuredOutputError
+from langchain_prodpatterns.interrupts import (
+    INTERRUPTED,
+    Interrupts,
+    remembered_interrupts,
+)
 from langchain_prodpatterns.ledger import Ledger, track
 
 

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from langchain_prodpatterns.demo.interrupts import INTERRUPTED, remembered_interrupts
+from langchain_prodpatterns.interrupts import INTERRUPTED, remembered_interrupts
 
 
 def launch(argv: Sequence[str] | None = None) -> int:

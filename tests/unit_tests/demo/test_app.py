@@ -12,11 +12,11 @@ from langchain_core.exceptions import ModelRateLimitError
 
 from langchain_prodpatterns import cli
 from langchain_prodpatterns.demo import app
-from langchain_prodpatterns.demo.interrupts import INTERRUPTED
 from langchain_prodpatterns.demo.offline import Script, Understudy
 from langchain_prodpatterns.demo.options import DATA
 from langchain_prodpatterns.demo.providers import Models
 from langchain_prodpatterns.errors import MissingExtraError
+from langchain_prodpatterns.interrupts import INTERRUPTED
 from langchain_prodpatterns.testing import (
     Fault,
     LexicalEmbeddings,

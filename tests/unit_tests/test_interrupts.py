@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from langchain_prodpatterns.demo.interrupts import Interrupts, remembered_interrupts
+from langchain_prodpatterns.interrupts import Interrupts, remembered_interrupts
 
 
 class Finalized:
