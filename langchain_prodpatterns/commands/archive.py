@@ -141,10 +141,10 @@ def read_entry(
     key, partition, exact = (_read_name(given, name) for name in _NAMES)
     namespace, value = (_read_text(given, name) for name in _TEXTS)
     text, metadata, expires = (given.get(n) for n in ("text", "metadata", "expires"))
-    _check("value", _is_utf8(value))
-    _check("text", text is None or isinstance(text, str))
-    _check("metadata", isinstance(metadata, dict))
-    _check("expires", expires is None or is_number(expires))
+    check("value", _is_utf8(value))
+    check("text", text is None or isinstance(text, str))
+    check("metadata", isinstance(metadata, dict))
+    check("expires", expires is None or is_number(expires))
     entry = Entry(
         key=key,
         partition=partition,
@@ -175,8 +175,12 @@ def is_name(given: Any) -> bool:
     )
 
 
-def _check(name: str, is_good: object) -> None:
-    """Refuse a field that is missing or of another form."""
+def check(name: str, is_good: object) -> None:
+    """Refuse a field that is missing or of another form.
+
+    Raises:
+        BadLine: When it is.
+    """
     if not is_good:
         msg = f"no {name!r}, or one that is none"
         raise BadLine(msg)
@@ -184,13 +188,13 @@ def _check(name: str, is_good: object) -> None:
 
 def _read_text(given: Mapping[str, Any], name: str) -> str:
     value = given.get(name)
-    _check(name, isinstance(value, str) and value)
+    check(name, isinstance(value, str) and value)
     return str(value)
 
 
 def _read_name(given: Mapping[str, Any], name: str) -> str:
     value = given.get(name)
-    _check(name, is_name(value))
+    check(name, is_name(value))
     return str(value)
 
 
@@ -212,13 +216,13 @@ def _read_embedder(given: Any) -> Fingerprint | None:
         return None
     named = given if isinstance(given, dict) else {}
     name, size = named.get("name"), named.get("dimensions")
-    _check("embedder", is_name(name) and (size is None or _is_count(size)))
+    check("embedder", is_name(name) and (size is None or _is_count(size)))
     return Fingerprint(str(name), size)
 
 
 def _read_usage(given: Any) -> Usage:
-    _check("saved", isinstance(given, dict) and given.keys() <= _USAGE.keys())
-    _check("saved", all(_is_used(name, value) for name, value in given.items()))
+    check("saved", isinstance(given, dict) and given.keys() <= _USAGE.keys())
+    check("saved", all(_is_used(name, value) for name, value in given.items()))
     return Usage(**given)
 
 
@@ -242,10 +246,10 @@ def _from_base64(given: Any) -> bytes:
 
 def _read_vector(given: Any, embedder: Fingerprint | None) -> Vector | None:
     if given is None or embedder is None:
-        _check("vector", given is None)
+        check("vector", given is None)
         return None
     blob = _from_base64(given)
-    _check("vector", blob)
+    check("vector", blob)
     size = len(blob) // _NUMBERS.itemsize
     if len(blob) % _NUMBERS.itemsize or embedder.dimensions not in {None, size}:
         msg = f"a vector of {size} dimensions, the export is of {embedder}"

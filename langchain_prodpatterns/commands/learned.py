@@ -16,7 +16,7 @@ from typing import Any
 from langchain_prodpatterns.cache.learning import LASTING_PARTITIONS
 from langchain_prodpatterns.cache.stores import CacheStore
 from langchain_prodpatterns.cache.stores.base import LASTING
-from langchain_prodpatterns.commands.archive import BadLine, is_name
+from langchain_prodpatterns.commands.archive import check, is_name
 
 _REST = f"{LASTING}imported"
 _FIELD = "tallies"
@@ -105,21 +105,15 @@ def read_learned(given: Mapping[str, Any]) -> Learned | None:
     if _FIELD not in given:
         return None
     partition, tallies = given.get("partition"), given[_FIELD]
-    if not (
-        is_name(partition)
-        and isinstance(tallies, dict)
-        and all(is_name(cell) for cell in tallies)
-    ):
-        msg = f"no {_FIELD!r}, or one that is none"
-        raise BadLine(msg)
+    check(_FIELD, is_name(partition) and isinstance(tallies, dict))
+    check(_FIELD, all(is_name(cell) for cell in tallies))
     return Learned(str(partition), {cell: _pair(one) for cell, one in tallies.items()})
 
 
 def _pair(given: Any) -> tuple[int, int]:
     counts = given if isinstance(given, list) else []
-    if len(counts) != 2 or not all(type(n) is int and abs(n) < _MOST for n in counts):  # noqa: PLR2004 - right and wrong
-        msg = f"no {_FIELD!r}, or one that is none"
-        raise BadLine(msg)
+    check(_FIELD, len(counts) == len(("right", "wrong")))
+    check(_FIELD, all(type(n) is int and abs(n) < _MOST for n in counts))
     return counts[0], counts[1]
 
 
@@ -135,7 +129,7 @@ def _less(all_of_them: Tallies, some: Tallies) -> dict[str, tuple[int, int]]:
 def _more(some: Tallies, others: Tallies) -> dict[str, tuple[int, int]]:
     """Return the sums of both, but for those of nothing."""
     sums = {}
-    for cell in (*some, *(one for one in others if one not in some)):
+    for cell in dict.fromkeys((*some, *others)):
         right, wrong = some.get(cell, (0, 0))
         more, also = others.get(cell, (0, 0))
         sums[cell] = right + more, wrong + also
