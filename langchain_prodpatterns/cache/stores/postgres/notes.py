@@ -75,15 +75,18 @@ def _keep_latest(table: str, key: str) -> Statement:
     )
 
 
+_TALLY = "INSERT INTO {s}.tallies AS t (partition, cell, rights, wrongs, updated)"
+_ADDED_UP = (
+    "ON CONFLICT (partition, cell) DO UPDATE SET rights = t.rights + excluded.rights, "
+    "wrongs = t.wrongs + excluded.wrongs, updated = excluded.updated"
+)
+
+
 def add_tally(partition: str, cell: str, right: int, wrong: int) -> Work[None]:
     """Add to a cell of a partition, and to the same cell of the sums."""
     yield Batch.of(
-        "INSERT INTO {s}.tallies AS t (partition, cell, rights, wrongs, updated) "
-        "SELECT p, %(cell)s, %(right)s, %(wrong)s, clock_timestamp() "
-        "FROM unnest(%(partitions)s::text[]) AS p "
-        "ON CONFLICT (partition, cell) DO UPDATE SET rights = t.rights + "
-        "excluded.rights, wrongs = t.wrongs + excluded.wrongs, "
-        "updated = excluded.updated",
+        f"{_TALLY} SELECT p, %(cell)s, %(right)s, %(wrong)s, clock_timestamp() "  # noqa: S608 - our own words
+        f"FROM unnest(%(partitions)s::text[]) AS p {_ADDED_UP}",
         # The sums first: in one order for all, so that none locks another.
         partitions=[ALL, partition],
         cell=cell,
@@ -102,18 +105,13 @@ def adopt_tallies(partition: str, tallies: Mapping[str, tuple[int, int]]) -> Wor
                 {"partition": partition},
             ),
             Statement(
-                "INSERT INTO {s}.tallies AS t "
-                "(partition, cell, rights, wrongs, updated) "
-                "SELECT p, cell, rights, wrongs, clock_timestamp() "
+                f"{_TALLY} SELECT p, cell, rights, wrongs, clock_timestamp() "  # noqa: S608 - our own words
                 "FROM unnest(%(partitions)s::text[]) WITH ORDINALITY AS p(p, place), "
                 "unnest(%(cells)s::text[], %(rights)s::bigint[], %(wrongs)s::bigint[]) "
                 "AS cells(cell, rights, wrongs) WHERE NOT EXISTS "
                 "(SELECT FROM {s}.tallies WHERE partition = %(partition)s) "
                 # As in `add_tally`, and in one order for all who adopt.
-                'ORDER BY place, cell COLLATE "C" '
-                "ON CONFLICT (partition, cell) DO UPDATE SET rights = t.rights + "
-                "excluded.rights, wrongs = t.wrongs + excluded.wrongs, "
-                "updated = excluded.updated",
+                f'ORDER BY place, cell COLLATE "C" {_ADDED_UP}',
                 {
                     "partition": partition,
                     "partitions": [ALL, partition],
