@@ -125,6 +125,12 @@ def test_a_removal_is_told_without_notifications(
     heard.wait_for(Selection(key="ka"))
 
 
+def _restore(dsn: str) -> None:
+    """Go back to a backup of before all announcements."""
+    ask(dsn, "DELETE FROM prodpatterns.recalls")
+    ask(dsn, "ALTER TABLE prodpatterns.recalls ALTER COLUMN id RESTART WITH 1")
+
+
 def test_a_removal_is_told_by_a_database_that_has_gone_back(
     open_store: OpenStore, dsn: str
 ) -> None:
@@ -133,9 +139,7 @@ def test_a_removal_is_told_by_a_database_that_has_gone_back(
         mine.remove(MARK)
     ask(dsn, "UPDATE prodpatterns.recalls SET at = at - interval '2 minutes'")
     heard = _begin_to_hear(mine, open_store(hear_seconds=NEVER))
-    # It is restored from a backup of before all of them.
-    ask(dsn, "DELETE FROM prodpatterns.recalls")
-    ask(dsn, "ALTER TABLE prodpatterns.recalls ALTER COLUMN id RESTART WITH 1")
+    _restore(dsn)
 
     mine.remove(Selection(key="ka"))
     heard.wait_for(Selection())
@@ -153,8 +157,7 @@ def test_it_is_told_when_the_numbers_have_passed_those_of_before(
     other = open_store(hear_seconds=NEVER)
     heard = Heard(other)
     other._hear()
-    ask(dsn, "DELETE FROM prodpatterns.recalls")
-    ask(dsn, "ALTER TABLE prodpatterns.recalls ALTER COLUMN id RESTART WITH 1")
+    _restore(dsn)
 
     mine.remove(Selection(key="ka"))
     other._hear()
